@@ -1,0 +1,155 @@
+#include "base/address.h"
+
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum status address_from_ip(const char *text, size_t length, struct address *out)
+{
+    char copy[INET6_ADDRSTRLEN + IF_NAMESIZE + 2];
+    if (length == 0 || length >= sizeof copy || memchr(text, '\0', length))
+        return STATUS_INVALID;
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    struct address address = {.family = AF_INET};
+    if (inet_pton(AF_INET, copy, address.bytes) == 1) {
+        *out = address;
+        return STATUS_OK;
+    }
+    char *zone = strchr(copy, '%');
+    if (zone) {
+        *zone++ = '\0';
+        address.scope = if_nametoindex(zone);
+        if (address.scope == 0 && zone[0] >= '1' && zone[0] <= '9')
+            address.scope = (uint32_t)strtoul(zone, NULL, 10);
+        if (address.scope == 0)
+            return STATUS_INVALID;
+    }
+    address.family = AF_INET6;
+    if (inet_pton(AF_INET6, copy, address.bytes) != 1)
+        return STATUS_INVALID;
+    *out = address;
+    return STATUS_OK;
+}
+
+static bool port_from_text(const char *text, size_t length, uint16_t *out)
+{
+    unsigned long port = 0;
+    if (length == 0 || length > 5)
+        return false;
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+        port = port * 10 + (unsigned long)(text[i] - '0');
+    }
+    if (port > UINT16_MAX)
+        return false;
+    *out = (uint16_t)port;
+    return true;
+}
+
+enum status address_from_text(const char *text, size_t length, uint16_t default_port, struct address *out,
+                              struct reason *reason)
+{
+    const char *ip = text, *port = NULL, *end = text + length;
+    size_t ip_length = length;
+    if (length && text[0] == '[') {
+        const char *close = memchr(text, ']', length);
+        if (!close || (close + 1 != end && close[1] != ':')) {
+            reason_set(reason, "[ipv6]:port expected, got '%.*s'", (int)length, text);
+            return STATUS_INVALID;
+        }
+        ip = text + 1;
+        ip_length = (size_t)(close - ip);
+        port = close + 1 == end ? NULL : close + 2;
+    } else {
+        const char *colon = memchr(text, ':', length);
+        if (colon && !memchr(colon + 1, ':', (size_t)(end - colon - 1))) {
+            ip_length = (size_t)(colon - text);
+            port = colon + 1;
+        }
+    }
+    struct address address;
+    if (address_from_ip(ip, ip_length, &address)) {
+        reason_set(reason, "IP address expected, got '%.*s'", (int)length, text);
+        return STATUS_INVALID;
+    }
+    address.port = default_port;
+    if (port && !port_from_text(port, (size_t)(end - port), &address.port)) {
+        reason_set(reason, "port from 0 to 65535 expected, got '%.*s'", (int)(end - port), port);
+        return STATUS_INVALID;
+    }
+    *out = address;
+    return STATUS_OK;
+}
+
+const char *address_ip_text(const struct address *address, char out[static ADDRESS_TEXT_MAX])
+{
+    if (!inet_ntop(address->family, address->bytes, out, ADDRESS_TEXT_MAX)) {
+        memcpy(out, "?", 2);
+        return out;
+    }
+    if (address->scope) {
+        size_t length = strlen(out);
+        char name[IF_NAMESIZE];
+        if (if_indextoname(address->scope, name))
+            snprintf(out + length, ADDRESS_TEXT_MAX - length, "%%%s", name);
+        else
+            snprintf(out + length, ADDRESS_TEXT_MAX - length, "%%%u", address->scope);
+    }
+    return out;
+}
+
+const char *address_text(const struct address *address, char out[static ADDRESS_TEXT_MAX])
+{
+    char ip[ADDRESS_TEXT_MAX];
+    address_ip_text(address, ip);
+    snprintf(out, ADDRESS_TEXT_MAX, address->family == AF_INET6 ? "[%.70s]:%u" : "%.70s:%u", ip,
+             (unsigned)address->port);
+    return out;
+}
+
+bool address_equal(const struct address *a, const struct address *b)
+{
+    size_t size = a->family == AF_INET6 ? 16 : 4;
+    return a->family == b->family && a->port == b->port && a->scope == b->scope && !memcmp(a->bytes, b->bytes, size);
+}
+
+socklen_t address_to_sockaddr(const struct address *address, struct sockaddr_storage *out)
+{
+    memset(out, 0, sizeof *out);
+    if (address->family == AF_INET) {
+        struct sockaddr_in *in = (struct sockaddr_in *)out;
+        in->sin_family = AF_INET;
+        in->sin_port = htons(address->port);
+        memcpy(&in->sin_addr, address->bytes, 4);
+        return sizeof *in;
+    }
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)out;
+    in6->sin6_family = address->family;
+    in6->sin6_port = htons(address->port);
+    in6->sin6_scope_id = address->scope;
+    memcpy(&in6->sin6_addr, address->bytes, 16);
+    return sizeof *in6;
+}
+
+struct address address_from_sockaddr(const struct sockaddr *from)
+{
+    struct address address = {.family = AF_UNSPEC};
+    if (from->sa_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)from;
+        address.family = AF_INET;
+        address.port = ntohs(in->sin_port);
+        memcpy(address.bytes, &in->sin_addr, 4);
+    } else if (from->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)from;
+        address.family = AF_INET6;
+        address.port = ntohs(in6->sin6_port);
+        address.scope = in6->sin6_scope_id;
+        memcpy(address.bytes, &in6->sin6_addr, 16);
+    }
+    return address;
+}

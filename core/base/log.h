@@ -1,0 +1,31 @@
+/* The log: lines for people, or one JSON object a line. Whatever comes from the network or a script is escaped on its
+ * way out, so no control byte reaches a terminal. */
+#ifndef MOONDNS_BASE_LOG_H
+#define MOONDNS_BASE_LOG_H
+
+#include "base/bytes.h"
+#include "base/status.h"
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+
+struct log {
+    enum log_level level; /* what lies below is dropped */
+    bool json;
+    bool colour;
+    int fd; /* not owned; each line is one write(2), so lines of several threads stay whole */
+    /* When set, lines go here instead of to fd; `text` is unescaped, borrowed for the call. For tests. */
+    void (*sink)(void *context, enum log_level level, const char *text, size_t length);
+    void *context;
+};
+
+const char *log_level_name(enum log_level level);
+
+void log_line(const struct log *log, enum log_level level, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* The same for text that is already made (it may hold any byte; newlines are kept, other control bytes escaped). */
+void log_text(const struct log *log, enum log_level level, const char *text, size_t length);
+
+/* Appends `text` with control bytes (C0, DEL, C1) and broken UTF-8 as \xNN; newlines stay when `keep_newlines`. */
+void log_escape(struct buffer *out, const char *text, size_t length, bool keep_newlines);
+
+#endif

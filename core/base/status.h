@@ -1,0 +1,32 @@
+/* What every fallible function of the core answers with. */
+#ifndef MOONDNS_BASE_STATUS_H
+#define MOONDNS_BASE_STATUS_H
+
+#include <stddef.h>
+
+enum status {
+    STATUS_OK = 0,
+    STATUS_MALFORMED, /* bytes or text that break their format */
+    STATUS_INVALID,   /* a value that is out of its range, or a name that nobody knows */
+    STATUS_NO_SPACE,  /* does not fit the limit that was given */
+    STATUS_NO_MEMORY, /* an allocation failed */
+    STATUS_NOT_FOUND, /* there is no such thing; not an error of anybody's */
+    STATUS_IO,        /* the operating system said no */
+};
+
+#define MUST_CHECK __attribute__((warn_unused_result))
+#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+
+/* Why something failed, in words for a person. Wherever a `struct reason *` is taken, NULL is taken too. It is written
+ * only on failure, ends with NUL, and is cut off when too long. */
+struct reason {
+    char text[240];
+};
+
+/* Writes the reason. */
+void reason_set(struct reason *reason, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* Puts text before what the reason already says: "answer #1: " and so on. */
+void reason_prefix(struct reason *reason, const char *format, ...) PRINTF_LIKE(2, 3);
+
+#endif

@@ -1,0 +1,110 @@
+/* The exchange: takes one query from its arrival to its answer. It has no sockets and no clock: packets, time and the
+ * outside world come through the functions here, so that a test or a fuzzer can be the world. One thread. */
+#ifndef MOONDNS_FLOW_EXCHANGE_H
+#define MOONDNS_FLOW_EXCHANGE_H
+
+#include "flow/hooks.h"
+
+/* A way to an upstream: one UDP socket or one stream connection. Its number is never used again. */
+struct channel {
+    uint32_t number;
+    struct address server;
+    enum transport transport;
+};
+
+struct route {
+    const struct flow *flow;
+    unsigned attempt;            /* 0 for the first try; each further one takes the next upstream */
+    bool stream;                 /* a UDP answer was cut: the same server again, over a stream */
+    const struct address *again; /* that server, else NULL */
+};
+
+/* The world outside. All calls return at once; none calls back into the exchange. */
+struct exchange_io {
+    void *context;
+
+    /* Sends the answer to a client; copies the bytes. A client that is gone is nobody's error. */
+    void (*reply)(void *context, const struct reply_to *to, const uint8_t *wire, size_t length);
+
+    /* Chooses the upstream for a try (flow->target, per-domain ones, the list in turn) and a channel to it.
+     * STATUS_NOT_FOUND: there is no upstream. STATUS_IO: it cannot be reached; the reason says why, and out->server is
+     * set if known. */
+    enum status (*route)(void *context, const struct route *route, struct channel *out, struct reason *reason);
+
+    /* Sends a query on the channel; copies the bytes. */
+    enum status (*send)(void *context, const struct channel *channel, const uint8_t *wire, size_t length,
+                        struct reason *reason);
+
+    /* One pending query less on the channel: answered, timed out or failed. Called once for each successful route. */
+    void (*release)(void *context, const struct channel *channel);
+
+    /* Answers a flow from local data (hosts file) into `out`: STATUS_OK, or STATUS_NOT_FOUND. May be NULL. */
+    enum status (*local_answer)(void *context, const struct flow *flow, struct buffer *out);
+};
+
+/* Sees every flow when it has ended. Observers form a list that the exchange borrows. */
+struct flow_observer {
+    struct flow_observer *next;
+    void *context;
+    void (*finished)(void *context, const struct flow *flow);
+};
+
+struct exchange_config {
+    int64_t timeout_us;   /* for one try */
+    unsigned retries;     /* further tries */
+    size_t flows_max;     /* in flight; a query beyond that is dropped and counted */
+    uint16_t payload_size; /* what an OPT of ours announces: 1232 */
+};
+
+struct exchange_counters {
+    uint64_t queries, responses;                 /* taken in; sent to clients */
+    uint64_t malformed_answered;                 /* FORMERR sent */
+    uint64_t malformed_dropped;                  /* no id, QR=1, nothing to answer */
+    uint64_t overload_dropped;                   /* flows_max reached */
+    uint64_t upstream_queries, upstream_answers; /* tries sent; answers that matched */
+    uint64_t unmatched_dropped;                  /* answers to nothing that was asked: channel, id or question */
+    uint64_t malformed_answers;                  /* matched and malformed: the try is spent */
+    uint64_t timeouts, channel_failures, retries;
+    uint64_t killed, script_responses, hosts_responses, errors;
+    uint64_t truncated; /* answers cut for their client */
+    uint64_t unpackable; /* scripts' answers that could not be packed */
+};
+
+struct exchange;
+
+/* Borrows io and observers for its life; `hooks` may be NULL (none). NULL when there is no memory. */
+struct exchange *exchange_new(const struct exchange_config *config, const struct exchange_io *io, struct hooks *hooks,
+                              const struct flow_observer *observers);
+
+/* Ends all flows without an answer and frees everything. */
+void exchange_free(struct exchange *exchange);
+
+/* The time, told before anything else is called in a turn: monotonic and wall clock. */
+void exchange_set_time(struct exchange *exchange, int64_t monotonic_us, int64_t wall_us);
+
+/* A query came. Copies the bytes. */
+void exchange_query(struct exchange *exchange, const uint8_t *wire, size_t length, const struct reply_to *to);
+
+/* An answer came on a channel from the server that it is connected to. Copies the bytes. */
+void exchange_answer(struct exchange *exchange, uint32_t channel, const uint8_t *wire, size_t length);
+
+/* A channel broke (connection refused or closed): the try of every query that waits on it is spent. */
+void exchange_channel_failed(struct exchange *exchange, uint32_t channel, const char *why);
+
+/* The hooks of a suspended flow are done. */
+void exchange_resume(struct exchange *exchange, struct flow *flow);
+
+/* The monotonic time at which exchange_expire has work to do, or -1. */
+int64_t exchange_next_deadline(const struct exchange *exchange);
+void exchange_expire(struct exchange *exchange);
+
+/* Makes another generation of scripts the current one, for queries that come from now on. */
+void exchange_set_hooks(struct exchange *exchange, struct hooks *hooks);
+
+/* Changes what may change while it runs (time-out and retries count for tries to come). */
+void exchange_set_config(struct exchange *exchange, const struct exchange_config *config);
+
+size_t exchange_flows(const struct exchange *exchange); /* in flight */
+const struct exchange_counters *exchange_counters(const struct exchange *exchange);
+
+#endif

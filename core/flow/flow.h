@@ -1,0 +1,130 @@
+/* A flow: one query on its way to an answer, as plain data. The exchange owns flows and drives them; hooks and observers
+ * read them and change them only through the functions here. */
+#ifndef MOONDNS_FLOW_FLOW_H
+#define MOONDNS_FLOW_FLOW_H
+
+#include "base/address.h"
+#include "dns/message.h"
+
+enum transport { TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORT_TLS, TRANSPORT_HTTPS, TRANSPORT_QUIC };
+
+/* "udp", "tcp", "tls", "https", "quic". */
+const char *transport_name(enum transport transport);
+
+/* True for all but UDP: no size limit but the frame's, and an order of its own. */
+static inline bool transport_is_stream(enum transport transport)
+{
+    return transport != TRANSPORT_UDP;
+}
+
+/* Where an answer goes. Held by value; names a listener and, for streams, a connection by numbers that are never used
+ * twice, so that a connection which is gone is noticed and never mistaken. */
+struct reply_to {
+    enum transport transport;
+    struct address client, local;
+    uint64_t connection;      /* a stream connection's serial number; 0 for UDP */
+    uint32_t listener;        /* index of the listener */
+    uint32_t interface_index; /* UDP on a wildcard address: where the packet came in (IP_PKTINFO), else 0 */
+    int64_t connected_us;     /* wall clock: a stream's start; UDP: the packet's arrival */
+};
+
+/* An upstream as it is written: [SCHEME://]ADDR[:PORT]. */
+enum upstream_scheme {
+    UPSTREAM_PLAIN, /* no scheme: UDP, and TCP where an answer was cut and the client is a stream */
+    UPSTREAM_UDP,
+    UPSTREAM_TCP,
+    UPSTREAM_TLS,
+    UPSTREAM_HTTPS,
+};
+
+struct upstream_target {
+    enum upstream_scheme scheme;
+    struct address address; /* AF_UNSPEC: none */
+};
+
+/* Takes "ip", "ip:port", "scheme://ip:port"; the port defaults to the scheme's (53, 853, 443). */
+MUST_CHECK enum status upstream_target_from_text(const char *text, size_t length, struct upstream_target *out,
+                                                 struct reason *reason);
+
+/* A message that the proxy holds: wire bytes and the checked view over them. */
+struct flow_message {
+    bool present;
+    struct buffer wire;
+    struct dns_message view; /* over `wire` */
+    int64_t timestamp_us;    /* wall clock; -1: none */
+};
+
+/* Copies the bytes in and checks them; STATUS_MALFORMED leaves the message as it was. */
+MUST_CHECK enum status flow_message_set(struct flow_message *message, const uint8_t *wire, size_t length,
+                                        int64_t timestamp_us, struct reason *reason);
+void flow_message_clear(struct flow_message *message);
+
+/* Who made the response that the flow holds. */
+enum flow_source {
+    FLOW_SOURCE_NONE,
+    FLOW_SOURCE_UPSTREAM,
+    FLOW_SOURCE_SCRIPT, /* flow->source_name says which */
+    FLOW_SOURCE_HOSTS,
+    FLOW_SOURCE_PROXY, /* an error that the proxy itself answers with */
+};
+
+enum { FLOW_ERROR_MAX = 160, FLOW_SOURCE_NAME_MAX = 64 };
+
+struct hooks;
+
+struct flow {
+    struct flow *next; /* the free list, or a queue */
+    unsigned references;
+    unsigned state; /* private to the exchange */
+    uint64_t serial; /* counts up from 1 for each exchange; with `exchange_tag` it makes the id */
+    uint32_t exchange_tag;
+    struct reply_to reply_to;
+    struct hooks *hooks; /* the generation of scripts that it began with */
+
+    struct flow_message query;    /* as it came from the client; never changes */
+    struct flow_message request;  /* present only when a script changed it; then this goes upstream */
+    struct flow_message response; /* what the client gets, so far */
+
+    int64_t created_us;  /* wall clock */
+    int64_t started_us;  /* monotonic */
+    int64_t finished_us; /* monotonic; 0 while it is under way */
+
+    /* upstream */
+    struct upstream_target target; /* set by a script for this query alone; AF_UNSPEC: the configured ones */
+    bool asked;                    /* a query went out, or was tried to; `server` and `server_transport` hold */
+    struct address server;         /* the last one asked */
+    enum transport server_transport;
+    int64_t asked_us; /* wall clock, of the last try */
+    unsigned tries;   /* used so far */
+
+    enum flow_source source;
+    char source_name[FLOW_SOURCE_NAME_MAX]; /* of the script */
+    char error[FLOW_ERROR_MAX];             /* "" for none: "time-out" … */
+    int64_t error_us;                       /* wall clock */
+    bool killed, intercepted, is_replay;
+
+    /* A script's notes, synchronised when a flow ends; owned (malloc), NULL for none. */
+    char *marked, *comment, *metadata; /* metadata as JSON text of an object */
+
+    void *wrapper; /* the hooks' own; NULL: they hold nothing of this flow */
+};
+
+/* The message that goes upstream: the edited one, else the query. */
+static inline const struct flow_message *flow_request(const struct flow *flow)
+{
+    return flow->request.present ? &flow->request : &flow->query;
+}
+
+/* Unique text, at most 32 characters with NUL; returns `out`. */
+enum { FLOW_ID_MAX = 40 };
+const char *flow_id(const struct flow *flow, char out[static FLOW_ID_MAX]);
+
+/* What hooks do to a flow. All copy what they are given. */
+MUST_CHECK enum status flow_set_response(struct flow *flow, const uint8_t *wire, size_t length,
+                                         enum flow_source source, const char *source_name, struct reason *reason);
+void flow_clear_response(struct flow *flow);
+MUST_CHECK enum status flow_set_request(struct flow *flow, const uint8_t *wire, size_t length, struct reason *reason);
+void flow_set_error(struct flow *flow, const char *text, int64_t wall_us); /* "" clears */
+void flow_kill(struct flow *flow);
+
+#endif
