@@ -4,8 +4,8 @@
 
 #include "lua/class.h"
 
-/* Opens the module: pushes the table `dns`, made once for each state. The entry point of dns.so. */
-int luaopen_dns(lua_State *L);
+/* Opens the module: pushes the table `dns`, made once for each state. What the entry point of dns.so (luaopen_dns) calls. */
+int lua_dns_open(lua_State *L);
 
 /* dns.json: cJSON to Lua and back. Push takes ownership of nothing. */
 struct cJSON;

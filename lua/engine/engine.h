@@ -1,7 +1,7 @@
 /* The engine: the Lua side of the proxy for one worker. Holds the Lua state, loads the scripts, runs their hooks in pooled
  * coroutines, guards them (time, memory), reloads them when they change. */
-#ifndef MOONDNS_LUA_ENGINE_H
-#define MOONDNS_LUA_ENGINE_H
+#ifndef MOONDNS_LUA_ENGINE_ENGINE_H
+#define MOONDNS_LUA_ENGINE_ENGINE_H
 
 #include "base/log.h"
 #include "flow/hooks.h"
