@@ -1,0 +1,33 @@
+/* Prints flows that have ended: an observer of the exchange. Lines for people or one JSON object a line; whatever came
+ * from the network is escaped. One printer belongs to one worker. */
+#ifndef MOONDNS_PROXY_FLOW_PRINT_H
+#define MOONDNS_PROXY_FLOW_PRINT_H
+
+#include "flow/exchange.h"
+#include "flow/filter.h"
+
+struct flow_print_config {
+    unsigned detail;    /* 0: nothing, 1: two lines a flow, 2: and flags and records, 3: the whole messages */
+    bool json;          /* {"time", "flow"} instead; nothing at detail 0 */
+    bool colour;        /* flow_print_colour() */
+    int fd;             /* not owned; 1 */
+    const char *filter; /* FILTER's text; borrowed for the call; NULL: all flows */
+};
+
+struct flow_print;
+
+/* Whether lines for this descriptor are coloured: a terminal, and NO_COLOR unset or empty. */
+bool flow_print_colour(int fd);
+
+/* STATUS_INVALID when the filter is none (the reason names the place); STATUS_NO_MEMORY. */
+MUST_CHECK enum status flow_print_new(const struct flow_print_config *config, struct flow_print **out,
+                                      struct reason *reason);
+void flow_print_free(struct flow_print *print); /* flushes; NULL is fine */
+
+/* The observer to hand to exchange_new; belongs to the printer. It gathers lines. */
+struct flow_observer *flow_print_observer(struct flow_print *print);
+
+/* Writes what was gathered. To be called at the end of each turn of the loop, so that no line waits. */
+void flow_print_flush(struct flow_print *print);
+
+#endif

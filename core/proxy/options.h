@@ -1,0 +1,83 @@
+/* The options of the command line and of config files. One table (options_table.c) describes every option; parsing,
+ * config files, help, --options and the scripts' ctx.options are loops over it. */
+#ifndef MOONDNS_PROXY_OPTIONS_H
+#define MOONDNS_PROXY_OPTIONS_H
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "flow/flow.h"
+
+enum {
+    OPTIONS_EXIT_DONE = 0,
+    OPTIONS_EXIT_FAILURE = 1, /* failed while running */
+    OPTIONS_EXIT_USAGE = 2,   /* unknown names and bad values */
+    OPTIONS_EXIT_SCRIPT = 3,  /* a script failed to load or configure at start, or is not there */
+    OPTIONS_LISTEN_PORT = 5300,
+};
+
+/* What to do; the rest of `struct options` counts for OPTIONS_RUN alone. */
+enum options_action { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION };
+
+struct options_listen {
+    unsigned transports; /* bits 1 << enum transport: without a scheme UDP and TCP */
+    struct address address;
+};
+
+/* One upstream; `[/a.example/b.example/]ADDR` makes one for each domain. */
+struct options_upstream {
+    struct dns_name domain;        /* length 0: for all names; else for this domain and below */
+    struct upstream_target target; /* AF_UNSPEC: `none`, queries for the domain go nowhere */
+};
+
+/* An option as --options lists it and as scripts see it. */
+struct options_value {
+    const char *name;        /* long name: "hook-timeout" */
+    const char *script_name; /* the same in snake_case: "hook_timeout" */
+    const char *type;        /* for people: "number of seconds, more than 0" */
+    const char *value;       /* JSON text */
+    const char *help;
+};
+
+/* All that is pointed to belongs to the arena. Arrays of text end with NULL. */
+struct options {
+    struct arena arena;
+    const char *const *scripts;
+    const char *const *settings;    /* "NAME=VALUE" in order */
+    struct options_listen *listens; /* at least one */
+    size_t listens_count;
+    struct options_upstream *upstreams; /* without one for all names (and no `none`), resolv.conf's servers are those */
+    size_t upstreams_count;
+    bool upstream_none; /* `none` for all names; it is not in `upstreams` */
+    int64_t timeout_us; /* for one try */
+    unsigned retries;
+    const char *hosts;   /* path, or NULL */
+    unsigned workers;    /* at least 1; `auto` is counted out */
+    double hook_timeout; /* seconds */
+    bool jit;
+    size_t script_memory; /* bytes */
+    bool no_reload;
+    bool check;
+    bool show_options;    /* --options */
+    enum log_level level; /* from -q and -v */
+    unsigned flow_detail; /* 0 to 3; from -q and -v where --flow-detail is not given */
+    bool log_json;
+    const char *user, *group; /* NULL: stay */
+    const char *filter;       /* FILTER, checked; NULL: none */
+
+    struct options_value *values; /* every option that has a value; ended by a NULL name */
+};
+
+/* Reads the command line (argv[0] is skipped) and the config files that it names. STATUS_INVALID, STATUS_MALFORMED (a
+ * config file is no JSON) and STATUS_IO (it cannot be read) are wrong usage; the reason says what to do. On success the
+ * caller owns `out` (options_free). */
+MUST_CHECK enum status options_parse(int argc, char **argv, struct options *out, enum options_action *action,
+                                     struct reason *reason);
+void options_free(struct options *options);
+
+/* Appends the text of --help. */
+void options_help(struct buffer *out);
+
+/* Appends what --options prints of the proxy's own options. */
+void options_describe(const struct options *options, struct buffer *out);
+
+#endif
