@@ -20,12 +20,24 @@ struct log {
 
 const char *log_level_name(enum log_level level);
 
+/* Whether output to this descriptor is to be coloured: it is a terminal, and NO_COLOR is unset or empty. */
+bool log_wants_colour(int fd);
+
 void log_line(const struct log *log, enum log_level level, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* The same for text that is already made (it may hold any byte; newlines are kept, other control bytes escaped). */
 void log_text(const struct log *log, enum log_level level, const char *text, size_t length);
 
-/* Appends `text` with control bytes (C0, DEL, C1) and broken UTF-8 as \xNN; newlines stay when `keep_newlines`. */
+/* Appends `text` with control bytes (C0, DEL, C1) and broken UTF-8 as \xNN. With `keep_newlines` newlines stay, and
+ * tabs become spaces. */
 void log_escape(struct buffer *out, const char *text, size_t length, bool keep_newlines);
+
+/* Appends text as a JSON string, quotes included: newlines and tabs in JSON's escapes, what log_escape escapes as \xNN.
+ */
+void log_json_string(struct buffer *out, const char *text, size_t length);
+
+/* Writes it all, in one write(2) where the system takes it whole. Output that nobody takes is dropped: a log never
+ * fails (the process is to ignore SIGPIPE). */
+void log_write(int fd, const void *data, size_t length);
 
 #endif

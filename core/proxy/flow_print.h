@@ -9,15 +9,12 @@
 struct flow_print_config {
     unsigned detail;    /* 0: nothing, 1: two lines a flow, 2: and flags and records, 3: the whole messages */
     bool json;          /* {"time", "flow"} instead; nothing at detail 0 */
-    bool colour;        /* flow_print_colour() */
+    bool colour;        /* see log_wants_colour */
     int fd;             /* not owned; 1 */
     const char *filter; /* FILTER's text; borrowed for the call; NULL: all flows */
 };
 
 struct flow_print;
-
-/* Whether lines for this descriptor are coloured: a terminal, and NO_COLOR unset or empty. */
-bool flow_print_colour(int fd);
 
 /* STATUS_INVALID when the filter is none (the reason names the place); STATUS_NO_MEMORY. */
 MUST_CHECK enum status flow_print_new(const struct flow_print_config *config, struct flow_print **out,

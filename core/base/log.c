@@ -1,0 +1,205 @@
+#include "base/log.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+static const struct {
+    const char *name, *colour;
+} levels[] = {
+    [LOG_DEBUG] = {"debug", "\033[2m"},
+    [LOG_INFO] = {"info", ""},
+    [LOG_WARN] = {"warn", "\033[33m"},
+    [LOG_ERROR] = {"error", "\033[31m"},
+};
+
+/* How the few bytes that have a form of their own are written; NULL: as any other byte. */
+struct escape_style {
+    const char *newline, *tab, *quote, *backslash;
+};
+
+const char *log_level_name(enum log_level level)
+{
+    return levels[level].name;
+}
+
+bool log_wants_colour(int fd)
+{
+    const char *no_colour = getenv("NO_COLOR");
+    return isatty(fd) && (!no_colour || !no_colour[0]);
+}
+
+/* The length of the UTF-8 sequence at the start of `at` (RFC 3629); 0 for a broken one, and for C1 controls. */
+static size_t printable_sequence(const uint8_t *at, size_t length)
+{
+    static const struct {
+        uint8_t first, last, least, most; /* range of the first byte, and of the second behind it */
+        uint8_t size;
+    } forms[] = {
+        {0xc2, 0xc2, 0xa0, 0xbf, 2}, {0xc3, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+    };
+    if (at[0] >= 0x20 && at[0] < 0x7f)
+        return 1;
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        if (at[0] < forms[i].first || at[0] > forms[i].last)
+            continue;
+        if (length < forms[i].size || at[1] < forms[i].least || at[1] > forms[i].most)
+            return 0;
+        for (size_t k = 2; k < forms[i].size; k++) {
+            if ((at[k] & 0xc0) != 0x80)
+                return 0;
+        }
+        return forms[i].size;
+    }
+    return 0;
+}
+
+static const char *own_form(const struct escape_style *style, uint8_t byte)
+{
+    switch (byte) {
+    case '\n':
+        return style->newline;
+    case '\t':
+        return style->tab;
+    case '"':
+        return style->quote;
+    case '\\':
+        return style->backslash;
+    default:
+        return NULL;
+    }
+}
+
+static void escape(struct buffer *out, const char *text, size_t length, const struct escape_style *style)
+{
+    const uint8_t *bytes = (const uint8_t *)text;
+    size_t plain = 0, i = 0; /* bytes from `plain` to i go out as they are */
+    while (i < length) {
+        const char *own = own_form(style, bytes[i]);
+        size_t size = own ? 0 : printable_sequence(bytes + i, length - i);
+        if (size) {
+            i += size;
+            continue;
+        }
+        buffer_append(out, bytes + plain, i - plain);
+        if (own)
+            buffer_text(out, own);
+        else
+            buffer_format(out, "%s\\x%02x", style->backslash ? "\\" : "", bytes[i]);
+        plain = ++i;
+    }
+    buffer_append(out, bytes + plain, length - plain);
+}
+
+void log_escape(struct buffer *out, const char *text, size_t length, bool keep_newlines)
+{
+    static const struct escape_style one_line = {0}, lines = {.newline = "\n", .tab = "    "};
+    escape(out, text, length, keep_newlines ? &lines : &one_line);
+}
+
+void log_json_string(struct buffer *out, const char *text, size_t length)
+{
+    static const struct escape_style json = {.newline = "\\n", .tab = "\\t", .quote = "\\\"", .backslash = "\\\\"};
+    buffer_u8(out, '"');
+    escape(out, text, length, &json);
+    buffer_u8(out, '"');
+}
+
+void log_write(int fd, const void *data, size_t length)
+{
+    const uint8_t *at = data;
+    while (length) {
+        ssize_t written = write(fd, at, length);
+        if (written >= 0) {
+            at += written;
+            length -= (size_t)written;
+        } else if (errno == EAGAIN) {
+            struct pollfd writable = {.fd = fd, .events = POLLOUT};
+            if (poll(&writable, 1, -1) < 0 && errno != EINTR)
+                return;
+        } else if (errno != EINTR) {
+            return;
+        }
+    }
+}
+
+static void format_for_people(struct buffer *out, const struct log *log, enum log_level level, const char *text,
+                              size_t length)
+{
+    int64_t now = clock_wall_us();
+    time_t seconds = (time_t)(now / 1000000);
+    struct tm local;
+    localtime_r(&seconds, &local);
+    while (length && text[length - 1] == '\n')
+        length--;
+    bool colour = log->colour && levels[level].colour[0];
+    buffer_format(out, "[%02d:%02d:%02d.%03d] ", local.tm_hour, local.tm_min, local.tm_sec,
+                  (int)(now % 1000000 / 1000));
+    buffer_text(out, colour ? levels[level].colour : "");
+    if (level != LOG_INFO)
+        buffer_format(out, "%s: ", levels[level].name);
+    log_escape(out, text, length, true);
+    buffer_text(out, colour ? "\033[0m\n" : "\n");
+}
+
+static void format_json(struct buffer *out, enum log_level level, const char *text, size_t length)
+{
+    int64_t now = clock_wall_us();
+    buffer_format(out, "{\"time\": %lld.%06d, \"level\": \"%s\", \"message\": ", (long long)(now / 1000000),
+                  (int)(now % 1000000), levels[level].name);
+    log_json_string(out, text, length);
+    buffer_text(out, "}\n");
+}
+
+void log_text(const struct log *log, enum log_level level, const char *text, size_t length)
+{
+    if (level < log->level)
+        return;
+    if (log->sink) {
+        log->sink(log->context, level, text, length);
+        return;
+    }
+    struct buffer line = {0};
+    if (log->json)
+        format_json(&line, level, text, length);
+    else
+        format_for_people(&line, log, level, text, length);
+    if (!line.failed)
+        log_write(log->fd, line.data, line.length);
+    buffer_free(&line);
+}
+
+void log_line(const struct log *log, enum log_level level, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+    if (level < log->level)
+        return;
+    va_start(arguments, format);
+    int length = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (length < 0)
+        return;
+    if ((size_t)length < sizeof text) {
+        log_text(log, level, text, (size_t)length);
+        return;
+    }
+    char *longer = malloc((size_t)length + 1);
+    if (!longer) {
+        log_text(log, level, text, sizeof text - 1);
+        return;
+    }
+    va_start(arguments, format);
+    vsnprintf(longer, (size_t)length + 1, format, arguments);
+    va_end(arguments);
+    log_text(log, level, longer, (size_t)length);
+    free(longer);
+}
