@@ -15,7 +15,7 @@ enum status {
 };
 
 #define MUST_CHECK __attribute__((warn_unused_result))
-#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+#define PRINTF_LIKE(text, first) __attribute__((__format__(__printf__, text, first)))
 
 /* Why something failed, in words for a person. Wherever a `struct reason *` is taken, NULL is taken too. It is written
  * only on failure, ends with NUL, and is cut off when too long. */
