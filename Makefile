@@ -1,14 +1,121 @@
 # The front door. `make run` and `make test` install what is missing and do everything else too.
+#
+#   make            the proxy and the Lua module: build/moondns, build/dns.so
+#   make run        starts it with scripts/spoof.lua on 127.0.0.1:5300
+#   make test       builds it twice (as it is shipped, and with sanitizers) and passes all the tests
+#   make fuzz       each fuzz target for FUZZ_SECONDS; keeps what it learns in spec/fuzz/corpus
+#   make install    PREFIX (/usr/local) and DESTDIR as usual
+#   make format, make lint, make docs, make clean
+
 BUILD ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+FUZZ_SECONDS ?= 60
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: all debug
-all: deps
-	cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release
-	cmake --build $(BUILD) -j2
+# What is needed, as Debian's package and a check that it is there: command:NAME, pc:PKG-CONFIG-MODULE, header:FILE,
+# lua:MODULE, python:MODULE or fuzzer:COMPILER. Only what fails its check is installed.
+BUILD_NEEDS := gcc=command:cc libc6-dev=header:stdio.h cmake=command:cmake pkg-config=command:pkg-config \
+	libluajit-5.1-dev=pc:luajit libevent-dev=pc:libevent_extra libcjson-dev=pc:libcjson libidn2-dev=pc:libidn2 \
+	libpcre2-dev=pc:libpcre2-8 uthash-dev=header:uthash.h
+RUN_NEEDS := bind9-dnsutils=command:dig
+TEST_NEEDS := $(RUN_NEEDS) luajit=command:luajit lua-busted=command:busted lua-posix=lua:posix lua-socket=lua:socket \
+	libcmocka-dev=pc:cmocka knot=command:knotd nsd=command:nsd knot-dnsutils=command:kdig \
+	ldnsutils=command:ldns-signzone python3-dnspython=python:dns.message man-db=command:man
+FUZZ_NEEDS := clang=command:clang libclang-rt-dev=fuzzer:clang
+FORMAT_NEEDS := clang-format=command:clang-format
 
-debug: deps
+# Administrators' programs (knotd, nsd) are not on everyone's path.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+
+# $(call need,LIST): installs what is missing of it; where there is no apt, says what to install.
+define need
+@missing=; \
+for need in $(1); do \
+	package=$${need%%=*}; check=$${need#*=}; name=$${check#*:}; \
+	case $$check in \
+	command:*) command -v $$name ;; \
+	pc:*) pkg-config --exists $$name ;; \
+	header:*) echo "#include <$$name>" | cc -E - ;; \
+	lua:*) luajit -e "require '$$name'" ;; \
+	python:*) /usr/bin/python3 -c "import $$name" ;; \
+	fuzzer:*) echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' | \
+		$$name -fsanitize=fuzzer,address -x c -o /dev/null - ;; \
+	esac >/dev/null 2>&1 || missing="$$missing $$package"; \
+done; \
+[ -n "$$missing" ] || exit 0; \
+if ! command -v apt-get >/dev/null; then \
+	echo "missing (by their Debian names):$$missing" >&2; \
+	echo "install them with this system's package manager, then try again" >&2; exit 1; \
+fi; \
+sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+if [ -n "$$sudo" ] && ! command -v sudo >/dev/null; then \
+	echo "missing:$$missing" >&2; echo "as root: apt-get install -y$$missing" >&2; exit 1; \
+fi; \
+echo "installing$$missing"; \
+$$sudo apt-get update -q && \
+$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing || exit 1; \
+for server in knot nsd; do \
+	case "$$missing " in *" $$server "*) ! [ -d /run/systemd/system ] || $$sudo systemctl disable --now $$server ;; esac; \
+done
+endef
+
+.PHONY: all debug run test fuzz install format lint docs clean
+.PHONY: build-needs run-needs test-needs fuzz-needs format-needs release
+
+all: build-needs
+	@$(MAKE) --no-print-directory release
+
+release:
+	cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=$(PREFIX)
+	cmake --build $(BUILD) -j$(JOBS)
+
+debug: build-needs
 	cmake -S . -B $(BUILD)/debug -DCMAKE_BUILD_TYPE=Debug -DSANITIZE=ON
-	cmake --build $(BUILD)/debug -j2
+	cmake --build $(BUILD)/debug -j$(JOBS)
 
-.PHONY: deps
-deps:
+run: build-needs run-needs
+	@$(MAKE) --no-print-directory release
+	$(BUILD)/moondns -s scripts/spoof.lua
+
+test: build-needs test-needs
+	@$(MAKE) --no-print-directory release debug
+	cmake --build $(BUILD)/debug -j$(JOBS) --target units
+	@spec/run $(BUILD)
+
+fuzz: build-needs fuzz-needs
+	cmake -S . -B $(BUILD)/clang -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo -DFUZZ=ON -DSANITIZE=ON
+	cmake --build $(BUILD)/clang -j$(JOBS)
+	@spec/fuzz/run $(BUILD)/clang $(FUZZ_SECONDS)
+
+install: all
+	DESTDIR=$(DESTDIR) cmake --install $(BUILD) --prefix $(PREFIX)
+
+C_FILES = $(shell find core lua spec -name '*.[ch]')
+
+format: format-needs
+	clang-format -i $(C_FILES)
+
+# Every warning is an error here, in the shipped build and in the one with sanitizers.
+lint: build-needs format-needs
+	clang-format --dry-run -Werror $(C_FILES)
+	cmake -S . -B $(BUILD)/lint -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_FLAGS=-Werror
+	cmake --build $(BUILD)/lint -j$(JOBS)
+
+docs: all
+	spec/support/reference > docs/api.md.new
+	mv docs/api.md.new docs/api.md
+
+clean:
+	rm -rf $(BUILD)
+
+build-needs:
+	$(call need,$(BUILD_NEEDS))
+run-needs: build-needs
+	$(call need,$(RUN_NEEDS))
+test-needs: build-needs
+	$(call need,$(TEST_NEEDS))
+fuzz-needs: build-needs
+	$(call need,$(FUZZ_NEEDS))
+format-needs:
+	$(call need,$(FORMAT_NEEDS))
