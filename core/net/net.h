@@ -1,0 +1,123 @@
+/* The network side of one worker, on libevent: listeners, upstreams, resolv.conf, hosts file. It is the exchange's
+ * world (struct exchange_io) and feeds it. One thread; no function here may be called from another.
+ *
+ * Order of life: net_new, net_bind (needs the rights), exchange_new with net_io and net_observer, net_start, the event
+ * loop, net_stop_listening, on_idle, exchange_free, net_free. */
+#ifndef MOONDNS_NET_NET_H
+#define MOONDNS_NET_NET_H
+
+#include "base/log.h"
+#include "flow/exchange.h"
+
+struct event_base;
+struct net;
+
+enum { NET_LISTEN_PORT = 5300 /* where -l names no port */ };
+
+/* One -l. */
+struct net_listen {
+    unsigned transports;    /* bits 1 << enum transport; no scheme: UDP and TCP */
+    struct address address; /* port 0: any that is free, the same for all transports */
+};
+
+/* One -u. */
+struct net_upstream {
+    struct upstream_target target;
+    struct dns_name domain; /* queries for this name and below go here; the root: all that no other domain takes */
+};
+
+/* Takes "[SCHEME://]ADDR[:PORT]". STATUS_INVALID, and the reason says what works, for schemes that are not there. */
+MUST_CHECK enum status net_listen_from_text(const char *text, size_t length, struct net_listen *out,
+                                            struct reason *reason);
+
+/* Takes "[SCHEME://]ADDR[:PORT]" and "[/domain/]…" before it. The same. */
+MUST_CHECK enum status net_upstream_from_text(const char *text, size_t length, struct net_upstream *out,
+                                              struct reason *reason);
+
+/* What it points to is borrowed for net_new alone, but for `log` and `context`. */
+struct net_config {
+    const struct net_listen *listens;
+    size_t listen_count;
+    const struct net_upstream *upstreams;
+    size_t upstream_count;
+    const char *resolv_conf; /* its servers are asked where `upstreams` has none for the root; NULL: nobody is */
+    const char *hosts;       /* a hosts file, or NULL */
+    bool reuse_port;         /* there are several workers, each with a net of its own on the same ports */
+
+    int64_t tcp_idle_us;                 /* without a whole query, or with an answer that is not taken */
+    unsigned tcp_connections_max;        /* of clients; the one idle for longest makes room, else it is refused */
+    unsigned tcp_connections_per_client; /* by IP address; the same */
+    unsigned tcp_pipeline_max;           /* queries in flight on one connection; above, it is not read from */
+    size_t tcp_output_max;               /* bytes of answers waiting on one connection; the same */
+    int64_t upstream_idle_us;            /* streams and UDP sockets that nothing waits on are closed after this */
+    unsigned upstream_sockets_max;       /* UDP sockets open at one time */
+
+    /* A stream client came or went. May be NULL. */
+    void (*on_connection)(void *context, const struct reply_to *connection, bool connected);
+    /* Once, after net_stop_listening: no query is in flight and all answers are written. May be NULL. */
+    void (*on_idle)(void *context);
+    void *context;
+    const struct log *log;
+};
+
+/* The defaults: no listener, no upstream but /etc/resolv.conf's. */
+struct net_config net_config_defaults(void);
+
+/* Reads resolv.conf and the hosts file; opens nothing. STATUS_INVALID for a scheme that is not there, STATUS_IO for a
+ * hosts file that cannot be read, each with the reason. */
+MUST_CHECK enum status net_new(struct event_base *base, const struct net_config *config, struct net **out,
+                               struct reason *reason);
+
+/* Opens every listener. `sibling` is NULL, or the net of a first worker that is bound: this one then shares its ports
+ * (reuse_port), those it chose included. A port that anybody else holds is an error. The reason says what to do. */
+MUST_CHECK enum status net_bind(struct net *net, const struct net *sibling, struct reason *reason);
+
+/* The world for the exchange; lives as long as the net. */
+const struct exchange_io *net_io(struct net *net);
+
+/* Must be in the exchange's list of observers: a stream's limit counts the queries that have not ended. */
+struct flow_observer *net_observer(struct net *net);
+
+/* Starts to serve; borrows the exchange. */
+MUST_CHECK enum status net_start(struct net *net, struct exchange *exchange, struct reason *reason);
+
+/* To be called in the event loop before anything is done to the exchange from outside (exchange_resume): tells it the
+ * time, and sees that what it sends goes out and its deadline is kept when this turn of the loop ends. */
+void net_turn(struct net *net);
+
+/* Closes the listeners and idle connections; what is in flight is still answered. Then on_idle. */
+void net_stop_listening(struct net *net);
+bool net_is_idle(const struct net *net);
+
+/* Closes everything. The exchange must be gone (or never started). */
+void net_free(struct net *net);
+
+/* Reads the hosts file and resolv.conf again. What cannot be read is logged, and the old one stays. */
+void net_reload_lists(struct net *net);
+
+struct net_counters {
+    uint64_t udp_queries, udp_answers;
+    uint64_t udp_receive_dropped; /* by the kernel: our buffer was full */
+    uint64_t udp_send_dropped;    /* answers the kernel did not take */
+    uint64_t tcp_accepted, tcp_closed;
+    uint64_t tcp_refused;   /* by a limit, or for lack of descriptors */
+    uint64_t tcp_evicted;   /* idle ones that made room */
+    uint64_t tcp_timed_out; /* idle, half-sent, not taking its answers */
+    uint64_t tcp_empty_frames;
+    uint64_t tcp_gone; /* answers whose client had left */
+    uint64_t upstream_sockets_opened, upstream_sockets_failed;
+    uint64_t upstream_send_dropped;
+    uint64_t upstream_connections_opened, upstream_connections_failed;
+    uint64_t tcp_connections;  /* open now */
+    uint64_t upstream_sockets; /* open now */
+};
+struct net_counters net_counters(const struct net *net);
+
+/* Append "127.0.0.1:5300 (udp, tcp)" with the real ports, and "9.9.9.9:53" ("none"); several are joined by ", ". */
+void net_describe_listeners(const struct net *net, struct buffer *out);
+void net_describe_upstreams(const struct net *net, struct buffer *out);
+
+/* The address of the first listener with its real port, for the line to try; AF_UNSPEC when there is none. */
+struct address net_first_address(const struct net *net);
+
+#endif
