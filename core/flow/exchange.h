@@ -10,12 +10,13 @@ struct channel {
     uint32_t number;
     struct address server;
     enum transport transport;
+    enum upstream_scheme scheme; /* as the upstream was written: only a plain one is asked again over a stream */
 };
 
 struct route {
     const struct flow *flow;
-    unsigned attempt;            /* 0 for the first try; each further one takes the next upstream */
-    bool stream;                 /* a UDP answer was cut: the same server again, over a stream */
+    unsigned attempt; /* 0 for the first try; each further one takes the next upstream */
+    bool stream;      /* a UDP answer was cut: the same server again, over a stream; the attempt's number stays */
     const struct address *again; /* that server, else NULL */
 };
 
@@ -25,6 +26,10 @@ struct exchange_io {
 
     /* Sends the answer to a client; copies the bytes. A client that is gone is nobody's error. */
     void (*reply)(void *context, const struct reply_to *to, const uint8_t *wire, size_t length);
+
+    /* A query gets no answer: killed, its answer cleared, dropped. Each exchange_query comes to one reply or one
+     * no_reply (but for flows that exchange_free ends). May be NULL. */
+    void (*no_reply)(void *context, const struct reply_to *to);
 
     /* Chooses the upstream for a try (flow->target, per-domain ones, the list in turn) and a channel to it.
      * STATUS_NOT_FOUND: there is no upstream. STATUS_IO: it cannot be reached; the reason says why, and out->server is
@@ -38,7 +43,8 @@ struct exchange_io {
     /* One pending query less on the channel: answered, timed out or failed. Called once for each successful route. */
     void (*release)(void *context, const struct channel *channel);
 
-    /* Answers a flow from local data (hosts file) into `out`: STATUS_OK, or STATUS_NOT_FOUND. May be NULL. */
+    /* Answers a flow from local data (hosts file) into `out`, which is empty: STATUS_OK with a whole response (id and
+     * question are the client's business and put right here), or STATUS_NOT_FOUND. May be NULL. */
     enum status (*local_answer)(void *context, const struct flow *flow, struct buffer *out);
 };
 
@@ -50,23 +56,23 @@ struct flow_observer {
 };
 
 struct exchange_config {
-    int64_t timeout_us;   /* for one try */
-    unsigned retries;     /* further tries */
-    size_t flows_max;     /* in flight; a query beyond that is dropped and counted */
+    int64_t timeout_us;    /* for one try */
+    unsigned retries;      /* further tries */
+    size_t flows_max;      /* in flight; a query beyond that is dropped and counted */
     uint16_t payload_size; /* what an OPT of ours announces: 1232 */
 };
 
 struct exchange_counters {
-    uint64_t queries, responses;                 /* taken in; sent to clients */
-    uint64_t malformed_answered;                 /* FORMERR sent */
-    uint64_t malformed_dropped;                  /* no id, QR=1, nothing to answer */
+    uint64_t queries, responses;                 /* every packet that came as a query; everything sent to clients */
+    uint64_t malformed_answered;                 /* FORMERR sent, BADVERS too */
+    uint64_t malformed_dropped;                  /* no header, QR=1: nothing to answer */
     uint64_t overload_dropped;                   /* flows_max reached */
     uint64_t upstream_queries, upstream_answers; /* tries sent; answers that matched */
     uint64_t unmatched_dropped;                  /* answers to nothing that was asked: channel, id or question */
     uint64_t malformed_answers;                  /* matched and malformed: the try is spent */
     uint64_t timeouts, channel_failures, retries;
     uint64_t killed, script_responses, hosts_responses, errors;
-    uint64_t truncated; /* answers cut for their client */
+    uint64_t truncated;  /* answers cut for their client */
     uint64_t unpackable; /* scripts' answers that could not be packed */
 };
 
@@ -91,7 +97,8 @@ void exchange_answer(struct exchange *exchange, uint32_t channel, const uint8_t 
 /* A channel broke (connection refused or closed): the try of every query that waits on it is spent. */
 void exchange_channel_failed(struct exchange *exchange, uint32_t channel, const char *why);
 
-/* The hooks of a suspended flow are done. */
+/* The hooks of a suspended flow are done; it goes on where it was parked. May be called from within another flow's
+ * hook, not from within a hook of the same flow. */
 void exchange_resume(struct exchange *exchange, struct flow *flow);
 
 /* The monotonic time at which exchange_expire has work to do, or -1. */

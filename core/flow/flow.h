@@ -1,5 +1,5 @@
-/* A flow: one query on its way to an answer, as plain data. The exchange owns flows and drives them; hooks and observers
- * read them and change them only through the functions here. */
+/* A flow: one query on its way to an answer, as plain data. The exchange owns flows and drives them; hooks and
+ * observers read them and change them only through the functions here. */
 #ifndef MOONDNS_FLOW_FLOW_H
 #define MOONDNS_FLOW_FLOW_H
 
@@ -57,7 +57,15 @@ struct flow_message {
 /* Copies the bytes in and checks them; STATUS_MALFORMED leaves the message as it was. */
 MUST_CHECK enum status flow_message_set(struct flow_message *message, const uint8_t *wire, size_t length,
                                         int64_t timestamp_us, struct reason *reason);
+
+/* The same for bytes that are parsed already: copies them and moves the view over the copy. STATUS_NO_MEMORY leaves the
+ * message as it was. */
+MUST_CHECK enum status flow_message_adopt(struct flow_message *message, const struct dns_message *parsed,
+                                          int64_t timestamp_us);
+
+/* Takes the message away and keeps its memory; frees the memory too. */
 void flow_message_clear(struct flow_message *message);
+void flow_message_free(struct flow_message *message);
 
 /* Who made the response that the flow holds. */
 enum flow_source {
@@ -75,7 +83,7 @@ struct hooks;
 struct flow {
     struct flow *next; /* the free list, or a queue */
     unsigned references;
-    unsigned state; /* private to the exchange */
+    unsigned state;  /* private to the exchange */
     uint64_t serial; /* counts up from 1 for each exchange; with `exchange_tag` it makes the id */
     uint32_t exchange_tag;
     struct reply_to reply_to;
@@ -102,6 +110,7 @@ struct flow {
     char error[FLOW_ERROR_MAX];             /* "" for none: "time-out" … */
     int64_t error_us;                       /* wall clock */
     bool killed, intercepted, is_replay;
+    bool unpackable; /* a script's response could not be packed: SERVFAIL goes out */
 
     /* A script's notes, synchronised when a flow ends; owned (malloc), NULL for none. */
     char *marked, *comment, *metadata; /* metadata as JSON text of an object */
@@ -119,10 +128,15 @@ static inline const struct flow_message *flow_request(const struct flow *flow)
 enum { FLOW_ID_MAX = 40 };
 const char *flow_id(const struct flow *flow, char out[static FLOW_ID_MAX]);
 
-/* What hooks do to a flow. All copy what they are given. */
-MUST_CHECK enum status flow_set_response(struct flow *flow, const uint8_t *wire, size_t length,
-                                         enum flow_source source, const char *source_name, struct reason *reason);
+/* What hooks do to a flow. All copy what they are given. Where a response fails to be set, the flow is left without one
+ * and marked as by flow_response_unpackable. */
+MUST_CHECK enum status flow_set_response(struct flow *flow, const uint8_t *wire, size_t length, enum flow_source source,
+                                         const char *source_name, struct reason *reason);
 void flow_clear_response(struct flow *flow);
+
+/* A script's response could not be packed: the flow has none, and SERVFAIL goes out unless a later one is set or the
+ * response is cleared by a script. */
+void flow_response_unpackable(struct flow *flow);
 MUST_CHECK enum status flow_set_request(struct flow *flow, const uint8_t *wire, size_t length, struct reason *reason);
 void flow_set_error(struct flow *flow, const char *text, int64_t wall_us); /* "" clears */
 void flow_kill(struct flow *flow);
