@@ -7,11 +7,11 @@
 #include "dns/record.h"
 #include "dns/registry.h"
 
-/* A field's value without regard to wire or text: a small tree. Everything in it belongs to one arena (or, on the way in,
- * to whoever built it). */
+/* A field's value without regard to wire or text: a small tree. Everything in it belongs to one arena (or, on the way
+ * in, to whoever built it). */
 enum dns_value_form {
     DNS_VALUE_NUMBER,
-    DNS_VALUE_TEXT,  /* names (lower case is the caller's business), addresses, algorithms' text …: text ended by NUL */
+    DNS_VALUE_TEXT, /* names (lower case is the caller's business), addresses, algorithms' text …: text ended by NUL */
     DNS_VALUE_BYTES, /* binary: as it is */
     DNS_VALUE_LIST,
     DNS_VALUE_MAP, /* items with keys; a key is text, or a number when `key` is NULL */
@@ -22,30 +22,33 @@ struct dns_value {
     const char *key; /* in a map: this item's key, ended by NUL; NULL where the key is key_number */
     uint32_t key_number;
     uint64_t number;
-    struct span bytes; /* TEXT and BYTES */
+    struct span bytes;              /* TEXT and BYTES */
     struct dns_value *first, *next; /* a list's or map's items; the sibling */
 };
 
 /* Whether the type has a layout: whether `rdata` and the text form by field exist for it. */
 bool dns_rdata_has_layout(uint16_t type);
 
-/* The data as a map of its fields, in order, by their RFC names in snake_case. STATUS_MALFORMED when the data does not fit
- * the layout, STATUS_NOT_FOUND when there is none. */
+/* The data as a map of its fields, in order, by their RFC names in snake_case. STATUS_MALFORMED when the data does not
+ * fit the layout, STATUS_NOT_FOUND when there is none. */
 MUST_CHECK enum status dns_rdata_to_value(uint16_t type, const uint8_t *data, size_t length, struct arena *arena,
                                           struct dns_value **out);
 
-/* Appends the data for such a map (keys in any order; a missing or unknown field is an error). The reason starts with the
- * field: "preference: integer from 0 to 65535 expected, got 'x'". */
+/* Appends the data for such a map (keys in any order; a missing or unknown field is an error). The reason starts with
+ * the field: "preference: integer from 0 to 65535 expected, got 'x'". */
 MUST_CHECK enum status dns_rdata_from_value(uint16_t type, const struct dns_value *fields, struct buffer *out,
                                             struct reason *reason);
 
 /* Whether the data fits the type's layout exactly (true for types without one). */
 bool dns_rdata_fits(uint16_t type, const uint8_t *data, size_t length);
 
+/* Whether two pieces of data are equal but for the case of the letters in their names. Data that does not fit compares
+ * byte for byte. */
+bool dns_rdata_equal_caseless(uint16_t type, const uint8_t *a, size_t a_length, const uint8_t *b, size_t b_length);
+
 /* --- how the codec reads and writes names in data; message.c's business --- */
 
-/* Which fields of a type hold names that may be compressed. A small program: each step copies `fixed` bytes, or 0xff
- * character-strings …; see rdata.c. */
+/* What is done about the names in a type's data. */
 enum dns_name_rule {
     DNS_NAMES_NONE,     /* no names, or names that are never compressed: the data is copied */
     DNS_NAMES_EXPAND,   /* names are expanded on reading, and not compressed on writing (RFC 3597 section 4) */
@@ -54,13 +57,18 @@ enum dns_name_rule {
 enum dns_name_rule dns_rdata_name_rule(uint16_t type);
 
 /* Appends the data that stands at `cursor` (over the whole message, at the data) for `length` bytes with its names
- * expanded. Only for types whose rule is not DNS_NAMES_NONE. Data that does not fit the layout otherwise is copied as far
- * as it goes; a name in it that cannot be read is STATUS_MALFORMED. */
+ * expanded; data of types whose rule is DNS_NAMES_NONE is copied. Data that does not fit the layout otherwise is copied
+ * as far as it goes; a name in it that cannot be read within the data is STATUS_MALFORMED, and so is data that is
+ * longer than 65535 bytes once expanded. */
 MUST_CHECK enum status dns_rdata_expand(uint16_t type, const struct cursor *cursor, size_t length, struct buffer *out,
                                         struct reason *reason);
 
-/* Calls `piece` for the parts of uncompressed data in order: is_name tells a whole name that may be compressed from bytes
- * that are copied. Data that does not fit comes as one piece of bytes. */
+/* Whether dns_rdata_expand can do it: the same failures, nothing written. */
+MUST_CHECK enum status dns_rdata_check_names(uint16_t type, const struct cursor *cursor, size_t length,
+                                             struct reason *reason);
+
+/* Calls `piece` for the parts of uncompressed data in order: is_name tells a whole name that may be compressed from
+ * bytes that are copied. Data that does not fit comes as one piece of bytes. */
 MUST_CHECK enum status dns_rdata_pieces(uint16_t type, const uint8_t *data, size_t length,
                                         enum status (*piece)(void *context, bool is_name, const uint8_t *at, size_t n),
                                         void *context);

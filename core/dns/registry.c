@@ -1,0 +1,171 @@
+#include "dns/registry.h"
+
+#include <stdio.h>
+
+static const struct dns_registry_entry types[] = {
+#define TYPE(symbol, number, mnemonic, names, ...) {mnemonic, number},
+#define RARE_TYPE TYPE
+#include "dns/types.def"
+#undef RARE_TYPE
+#undef TYPE
+};
+
+static const struct dns_registry_entry classes[] = {{"IN", 1}, {"CH", 3}, {"HS", 4}, {"NONE", 254}, {"ANY", 255}};
+
+static const struct dns_registry_entry op_codes[] = {{"QUERY", 0},  {"IQUERY", 1}, {"STATUS", 2},
+                                                     {"NOTIFY", 4}, {"UPDATE", 5}, {"DSO", 6}};
+
+static const struct dns_registry_entry response_codes[] = {
+    {"NOERROR", 0},  {"FORMERR", 1},    {"SERVFAIL", 2}, {"NXDOMAIN", 3},  {"NOTIMP", 4},
+    {"REFUSED", 5},  {"YXDOMAIN", 6},   {"YXRRSET", 7},  {"NXRRSET", 8},   {"NOTAUTH", 9},
+    {"NOTZONE", 10}, {"DSOTYPENI", 11}, {"BADVERS", 16}, {"BADKEY", 17},   {"BADTIME", 18},
+    {"BADMODE", 19}, {"BADNAME", 20},   {"BADALG", 21},  {"BADTRUNC", 22}, {"BADCOOKIE", 23},
+};
+
+static const struct dns_registry_entry svc_params[] = {
+    {"mandatory", 0}, {"alpn", 1},     {"no-default-alpn", 2}, {"port", 3},  {"ipv4hint", 4},
+    {"ech", 5},       {"ipv6hint", 6}, {"dohpath", 7},         {"ohttp", 8}, {"tls-supported-groups", 9},
+    {"docpath", 10},
+};
+
+static const struct dns_registry_entry edns_options[] = {
+    {"LLQ", 1},
+    {"UPDATE-LEASE", 2},
+    {"NSID", 3},
+    {"DAU", 5},
+    {"DHU", 6},
+    {"N3U", 7},
+    {"CLIENT-SUBNET", 8},
+    {"EXPIRE", 9},
+    {"COOKIE", 10},
+    {"TCP-KEEPALIVE", 11},
+    {"PADDING", 12},
+    {"CHAIN", 13},
+    {"KEY-TAG", 14},
+    {"EDE", 15},
+    {"CLIENT-TAG", 16},
+    {"SERVER-TAG", 17},
+    {"REPORT-CHANNEL", 18},
+    {"ZONEVERSION", 19},
+    {"MQTYPE-QUERY", 20},
+    {"MQTYPE-RESPONSE", 21},
+    {"UMBRELLA-IDENT", 20292},
+    {"DEVICEID", 26946},
+};
+
+/* Names that are taken and never written. */
+static const struct dns_registry_entry type_aliases[] = {{"*", 255}};
+static const struct dns_registry_entry class_aliases[] = {{"INTERNET", 1}, {"CHAOS", 3}, {"HESIOD", 4}};
+static const struct dns_registry_entry response_code_aliases[] = {{"BADSIG", 16}};
+static const struct dns_registry_entry edns_option_aliases[] = {{"ECS", 8}, {"KEEPALIVE", 11}};
+
+#define ENTRIES(array) array, sizeof(array) / sizeof((array)[0])
+
+static const struct {
+    const struct dns_registry_entry *entries;
+    size_t count;
+    const struct dns_registry_entry *aliases;
+    size_t alias_count;
+    const char *generic; /* what numbers are called that have no name */
+    uint16_t most;
+} registries[DNS_REGISTRY_COUNT] = {
+    [DNS_TYPES] = {ENTRIES(types), ENTRIES(type_aliases), "TYPE", 65535},
+    [DNS_CLASSES] = {ENTRIES(classes), ENTRIES(class_aliases), "CLASS", 65535},
+    [DNS_OP_CODES] = {ENTRIES(op_codes), NULL, 0, "OPCODE", 15},
+    [DNS_RESPONSE_CODES] = {ENTRIES(response_codes), ENTRIES(response_code_aliases), "RCODE", 4095},
+    [DNS_SVC_PARAMS] = {ENTRIES(svc_params), NULL, 0, "key", 65535},
+    [DNS_EDNS_OPTIONS] = {ENTRIES(edns_options), ENTRIES(edns_option_aliases), "OPT", 65535},
+};
+
+const struct dns_registry_entry *dns_registry_entries(enum dns_registry registry, size_t *count)
+{
+    *count = registries[registry].count;
+    return registries[registry].entries;
+}
+
+const char *dns_registry_to_text(enum dns_registry registry, uint16_t number, char out[static DNS_MNEMONIC_MAX])
+{
+    const struct dns_registry_entry *entries = registries[registry].entries;
+    size_t low = 0, high = registries[registry].count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (entries[middle].number < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low < registries[registry].count && entries[low].number == number)
+        snprintf(out, DNS_MNEMONIC_MAX, "%s", entries[low].name);
+    else
+        snprintf(out, DNS_MNEMONIC_MAX, "%s%u", registries[registry].generic, number);
+    return out;
+}
+
+/* Letters without regard to case, '_' as '-'. */
+static char fold(char byte)
+{
+    if (byte >= 'a' && byte <= 'z')
+        return (char)(byte - 32);
+    return byte == '_' ? '-' : byte;
+}
+
+/* How many bytes of `text` agree with all of `name`: its length, or 0 when they do not. */
+static size_t starts_with(const char *text, size_t length, const char *name)
+{
+    size_t i = 0;
+    for (; name[i]; i++)
+        if (i == length || fold(text[i]) != fold(name[i]))
+            return 0;
+    return i;
+}
+
+static bool find(const struct dns_registry_entry *entries, size_t count, const char *text, size_t length, uint16_t *out)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (starts_with(text, length, entries[i].name) == length) {
+            *out = entries[i].number;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "65280" or "(65280)". */
+static enum status number_from_text(const char *text, size_t length, uint16_t most, uint16_t *out)
+{
+    if (length > 2 && text[0] == '(' && text[length - 1] == ')') {
+        text++;
+        length -= 2;
+    }
+    if (length == 0 || length > 5)
+        return STATUS_INVALID;
+    uint32_t number = 0;
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return STATUS_INVALID;
+        number = number * 10 + (uint32_t)(text[i] - '0');
+    }
+    if (number > most)
+        return STATUS_INVALID;
+    *out = (uint16_t)number;
+    return STATUS_OK;
+}
+
+enum status dns_registry_from_text(enum dns_registry registry, const char *text, size_t length, uint16_t *out)
+{
+    if (length == 0)
+        return STATUS_INVALID;
+    if (find(registries[registry].entries, registries[registry].count, text, length, out) ||
+        find(registries[registry].aliases, registries[registry].alias_count, text, length, out))
+        return STATUS_OK;
+    size_t prefix = starts_with(text, length, registries[registry].generic);
+    if (prefix == 0)
+        return STATUS_INVALID;
+    return number_from_text(text + prefix, length - prefix, registries[registry].most, out);
+}
+
+unsigned dns_http_equivalent(uint16_t response_code)
+{
+    static const uint16_t equivalents[] = {200, 400, 500, 404, 501, 403, 409, 409, 410, 401, 404, 501};
+    return response_code < sizeof equivalents / sizeof equivalents[0] ? equivalents[response_code] : 500;
+}
