@@ -1,0 +1,352 @@
+#include "lua/class.h"
+
+enum { ROOM_FOR_NAMES = 64 /* members of one class, at most */ };
+
+/* Stands before each object's own struct. The class pointer is what tells an object from any other userdata. */
+struct object {
+    const struct lua_class *class;
+    uint32_t slots; /* a bit for each slot that is not nil */
+    bool has_table; /* the environment is the object's own */
+};
+
+_Static_assert(sizeof(struct object) == 16, "an object's struct stays aligned");
+
+/* The object at `index` if it is of this class. */
+static struct object *object_of(lua_State *L, int index, const struct lua_class *class)
+{
+    struct object *object = lua_touserdata(L, index);
+    /* Light userdata has no length. */
+    return object && lua_objlen(L, index) >= sizeof *object && object->class == class ? object : NULL;
+}
+
+static const char class_key; /* its address is the key of a metatable's class */
+
+/* Keys in the registry: the address of the class is its metatable's, one further its class table's. */
+static void *table_key(const struct lua_class *class)
+{
+    return (char *)(uintptr_t) class + 1;
+}
+
+static void push_registered(lua_State *L, void *key)
+{
+    lua_pushlightuserdata(L, key);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+}
+
+/* --- metamethods; upvalue 1: the members (name to property or function), 2: the class --- */
+
+/* The member named by the value at 2: its property, or NULL with a method pushed. Raises when there is none. */
+static const struct lua_property *find_member(lua_State *L, const struct lua_class *class)
+{
+    lua_pushvalue(L, 2);
+    lua_rawget(L, lua_upvalueindex(1));
+    int type = lua_type(L, -1);
+    if (type == LUA_TNIL)
+        lua_raise_unknown(L, 2, class);
+    return type == LUA_TLIGHTUSERDATA ? lua_touserdata(L, -1) : NULL;
+}
+
+static struct object *check_object(lua_State *L, const struct lua_class *class)
+{
+    struct object *object = object_of(L, 1, class);
+    if (!object)
+        lua_raise_expected(L, 1, class->name, class->name);
+    return object;
+}
+
+static int object_index(lua_State *L)
+{
+    const struct lua_class *class = lua_touserdata(L, lua_upvalueindex(2));
+    struct object *object = check_object(L, class);
+    const struct lua_property *property = find_member(L, class);
+    if (property)
+        property->get(L, object + 1);
+    return 1;
+}
+
+static int object_newindex(lua_State *L)
+{
+    const struct lua_class *class = lua_touserdata(L, lua_upvalueindex(2));
+    struct object *object = check_object(L, class);
+    lua_settop(L, 3);
+    const struct lua_property *property = find_member(L, class);
+    if (!property || !property->set) {
+        luaL_where(L, 1);
+        lua_pushfstring(L, "%s.%s: cannot be set", class->name, lua_tostring(L, 2));
+        lua_concat(L, 2);
+        return lua_error(L);
+    }
+    lua_settop(L, 3);
+    property->set(L, object + 1, 3);
+    return 0;
+}
+
+static int object_equal(lua_State *L)
+{
+    const struct lua_class *class = lua_touserdata(L, lua_upvalueindex(2));
+    if (!object_of(L, 1, class) || !object_of(L, 2, class)) {
+        lua_pushboolean(L, false);
+        return 1;
+    }
+    return class->equal(L);
+}
+
+/* --- the class table --- */
+
+static int class_call(lua_State *L)
+{
+    const struct lua_class *class = lua_touserdata(L, lua_upvalueindex(2));
+    return class->construct(L);
+}
+
+/* A name that is no static: a method, or an error. */
+static int class_index(lua_State *L)
+{
+    const struct lua_class *class = lua_touserdata(L, lua_upvalueindex(2));
+    lua_settop(L, 2);
+    lua_pushvalue(L, 2);
+    lua_rawget(L, lua_upvalueindex(1));
+    if (lua_isfunction(L, 3))
+        return 1;
+    const char *names[ROOM_FOR_NAMES + 1];
+    size_t count = 0;
+    for (const struct lua_method *method = class->statics; method && method->name && count < ROOM_FOR_NAMES; method++)
+        names[count++] = method->name;
+    names[count] = NULL;
+    return lua_raise_no_name(L, 2, class->name, "function", names);
+}
+
+static void set_functions(lua_State *L, int table, const struct lua_method *methods)
+{
+    for (; methods && methods->name; methods++) {
+        lua_pushstring(L, methods->name);
+        lua_pushcfunction(L, methods->function);
+        lua_rawset(L, table);
+    }
+}
+
+static void push_members(lua_State *L, const struct lua_class *class)
+{
+    lua_newtable(L);
+    for (const struct lua_property *property = class->properties; property && property->name; property++) {
+        lua_pushstring(L, property->name);
+        push_address(L, property);
+        lua_rawset(L, -3);
+    }
+    set_functions(L, lua_gettop(L), class->methods);
+}
+
+/* Sets a closure over members (at `members`) and class as a field of the table at `table`. */
+static void set_metamethod(lua_State *L, int table, const char *name, lua_CFunction function, int members,
+                           const struct lua_class *class)
+{
+    lua_pushvalue(L, members);
+    push_address(L, class);
+    lua_pushcclosure(L, function, 2);
+    lua_setfield(L, table, name);
+}
+
+static void make_metatable(lua_State *L, const struct lua_class *class, int members)
+{
+    lua_newtable(L);
+    int metatable = lua_gettop(L);
+    set_metamethod(L, metatable, "__index", object_index, members, class);
+    set_metamethod(L, metatable, "__newindex", object_newindex, members, class);
+    if (class->equal)
+        set_metamethod(L, metatable, "__eq", object_equal, members, class);
+    if (class->tostring) {
+        lua_pushcfunction(L, class->tostring);
+        lua_setfield(L, metatable, "__tostring");
+    }
+    if (class->length) {
+        lua_pushcfunction(L, class->length);
+        lua_setfield(L, metatable, "__len");
+    }
+    lua_pushstring(L, class->name);
+    lua_setfield(L, metatable, "__metatable");
+    push_address(L, &class_key);
+    push_address(L, class);
+    lua_rawset(L, metatable);
+    push_address(L, class);
+    lua_pushvalue(L, metatable);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+    lua_pop(L, 1);
+}
+
+static void make_class_table(lua_State *L, const struct lua_class *class, int members)
+{
+    lua_newtable(L);
+    int table = lua_gettop(L);
+    set_functions(L, table, class->statics);
+    lua_newtable(L);
+    set_metamethod(L, table + 1, "__index", class_index, members, class);
+    if (class->construct)
+        set_metamethod(L, table + 1, "__call", class_call, members, class);
+    lua_pushstring(L, class->name);
+    lua_setfield(L, table + 1, "__metatable");
+    lua_setmetatable(L, table);
+    push_address(L, table_key(class));
+    lua_pushvalue(L, table);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
+void lua_class_register(lua_State *L, const struct lua_class *class)
+{
+    luaL_checkstack(L, 12, NULL);
+    lua_class_push(L, class);
+    if (!lua_isnil(L, -1))
+        return;
+    lua_pop(L, 1);
+    push_members(L, class);
+    int members = lua_gettop(L);
+    make_metatable(L, class, members);
+    make_class_table(L, class, members);
+    lua_remove(L, members);
+}
+
+void lua_class_push(lua_State *L, const struct lua_class *class)
+{
+    push_registered(L, table_key(class));
+}
+
+/* --- objects --- */
+
+void *lua_class_new_partly(lua_State *L, const struct lua_class *class, size_t size, size_t zeroed)
+{
+    struct object *object = lua_newuserdata(L, sizeof *object + size);
+    memset(object, 0, sizeof *object + zeroed);
+    object->class = class;
+    push_registered(L, class);
+    lua_setmetatable(L, -2);
+    return object + 1;
+}
+
+void *lua_class_new(lua_State *L, const struct lua_class *class, size_t size)
+{
+    return lua_class_new_partly(L, class, size, size);
+}
+
+const struct lua_class *lua_class_of(lua_State *L, int index)
+{
+    if (!lua_isuserdata(L, index) || !lua_getmetatable(L, index))
+        return NULL;
+    push_address(L, &class_key);
+    lua_rawget(L, -2);
+    const struct lua_class *class = lua_touserdata(L, -1);
+    lua_pop(L, 2);
+    return class;
+}
+
+const char *lua_class_name_of(lua_State *L, int index)
+{
+    const struct lua_class *class = lua_class_of(L, index);
+    return class ? class->name : NULL;
+}
+
+void *lua_class_test(lua_State *L, int index, const struct lua_class *class)
+{
+    struct object *object = object_of(L, index, class);
+    return object ? object + 1 : NULL;
+}
+
+void *lua_class_check(lua_State *L, int index, const struct lua_class *class, const char *what)
+{
+    void *self = lua_class_test(L, index, class);
+    if (!self)
+        lua_raise_expected(L, index, what, class->name);
+    return self;
+}
+
+void *lua_class_self(lua_State *L, const struct lua_class *class, const char *what)
+{
+    void *self = lua_class_test(L, 1, class);
+    if (!self) {
+        lua_settop(L, 1);
+        luaL_where(L, 1);
+        lua_push_shown(L, 1);
+        lua_pushfstring(L, "%s: %s expected as self, got %s (call the method with a colon)", what, class->name,
+                        lua_tostring(L, -1));
+        lua_remove(L, -2);
+        lua_concat(L, 2);
+        lua_error(L);
+    }
+    return self;
+}
+
+/* --- slots --- */
+
+bool lua_class_slot_used(lua_State *L, int object, int slot)
+{
+    const struct object *at = lua_touserdata(L, object);
+    return at->slots & 1u << slot;
+}
+
+void lua_class_slot_get(lua_State *L, int object, int slot)
+{
+    if (!lua_class_slot_used(L, object, slot)) {
+        lua_pushnil(L);
+        return;
+    }
+    lua_getfenv(L, object);
+    lua_rawgeti(L, -1, slot);
+    lua_remove(L, -2);
+}
+
+void lua_class_slot_set(lua_State *L, int object, int slot)
+{
+    struct object *at = lua_touserdata(L, object);
+    if (object < 0)
+        object = lua_gettop(L) + 1 + object;
+    if (at->has_table) {
+        lua_getfenv(L, object);
+    } else {
+        lua_createtable(L, 5, 0);
+        lua_pushvalue(L, -1);
+        lua_setfenv(L, object);
+        at->has_table = true;
+    }
+    lua_insert(L, -2);
+    bool used = !lua_isnil(L, -1);
+    lua_rawseti(L, -2, slot);
+    lua_pop(L, 1);
+    at->slots = used ? at->slots | 1u << slot : at->slots & ~(1u << slot);
+}
+
+/* --- what the classes of one state share --- */
+
+static const char workspace_key;
+
+static int workspace_free(lua_State *L)
+{
+    struct lua_workspace *workspace = lua_touserdata(L, 1);
+    buffer_free(&workspace->scratch);
+    arena_free(&workspace->arena);
+    return 0;
+}
+
+struct lua_workspace *lua_workspace(lua_State *L)
+{
+    push_registered(L, &workspace_key);
+    struct lua_workspace *workspace = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    if (workspace)
+        return workspace;
+    luaL_checkstack(L, 6, NULL);
+    workspace = lua_newuserdata(L, sizeof *workspace);
+    memset(workspace, 0, sizeof *workspace);
+    lua_newtable(L);
+    lua_pushcfunction(L, workspace_free);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    push_address(L, &workspace_key);
+    lua_insert(L, -2);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+    return workspace;
+}
+
+struct buffer *lua_scratch(lua_State *L)
+{
+    struct buffer *scratch = &lua_workspace(L)->scratch;
+    buffer_clear(scratch);
+    return scratch;
+}
