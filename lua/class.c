@@ -22,14 +22,19 @@ static struct object *object_of(lua_State *L, int index, const struct lua_class 
 static const char class_key; /* its address is the key of a metatable's class */
 
 /* Keys in the registry: the address of the class is its metatable's, one further its class table's. */
-static void *table_key(const struct lua_class *class)
+static const void *table_key(const struct lua_class *class)
 {
-    return (char *)(uintptr_t) class + 1;
+    return (const char *)class + 1;
 }
 
-static void push_registered(lua_State *L, void *key)
+static void push_address(lua_State *L, const void *address)
 {
-    lua_pushlightuserdata(L, key);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)address);
+}
+
+static void push_registered(lua_State *L, const void *key)
+{
+    push_address(L, key);
     lua_rawget(L, LUA_REGISTRYINDEX);
 }
 
