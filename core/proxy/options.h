@@ -57,14 +57,15 @@ struct options {
     size_t script_memory; /* bytes */
     bool no_reload;
     bool check;
-    bool show_options;    /* --options */
-    enum log_level level; /* from -q and -v */
-    unsigned flow_detail; /* 0 to 3; from -q and -v where --flow-detail is not given */
+    bool show_options;       /* --options */
+    unsigned quiet, verbose; /* how often -q and -v */
+    enum log_level level;    /* from -q and -v */
+    unsigned flow_detail;    /* 0 to 3; from -q and -v where --flow-detail is not given */
     bool log_json;
     const char *user, *group; /* NULL: stay */
     const char *filter;       /* FILTER, checked; NULL: none */
 
-    struct options_value *values; /* every option that has a value; ended by a NULL name */
+    struct options_value *values; /* every option that scripts may see; ended by a NULL name */
 };
 
 /* Reads the command line (argv[0] is skipped) and the config files that it names. STATUS_INVALID, STATUS_MALFORMED (a

@@ -1,0 +1,104 @@
+#include "proxy/options_table.h"
+
+#include "base/nearest.h"
+
+#define FIELD(member) .offset = offsetof(struct options, member)
+#define FLAG .kind = OPTION_KIND_FLAG, .expected = "true or false"
+
+const struct option_spec options_table[OPTION_COUNT] = {
+    [OPTION_SCRIPT] = {"script", 's', OPTION_KIND_TEXTS, OPTION_REPEATS, FIELD(scripts), .argument = "FILE",
+                       .expected = "paths of Lua files",
+                       .help = "run a Lua script; again for more, in that order; reloaded when it changes"},
+    [OPTION_SET] = {"set", 0, OPTION_KIND_SETTINGS, OPTION_REPEATS, FIELD(settings), .argument = "NAME=VALUE",
+                    .expected = "NAME=VALUE",
+                    .help = "set an option that a script declares; again for more, for a list option to append"},
+    [OPTION_LISTEN] = {"listen", 'l', OPTION_KIND_LISTENS, OPTION_REPEATS, FIELD(listens),
+                       .argument = "[SCHEME://]ADDR[:PORT]", .expected = "addresses to listen on",
+                       .initial = "127.0.0.1:5300",
+                       .help =
+                           "listen; again for more; SCHEME is udp or tcp, without one both; PORT is 5300 without one"},
+    [OPTION_UPSTREAM] = {"upstream", 'u', OPTION_KIND_UPSTREAMS, OPTION_REPEATS, FIELD(upstreams),
+                         .argument = "[SCHEME://]ADDR[:PORT]", .expected = "addresses of upstream servers",
+                         .initial_help = "resolv.conf's servers",
+                         .help =
+                             "where queries go; again for more; 'none' for no upstream; [/domain/]ADDR for one domain "
+                             "and below"},
+    [OPTION_TIMEOUT] = {"timeout", 0, OPTION_KIND_MICROSECONDS, 0, FIELD(timeout_us), .argument = "SECONDS",
+                        .expected = "seconds (more than 0)", .initial = "2",
+                        .help = "how long to wait for an upstream's answer, for each try; fractions are allowed"},
+    [OPTION_RETRIES] = {"retries", 0, OPTION_KIND_INTEGER, 0, FIELD(retries), .argument = "N",
+                        .expected = "integer from 0 to 100", .initial = "2", .most = 100,
+                        .help = "further tries, each at the next upstream"},
+    [OPTION_HOSTS] = {"hosts", 0, OPTION_KIND_TEXT, 0, FIELD(hosts), .argument = "FILE", .expected = "path of a file",
+                      .help =
+                          "answer A, AAAA and PTR from a hosts file, after the request hooks; the response hooks run"},
+    [OPTION_WORKERS] = {"workers", 0, OPTION_KIND_WORKERS, 0, FIELD(workers), .argument = "N",
+                        .expected = "integer from 1 to 256, or auto,", .initial = "1", .least = 1, .most = 256,
+                        .help = "threads; 'auto' is one a core; each has script globals of its own"},
+    [OPTION_HOOK_TIMEOUT] = {"hook-timeout", 0, OPTION_KIND_SECONDS, 0, FIELD(hook_timeout), .argument = "SECONDS",
+                             .expected = "seconds (more than 0)", .initial = "1",
+                             .help = "how long a hook may compute before it is cut off; waiting does not count"},
+    [OPTION_JIT] = {"jit", 0, FLAG, FIELD(jit),
+                    .help = "LuaJIT's compiler on, and the guard against endless hooks off"},
+    [OPTION_SCRIPT_MEMORY] = {"script-memory", 0, OPTION_KIND_MEBIBYTES, 0, FIELD(script_memory), .argument = "MIB",
+                              .expected = "integer from 1 to 1048576 (MiB)", .initial = "1024", .least = 1,
+                              .most = 1048576, .help = "cap on one worker's Lua memory, in MiB"},
+    [OPTION_NO_RELOAD] = {"no-reload", 0, FLAG, FIELD(no_reload), .help = "do not watch the scripts"},
+    [OPTION_CHECK] = {"check", 0, FLAG, .traits = OPTION_COMMAND_LINE_ONLY, FIELD(check),
+                      .help = "load the scripts, print the options and hooks they declare, and exit"},
+    [OPTION_OPTIONS] = {"options", 0, FLAG, .traits = OPTION_COMMAND_LINE_ONLY, FIELD(show_options),
+                        .help = "list every option with its type, value and help, and exit"},
+    [OPTION_CONFIG] = {"config", 'C', OPTION_KIND_ORDER, OPTION_REPEATS | OPTION_COMMAND_LINE_ONLY, .argument = "FILE",
+                       .expected = "path of a JSON file",
+                       .help =
+                           "options from a JSON file, keys as the long names, repeatable ones as arrays; the command "
+                           "line wins and replaces an array"},
+    [OPTION_QUIET] = {"quiet", 'q', OPTION_KIND_TIMES, OPTION_REPEATS, FIELD(quiet),
+                      .expected = "how often (integer from 0 to 9)", .initial = "0", .initial_help = "", .most = 9,
+                      .help = "print less: no flows, warnings and errors; twice: errors"},
+    [OPTION_VERBOSE] = {"verbose", 'v', OPTION_KIND_TIMES, OPTION_REPEATS, FIELD(verbose),
+                        .expected = "how often (integer from 0 to 9)", .initial = "0", .initial_help = "", .most = 9,
+                        .help = "print more: debug messages and flow detail 2; twice: flow detail 3"},
+    [OPTION_FLOW_DETAIL] = {"flow-detail", 0, OPTION_KIND_INTEGER, 0, FIELD(flow_detail), .argument = "0..3",
+                            .expected = "integer from 0 to 3", .initial = "1", .most = 3,
+                            .help =
+                                "how much of each flow is printed: nothing, two lines, flags and records, everything"},
+    [OPTION_LOG_JSON] = {"log-json", 0, FLAG, FIELD(log_json), .help = "print one JSON object a line, logs and flows"},
+    [OPTION_USER] = {"user", 0, OPTION_KIND_TEXT, 0, FIELD(user), .argument = "NAME", .expected = "name of a user",
+                     .help = "become that user once the ports are bound"},
+    [OPTION_GROUP] = {"group", 0, OPTION_KIND_TEXT, 0, FIELD(group), .argument = "NAME", .expected = "name of a group",
+                      .initial_help = "the user's", .help = "become that group once the ports are bound"},
+    [OPTION_VERSION] = {"version", 'V', OPTION_KIND_ORDER, OPTION_COMMAND_LINE_ONLY,
+                        .help = "print the version and exit"},
+    [OPTION_HELP] = {"help", 'h', OPTION_KIND_ORDER, OPTION_COMMAND_LINE_ONLY, .help = "print this and exit"},
+};
+
+const struct option_spec *options_find(const char *name, size_t length)
+{
+    for (size_t id = 0; id < OPTION_COUNT; id++) {
+        if (strlen(options_table[id].name) == length && !memcmp(options_table[id].name, name, length))
+            return &options_table[id];
+    }
+    return NULL;
+}
+
+const struct option_spec *options_find_letter(char letter)
+{
+    for (size_t id = 0; id < OPTION_COUNT; id++) {
+        if (options_table[id].letter && options_table[id].letter == letter)
+            return &options_table[id];
+    }
+    return NULL;
+}
+
+const char *options_nearest(const char *name, unsigned without)
+{
+    const char *names[OPTION_COUNT + 1];
+    size_t count = 0;
+    for (size_t id = 0; id < OPTION_COUNT; id++) {
+        if (!(options_table[id].traits & without))
+            names[count++] = options_table[id].name;
+    }
+    names[count] = NULL;
+    return nearest_name(name, names);
+}

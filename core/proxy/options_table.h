@@ -1,0 +1,129 @@
+/* The table of options, and what reading them passes from step to step. Private to options*.c. */
+#ifndef MOONDNS_PROXY_OPTIONS_TABLE_H
+#define MOONDNS_PROXY_OPTIONS_TABLE_H
+
+#include "proxy/options.h"
+
+enum option_id {
+    OPTION_SCRIPT,
+    OPTION_SET,
+    OPTION_LISTEN,
+    OPTION_UPSTREAM,
+    OPTION_TIMEOUT,
+    OPTION_RETRIES,
+    OPTION_HOSTS,
+    OPTION_WORKERS,
+    OPTION_HOOK_TIMEOUT,
+    OPTION_JIT,
+    OPTION_SCRIPT_MEMORY,
+    OPTION_NO_RELOAD,
+    OPTION_CHECK,
+    OPTION_OPTIONS,
+    OPTION_CONFIG,
+    OPTION_QUIET,
+    OPTION_VERBOSE,
+    OPTION_FLOW_DETAIL,
+    OPTION_LOG_JSON,
+    OPTION_USER,
+    OPTION_GROUP,
+    OPTION_VERSION,
+    OPTION_HELP,
+    OPTION_COUNT,
+};
+
+/* How an option's text becomes a value: a row of options_kinds (options_value.c). */
+enum option_kind {
+    OPTION_KIND_FLAG,
+    OPTION_KIND_TIMES, /* a flag that counts how often it is given */
+    OPTION_KIND_INTEGER,
+    OPTION_KIND_WORKERS,
+    OPTION_KIND_MEBIBYTES,
+    OPTION_KIND_SECONDS,
+    OPTION_KIND_MICROSECONDS, /* seconds as well; the field holds microseconds */
+    OPTION_KIND_TEXT,
+    OPTION_KIND_TEXTS,
+    OPTION_KIND_SETTINGS,
+    OPTION_KIND_LISTENS,
+    OPTION_KIND_UPSTREAMS,
+    OPTION_KIND_ORDER, /* no value: something to do at once */
+    OPTION_KIND_COUNT,
+};
+
+enum option_trait {
+    OPTION_REPEATS = 1,           /* each further one is added; else the last one counts */
+    OPTION_COMMAND_LINE_ONLY = 2, /* no key of config files, and nothing scripts see */
+};
+
+struct option_spec {
+    const char *name; /* the long name, and the config file's key */
+    char letter;      /* 0: none */
+    enum option_kind kind;
+    unsigned traits;
+    size_t offset;             /* of the field in struct options */
+    const char *argument;      /* "FILE"; NULL: it takes no value */
+    const char *expected;      /* what its value must be, for people */
+    const char *initial;       /* the value's text where none is given; NULL: none */
+    const char *initial_help;  /* what help says of that; NULL: what `initial` says */
+    unsigned long least, most; /* of whole numbers */
+    const char *help;
+};
+
+extern const struct option_spec options_table[OPTION_COUNT];
+
+/* NULL when there is none. */
+const struct option_spec *options_find(const char *name, size_t length);
+const struct option_spec *options_find_letter(char letter);
+
+/* The long name nearest to a misspelt one, or NULL. Options with one of `without` (traits) are left out. */
+const char *options_nearest(const char *name, unsigned without);
+
+/* Where a value came from; the higher one counts. */
+enum option_origin { OPTION_FROM_NOWHERE, OPTION_FROM_TABLE, OPTION_FROM_CONFIG, OPTION_FROM_COMMAND_LINE };
+
+/* An option's values as text. */
+struct option_given {
+    enum option_origin origin;
+    const char *file;   /* the config file; NULL: another origin */
+    const char **texts; /* all that is pointed to belongs to the set's arena */
+    size_t count, capacity;
+};
+
+struct option_set {
+    struct arena *arena; /* borrowed */
+    struct option_given given[OPTION_COUNT];
+};
+
+/* Adds a value (copied). A higher origin, or another file, replaces what there is; a lower one is dropped; so does each
+ * further value of an option that does not repeat. */
+MUST_CHECK enum status option_set_add(struct option_set *set, enum option_id id, enum option_origin origin,
+                                      const char *file, const char *text, size_t length);
+
+/* The same origin gives an empty array: replaces what lower ones gave. */
+void option_set_clear(struct option_set *set, enum option_id id, enum option_origin origin, const char *file);
+
+/* Takes the text of a config file. The reason begins with the file's name. */
+MUST_CHECK enum status options_config_read(struct option_set *set, const char *file, const char *text, size_t length,
+                                           struct reason *reason);
+
+/* Reads a config file. */
+MUST_CHECK enum status options_config_load(struct option_set *set, const char *file, struct reason *reason);
+
+/* Turns an option's texts into its field; the reason begins with what the user wrote ("--timeout: "). */
+MUST_CHECK enum status option_apply(const struct option_spec *spec, const struct option_given *given,
+                                    struct options *options, struct reason *reason);
+
+/* Appends the option's value as JSON. */
+void option_show(const struct option_spec *spec, const struct option_given *given, const struct options *options,
+                 struct buffer *out);
+
+/* Fills `out` (whose arena is the set's) from what was given. */
+MUST_CHECK enum status options_from_set(const struct option_set *set, struct options *out, struct reason *reason);
+
+/* [SCHEME://]ADDR[:PORT] of a listener. */
+MUST_CHECK enum status options_listen_from_text(const char *text, struct options_listen *out, struct reason *reason);
+
+/* [/domain/…/][SCHEME://]ADDR[:PORT] or `none`; one entry for each domain, in the arena. */
+MUST_CHECK enum status options_upstreams_from_text(const char *text, struct arena *arena, struct options_upstream **out,
+                                                   size_t *count, struct reason *reason);
+
+#endif

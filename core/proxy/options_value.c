@@ -1,0 +1,320 @@
+/* From an option's texts to its field, and back to JSON: one row for each kind. */
+#include "proxy/options_table.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+
+struct kind {
+    enum status (*apply)(const struct option_spec *spec, const struct option_given *given, struct options *options,
+                         struct reason *reason);
+    void (*show)(const struct option_spec *spec, const struct option_given *given, const struct options *options,
+                 struct buffer *out);
+};
+
+/* The field that the option's value goes to, as a pointer to the TYPE it has. */
+#define FIELD_OF(type, options, spec) ((type *)(void *)((char *)(options) + (spec)->offset))
+#define CONST_FIELD_OF(type, options, spec) ((const type *)(const void *)((const char *)(options) + (spec)->offset))
+
+static enum status refuse(const struct option_spec *spec, const char *text, struct reason *reason)
+{
+    reason_set(reason, "%s expected, got '%s'", spec->expected, text);
+    return STATUS_INVALID;
+}
+
+static const char *last_text(const struct option_given *given)
+{
+    return given->count ? given->texts[given->count - 1] : NULL;
+}
+
+static bool whole_number(const struct option_spec *spec, const char *text, unsigned long *out)
+{
+    char *end;
+    if (text[0] < '0' || text[0] > '9')
+        return false;
+    errno = 0;
+    unsigned long number = strtoul(text, &end, 10);
+    if (*end || errno || number < spec->least || number > spec->most)
+        return false;
+    *out = number;
+    return true;
+}
+
+static enum status apply_flag(const struct option_spec *spec, const struct option_given *given, struct options *options,
+                              struct reason *reason)
+{
+    (void)reason;
+    const char *text = last_text(given);
+    *FIELD_OF(bool, options, spec) = text && !strcmp(text, "true");
+    return STATUS_OK;
+}
+
+static void show_flag(const struct option_spec *spec, const struct option_given *given, const struct options *options,
+                      struct buffer *out)
+{
+    (void)given;
+    buffer_text(out, *CONST_FIELD_OF(bool, options, spec) ? "true" : "false");
+}
+
+static enum status apply_times(const struct option_spec *spec, const struct option_given *given,
+                               struct options *options, struct reason *reason)
+{
+    unsigned long sum = 0, number;
+    for (size_t i = 0; i < given->count; i++) {
+        if (!whole_number(spec, given->texts[i], &number))
+            return refuse(spec, given->texts[i], reason);
+        sum += number;
+    }
+    *FIELD_OF(unsigned, options, spec) = (unsigned)(sum < spec->most ? sum : spec->most);
+    return STATUS_OK;
+}
+
+static enum status apply_integer(const struct option_spec *spec, const struct option_given *given,
+                                 struct options *options, struct reason *reason)
+{
+    unsigned long number;
+    if (!whole_number(spec, last_text(given), &number))
+        return refuse(spec, last_text(given), reason);
+    *FIELD_OF(unsigned, options, spec) = (unsigned)number;
+    return STATUS_OK;
+}
+
+static enum status apply_workers(const struct option_spec *spec, const struct option_given *given,
+                                 struct options *options, struct reason *reason)
+{
+    if (strcmp(last_text(given), "auto"))
+        return apply_integer(spec, given, options, reason);
+    cpu_set_t cores;
+    int count = sched_getaffinity(0, sizeof cores, &cores) ? 1 : CPU_COUNT(&cores);
+    options->workers = count < 1 ? 1 : (unsigned)count < spec->most ? (unsigned)count : (unsigned)spec->most;
+    return STATUS_OK;
+}
+
+static void show_integer(const struct option_spec *spec, const struct option_given *given,
+                         const struct options *options, struct buffer *out)
+{
+    (void)given;
+    buffer_format(out, "%u", *CONST_FIELD_OF(unsigned, options, spec));
+}
+
+static enum status apply_mebibytes(const struct option_spec *spec, const struct option_given *given,
+                                   struct options *options, struct reason *reason)
+{
+    unsigned long number;
+    if (!whole_number(spec, last_text(given), &number) || number > SIZE_MAX >> 20)
+        return refuse(spec, last_text(given), reason);
+    *FIELD_OF(size_t, options, spec) = (size_t)number << 20;
+    return STATUS_OK;
+}
+
+static void show_mebibytes(const struct option_spec *spec, const struct option_given *given,
+                           const struct options *options, struct buffer *out)
+{
+    (void)given;
+    buffer_format(out, "%zu", *CONST_FIELD_OF(size_t, options, spec) >> 20);
+}
+
+/* Seconds with or without a fraction, a microsecond to a year. */
+static bool seconds_from_text(const char *text, double *out)
+{
+    char *end;
+    if (text[strspn(text, "0123456789.eE+-")] || !strchr("0123456789.", text[0]))
+        return false;
+    double seconds = strtod(text, &end);
+    if (end == text || *end || !(seconds >= 1e-6 && seconds <= 366 * 86400.0))
+        return false;
+    *out = seconds;
+    return true;
+}
+
+static enum status apply_seconds(const struct option_spec *spec, const struct option_given *given,
+                                 struct options *options, struct reason *reason)
+{
+    if (!seconds_from_text(last_text(given), FIELD_OF(double, options, spec)))
+        return refuse(spec, last_text(given), reason);
+    return STATUS_OK;
+}
+
+static void show_seconds(const struct option_spec *spec, const struct option_given *given,
+                         const struct options *options, struct buffer *out)
+{
+    (void)given;
+    buffer_format(out, "%.15g", *CONST_FIELD_OF(double, options, spec));
+}
+
+static enum status apply_microseconds(const struct option_spec *spec, const struct option_given *given,
+                                      struct options *options, struct reason *reason)
+{
+    double seconds;
+    if (!seconds_from_text(last_text(given), &seconds))
+        return refuse(spec, last_text(given), reason);
+    *FIELD_OF(int64_t, options, spec) = (int64_t)(seconds * 1e6 + 0.5);
+    return STATUS_OK;
+}
+
+static void show_microseconds(const struct option_spec *spec, const struct option_given *given,
+                              const struct options *options, struct buffer *out)
+{
+    (void)given;
+    buffer_format(out, "%.15g", (double)*CONST_FIELD_OF(int64_t, options, spec) / 1e6);
+}
+
+static enum status apply_text(const struct option_spec *spec, const struct option_given *given, struct options *options,
+                              struct reason *reason)
+{
+    const char *text = last_text(given);
+    if (text && !text[0])
+        return refuse(spec, text, reason);
+    *FIELD_OF(const char *, options, spec) = text;
+    return STATUS_OK;
+}
+
+static void show_text(const struct option_spec *spec, const struct option_given *given, const struct options *options,
+                      struct buffer *out)
+{
+    (void)spec;
+    (void)options;
+    const char *text = last_text(given);
+    if (text)
+        log_json_string(out, text, strlen(text));
+    else
+        buffer_text(out, "null");
+}
+
+static enum status apply_texts(const struct option_spec *spec, const struct option_given *given,
+                               struct options *options, struct reason *reason)
+{
+    const char **texts = arena_alloc(&options->arena, (given->count + 1) * sizeof *texts);
+    if (!texts)
+        return STATUS_NO_MEMORY;
+    for (size_t i = 0; i < given->count; i++) {
+        if (!given->texts[i][0])
+            return refuse(spec, "", reason);
+        texts[i] = given->texts[i];
+    }
+    *FIELD_OF(const char *const *, options, spec) = texts;
+    return STATUS_OK;
+}
+
+static void show_texts(const struct option_spec *spec, const struct option_given *given, const struct options *options,
+                       struct buffer *out)
+{
+    (void)spec;
+    (void)options;
+    buffer_text(out, "[");
+    for (size_t i = 0; i < given->count; i++) {
+        buffer_text(out, i ? ", " : "");
+        log_json_string(out, given->texts[i], strlen(given->texts[i]));
+    }
+    buffer_text(out, "]");
+}
+
+static enum status apply_settings(const struct option_spec *spec, const struct option_given *given,
+                                  struct options *options, struct reason *reason)
+{
+    for (size_t i = 0; i < given->count; i++) {
+        const char *equals = strchr(given->texts[i], '=');
+        if (!equals || equals == given->texts[i])
+            return refuse(spec, given->texts[i], reason);
+    }
+    return apply_texts(spec, given, options, reason);
+}
+
+static enum status apply_listens(const struct option_spec *spec, const struct option_given *given,
+                                 struct options *options, struct reason *reason)
+{
+    (void)spec;
+    options->listens = arena_alloc(&options->arena, given->count * sizeof *options->listens);
+    if (!options->listens)
+        return STATUS_NO_MEMORY;
+    for (size_t i = 0; i < given->count; i++) {
+        enum status status = options_listen_from_text(given->texts[i], &options->listens[i], reason);
+        if (status)
+            return status;
+    }
+    options->listens_count = given->count;
+    return STATUS_OK;
+}
+
+/* Takes one --upstream in. `none` for all names is no entry but a mark. */
+static enum status add_upstreams(struct options *options, const char *text, size_t *capacity, struct reason *reason)
+{
+    struct options_upstream *more;
+    size_t count;
+    enum status status = options_upstreams_from_text(text, &options->arena, &more, &count, reason);
+    if (status)
+        return status;
+    if (more->domain.length == 0 && more->target.address.family == AF_UNSPEC) {
+        options->upstream_none = true;
+        return STATUS_OK;
+    }
+    if (count > *capacity - options->upstreams_count) {
+        *capacity = (*capacity + count) * 2;
+        struct options_upstream *wider = arena_alloc(&options->arena, *capacity * sizeof *wider);
+        if (!wider)
+            return STATUS_NO_MEMORY;
+        if (options->upstreams_count)
+            memcpy(wider, options->upstreams, options->upstreams_count * sizeof *wider);
+        options->upstreams = wider;
+    }
+    memcpy(options->upstreams + options->upstreams_count, more, count * sizeof *more);
+    options->upstreams_count += count;
+    return STATUS_OK;
+}
+
+static enum status apply_upstreams(const struct option_spec *spec, const struct option_given *given,
+                                   struct options *options, struct reason *reason)
+{
+    (void)spec;
+    size_t capacity = 0;
+    for (size_t i = 0; i < given->count; i++) {
+        enum status status = add_upstreams(options, given->texts[i], &capacity, reason);
+        if (status)
+            return status;
+    }
+    for (size_t i = 0; options->upstream_none && i < options->upstreams_count; i++) {
+        if (options->upstreams[i].domain.length == 0) {
+            reason_set(reason, "'none' and an upstream for all names exclude each other; leave one out");
+            return STATUS_INVALID;
+        }
+    }
+    return STATUS_OK;
+}
+
+static const struct kind kinds[OPTION_KIND_COUNT] = {
+    [OPTION_KIND_FLAG] = {apply_flag, show_flag},
+    [OPTION_KIND_TIMES] = {apply_times, show_integer},
+    [OPTION_KIND_INTEGER] = {apply_integer, show_integer},
+    [OPTION_KIND_WORKERS] = {apply_workers, show_integer},
+    [OPTION_KIND_MEBIBYTES] = {apply_mebibytes, show_mebibytes},
+    [OPTION_KIND_SECONDS] = {apply_seconds, show_seconds},
+    [OPTION_KIND_MICROSECONDS] = {apply_microseconds, show_microseconds},
+    [OPTION_KIND_TEXT] = {apply_text, show_text},
+    [OPTION_KIND_TEXTS] = {apply_texts, show_texts},
+    [OPTION_KIND_SETTINGS] = {apply_settings, show_texts},
+    [OPTION_KIND_LISTENS] = {apply_listens, show_texts},
+    [OPTION_KIND_UPSTREAMS] = {apply_upstreams, show_texts},
+    [OPTION_KIND_ORDER] = {0},
+};
+
+enum status option_apply(const struct option_spec *spec, const struct option_given *given, struct options *options,
+                         struct reason *reason)
+{
+    if (!kinds[spec->kind].apply)
+        return STATUS_OK;
+    enum status status = kinds[spec->kind].apply(spec, given, options, reason);
+    if (status == STATUS_NO_MEMORY)
+        reason_set(reason, "out of memory");
+    if (status && given->origin == OPTION_FROM_CONFIG)
+        reason_prefix(reason, "%s: %s: ", given->file, spec->name);
+    else if (status)
+        reason_prefix(reason, "--%s: ", spec->name);
+    return status;
+}
+
+void option_show(const struct option_spec *spec, const struct option_given *given, const struct options *options,
+                 struct buffer *out)
+{
+    if (kinds[spec->kind].show)
+        kinds[spec->kind].show(spec, given, options, out);
+}

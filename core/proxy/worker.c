@@ -1,0 +1,260 @@
+#include "proxy/worker.h"
+
+#include "proxy/flow_print.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { DRAIN_SECONDS_MAX = 5, FLOWS_MAX = 65536, PAYLOAD_SIZE = 1232 };
+
+enum { ASKED_STOP = 1, ASKED_STOP_NOW = 2, ASKED_RELOAD = 4 };
+
+struct worker {
+    struct worker_config config;
+    struct event_base *base;
+    struct net *net;
+    struct exchange *exchange;
+    struct flow_print *print;
+    struct flow_observer flush_observer; /* first in the list: sees to it that printed lines leave with the turn */
+    struct event *flush, *asked, *drain_timer;
+    bool flush_pending, draining;
+    int asked_fd; /* eventfd: other threads wake the loop */
+    atomic_uint asked_bits;
+};
+
+static void flow_finished(void *context, const struct flow *flow)
+{
+    (void)flow;
+    struct worker *worker = context;
+    if (worker->flush_pending)
+        return;
+    worker->flush_pending = true;
+    event_active(worker->flush, 0, 0); /* runs at the end of this turn */
+}
+
+static void on_flush(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd;
+    (void)what;
+    struct worker *worker = context;
+    worker->flush_pending = false;
+    flow_print_flush(worker->print);
+}
+
+static void break_loop(void *context)
+{
+    struct worker *worker = context;
+    event_base_loopbreak(worker->base);
+}
+
+static void on_drain_time(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd;
+    (void)what;
+    struct worker *worker = context;
+    log_line(worker->config.log, LOG_WARN, "stopping with %zu queries unanswered", exchange_flows(worker->exchange));
+    break_loop(worker);
+}
+
+static void drain(struct worker *worker)
+{
+    worker->draining = true;
+    struct timeval most = {.tv_sec = DRAIN_SECONDS_MAX};
+    evtimer_add(worker->drain_timer, &most);
+    net_stop_listening(worker->net);
+    if (worker->config.on_draining)
+        worker->config.on_draining(worker->config.context);
+}
+
+static void on_asked(evutil_socket_t fd, short what, void *context)
+{
+    (void)what;
+    struct worker *worker = context;
+    uint64_t count;
+    if (read(fd, &count, sizeof count) < 0 && errno != EAGAIN)
+        log_line(worker->config.log, LOG_ERROR, "eventfd: %s", strerror(errno));
+    unsigned bits = atomic_exchange(&worker->asked_bits, 0);
+    if (bits & ASKED_RELOAD && !worker->draining) {
+        net_reload_lists(worker->net);
+        if (worker->config.on_reload)
+            worker->config.on_reload(worker->config.context);
+    }
+    if (bits & ASKED_STOP_NOW || (bits & ASKED_STOP && worker->draining))
+        break_loop(worker);
+    else if (bits & ASKED_STOP)
+        drain(worker);
+}
+
+static void on_connection(void *context, const struct reply_to *connection, bool connected)
+{
+    struct worker *worker = context;
+    if (worker->config.on_connection)
+        worker->config.on_connection(worker->config.context, connection, connected);
+}
+
+static enum status make_net(struct worker *worker, struct reason *reason)
+{
+    const struct options *options = worker->config.options;
+    struct net_config config = net_config_defaults();
+    struct net_listen *listens = calloc(options->listens_count, sizeof *listens);
+    struct net_upstream *upstreams = calloc(options->upstreams_count + 1, sizeof *upstreams);
+    enum status status = STATUS_NO_MEMORY;
+    if (!listens || !upstreams)
+        goto done;
+    for (size_t i = 0; i < options->listens_count; i++)
+        listens[i] = (struct net_listen){options->listens[i].transports, options->listens[i].address};
+    for (size_t i = 0; i < options->upstreams_count; i++) {
+        upstreams[i] = (struct net_upstream){options->upstreams[i].target, options->upstreams[i].domain};
+        if (upstreams[i].domain.length == 0)
+            upstreams[i].domain = (struct dns_name){.length = 1}; /* the root: all names */
+    }
+    config.listens = listens;
+    config.listen_count = options->listens_count;
+    config.upstreams = upstreams;
+    config.upstream_count = options->upstreams_count;
+    if (options->upstream_none)
+        config.resolv_conf = NULL;
+    config.hosts = options->hosts;
+    config.reuse_port = worker->config.several;
+    config.on_connection = on_connection;
+    config.on_idle = break_loop;
+    config.context = worker;
+    config.log = worker->config.log;
+    status = net_new(worker->base, &config, &worker->net, reason);
+done:
+    free(listens);
+    free(upstreams);
+    return status;
+}
+
+enum status worker_new(const struct worker_config *config, struct worker **out, struct reason *reason)
+{
+    struct worker *worker = calloc(1, sizeof *worker);
+    if (!worker)
+        return STATUS_NO_MEMORY;
+    enum status status = STATUS_NO_MEMORY;
+    worker->config = *config;
+    worker->asked_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    worker->base = event_base_new();
+    if (!worker->base || worker->asked_fd < 0) {
+        reason_set(reason, "cannot make an event loop: %s", strerror(errno));
+        goto done;
+    }
+    worker->flush = event_new(worker->base, -1, 0, on_flush, worker);
+    worker->drain_timer = evtimer_new(worker->base, on_drain_time, worker);
+    worker->asked = event_new(worker->base, worker->asked_fd, EV_READ | EV_PERSIST, on_asked, worker);
+    if (!worker->flush || !worker->drain_timer || !worker->asked || event_add(worker->asked, NULL))
+        goto done;
+    struct flow_print_config print = {
+        .detail = config->options->flow_detail,
+        .json = config->options->log_json,
+        .colour = config->colour,
+        .fd = STDOUT_FILENO,
+        .filter = config->options->filter,
+    };
+    if ((status = flow_print_new(&print, &worker->print, reason)) || (status = make_net(worker, reason)))
+        goto done;
+    *out = worker;
+    worker = NULL;
+done:
+    worker_free(worker);
+    return status;
+}
+
+enum status worker_bind(struct worker *worker, const struct worker *sibling, struct reason *reason)
+{
+    return net_bind(worker->net, sibling ? sibling->net : NULL, reason);
+}
+
+enum status worker_start(struct worker *worker, struct hooks *hooks, struct reason *reason)
+{
+    const struct options *options = worker->config.options;
+    struct exchange_config config = {
+        .timeout_us = options->timeout_us,
+        .retries = options->retries,
+        .flows_max = FLOWS_MAX,
+        .payload_size = PAYLOAD_SIZE,
+    };
+    struct flow_observer *observers = net_observer(worker->net);
+    if (options->flow_detail > 0) {
+        struct flow_observer *printer = flow_print_observer(worker->print);
+        printer->next = observers;
+        worker->flush_observer = (struct flow_observer){printer, worker, flow_finished};
+        observers = &worker->flush_observer;
+    }
+    worker->exchange = exchange_new(&config, net_io(worker->net), hooks, observers);
+    if (!worker->exchange)
+        return STATUS_NO_MEMORY;
+    return net_start(worker->net, worker->exchange, reason);
+}
+
+void worker_run(struct worker *worker)
+{
+    event_base_loop(worker->base, EVLOOP_NO_EXIT_ON_EMPTY);
+    flow_print_flush(worker->print);
+}
+
+static void ask(struct worker *worker, unsigned bits)
+{
+    uint64_t one = 1;
+    atomic_fetch_or(&worker->asked_bits, bits);
+    if (write(worker->asked_fd, &one, sizeof one) < 0 && errno != EAGAIN)
+        log_line(worker->config.log, LOG_ERROR, "eventfd: %s", strerror(errno));
+}
+
+void worker_stop(struct worker *worker)
+{
+    ask(worker, atomic_load(&worker->asked_bits) & ASKED_STOP ? ASKED_STOP_NOW : ASKED_STOP);
+}
+
+void worker_reload(struct worker *worker)
+{
+    ask(worker, ASKED_RELOAD);
+}
+
+void worker_end_flows(struct worker *worker)
+{
+    exchange_free(worker->exchange);
+    worker->exchange = NULL;
+    flow_print_flush(worker->print);
+}
+
+void worker_free(struct worker *worker)
+{
+    if (!worker)
+        return;
+    if (worker->exchange)
+        worker_end_flows(worker);
+    if (worker->net)
+        net_free(worker->net);
+    flow_print_free(worker->print);
+    struct event *events[] = {worker->flush, worker->drain_timer, worker->asked};
+    for (size_t i = 0; i < sizeof events / sizeof *events; i++)
+        if (events[i])
+            event_free(events[i]);
+    if (worker->base)
+        event_base_free(worker->base);
+    if (worker->asked_fd >= 0)
+        close(worker->asked_fd);
+    free(worker);
+}
+
+struct event_base *worker_base(struct worker *worker)
+{
+    return worker->base;
+}
+
+struct net *worker_net(struct worker *worker)
+{
+    return worker->net;
+}
+
+struct exchange *worker_exchange(struct worker *worker)
+{
+    return worker->exchange;
+}

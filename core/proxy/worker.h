@@ -1,0 +1,52 @@
+/* A worker: one thread's event loop with its net, its exchange and its printer. What runs hooks is put in from outside.
+ */
+#ifndef MOONDNS_PROXY_WORKER_H
+#define MOONDNS_PROXY_WORKER_H
+
+#include "flow/exchange.h"
+#include "net/net.h"
+#include "proxy/options.h"
+
+struct worker;
+
+struct worker_config {
+    const struct options *options; /* borrowed for the worker's life, like `log` */
+    const struct log *log;
+    bool colour;  /* flows are printed in colour */
+    bool several; /* there are other workers: the ports are shared */
+
+    /* A stream client came or went. */
+    void (*on_connection)(void *context, const struct reply_to *connection, bool connected);
+    /* In the worker's thread, after worker_reload. */
+    void (*on_reload)(void *context);
+    /* Once, in the worker's thread: worker_stop was called and the queries in flight go on. */
+    void (*on_draining)(void *context);
+    void *context;
+};
+
+MUST_CHECK enum status worker_new(const struct worker_config *config, struct worker **out, struct reason *reason);
+
+/* Opens the listeners; `sibling` is NULL or a bound worker whose ports are shared. Any thread, before worker_start. */
+MUST_CHECK enum status worker_bind(struct worker *worker, const struct worker *sibling, struct reason *reason);
+
+/* Starts to serve with these hooks (NULL: none). */
+MUST_CHECK enum status worker_start(struct worker *worker, struct hooks *hooks, struct reason *reason);
+
+/* Runs the loop until the worker is stopped and has drained (5 s at most). In the worker's thread. */
+void worker_run(struct worker *worker);
+
+/* From any thread: stop (the listeners close, queries in flight are answered; the second call ends at once), and read
+ * the lists and scripts again. */
+void worker_stop(struct worker *worker);
+void worker_reload(struct worker *worker);
+
+/* Ends the exchange: all flows let go of their hooks. The worker can't serve any more. */
+void worker_end_flows(struct worker *worker);
+void worker_free(struct worker *worker); /* NULL is fine */
+
+/* For what is put in: the loop, the net, and the exchange (NULL before worker_start), all in the worker's thread. */
+struct event_base *worker_base(struct worker *worker);
+struct net *worker_net(struct worker *worker);
+struct exchange *worker_exchange(struct worker *worker);
+
+#endif
