@@ -12,7 +12,7 @@
 
 enum { DRAIN_SECONDS_MAX = 5, FLOWS_MAX = 65536, PAYLOAD_SIZE = 1232 };
 
-enum { ASKED_STOP = 1, ASKED_STOP_NOW = 2, ASKED_RELOAD = 4 };
+enum { ASKED_STOP = 1, ASKED_RELOAD = 2 };
 
 struct worker {
     struct worker_config config;
@@ -84,7 +84,7 @@ static void on_asked(evutil_socket_t fd, short what, void *context)
         if (worker->config.on_reload)
             worker->config.on_reload(worker->config.context);
     }
-    if (bits & ASKED_STOP_NOW || (bits & ASKED_STOP && worker->draining))
+    if (bits & ASKED_STOP && worker->draining)
         break_loop(worker);
     else if (bits & ASKED_STOP)
         drain(worker);
@@ -209,7 +209,7 @@ static void ask(struct worker *worker, unsigned bits)
 
 void worker_stop(struct worker *worker)
 {
-    ask(worker, atomic_load(&worker->asked_bits) & ASKED_STOP ? ASKED_STOP_NOW : ASKED_STOP);
+    ask(worker, ASKED_STOP);
 }
 
 void worker_reload(struct worker *worker)
