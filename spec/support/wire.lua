@@ -23,13 +23,31 @@ local function read_u16(bytes, at)
     return high * 256 + low
 end
 
--- A name without escapes, uncompressed.
+-- A name in its zone file form (escapes too), uncompressed.
 function M.name(text)
-    local labels = {}
-    for label in text:gmatch "[^.]+" do
-        labels[#labels + 1] = string.char(#label) .. label
+    local labels, label = {}, ""
+    local at = 1
+    while at <= #text do
+        local code = text:match("^\\(%d%d%d)", at)
+        local escaped = text:match("^\\(.)", at)
+        local char = code and string.char(tonumber(code)) or escaped or text:sub(at, at)
+        at = at + (code and 4 or escaped and 2 or 1)
+        if char == "." and not escaped then
+            labels[#labels + 1] = label ~= "" and string.char(#label) .. label or nil
+            label = ""
+        else
+            label = label .. char
+        end
     end
+    labels[#labels + 1] = label ~= "" and string.char(#label) .. label or nil
     return table.concat(labels) .. "\0"
+end
+
+-- Bytes as hexadecimal digits, so that a failed comparison can be read.
+function M.hex(bytes)
+    return (bytes:gsub(".", function(char)
+        return ("%02x"):format(char:byte())
+    end))
 end
 
 local function type_number(kind)

@@ -1,0 +1,134 @@
+-- Nothing that a script does ends the proxy or holds it up for long.
+local proxy = require "spec.support.proxy"
+local scope = require "spec.support.scope"
+local wait = require "spec.support.wait"
+local wire = require "spec.support.wire"
+
+local ANSWER = [[
+    local function answer(flow) flow.response = flow.request:succeed{dns.ResourceRecord.A(flow.request.question.name, "192.0.2.9")} end
+]]
+
+describe("the guard", function()
+    scope.manage()
+
+    local function start(code, args)
+        return proxy.start { code = ANSWER .. code, args = args }
+    end
+
+    local function assert_serves(moondns, name)
+        local answer = wire.parse(assert(moondns:udp():ask(wire.query(name or "good.example", "A"))))
+        assert.equal(0, answer.rcode)
+        assert.equal(wire.ipv4 "192.0.2.9", answer.answers[1].data)
+    end
+
+    it("cuts an endless loop off, names its line, and answers the others", function()
+        local moondns = start([[
+            function dns_request(flow)
+                if flow.request.question.name == "loop.example" then
+                    while true do end
+                end
+                answer(flow)
+            end]], { "--hook-timeout", "0.3" })
+        local looping, other = moondns:udp(), moondns:udp()
+        local started = wait.now()
+        looping:send(wire.query("loop.example", "A"))
+        assert.equal(0, wire.parse(assert(other:ask(wire.query("good.example", "A")))).rcode)
+        assert.is_true(wait.now() - started < 5)
+        assert.equal(wire.rcodes.SERVFAIL, wire.parse(assert(looping:receive())).rcode)
+        moondns:wait_output("script%.lua:4: ", "err")
+        assert_serves(moondns)
+    end)
+
+    it("cannot be swallowed by pcall", function()
+        local moondns = start([[
+            function dns_request(flow)
+                if flow.request.question.name == "loop.example" then
+                    while true do pcall(function() while true do end end) end
+                end
+                answer(flow)
+            end]], { "--hook-timeout", "0.3" })
+        assert.equal(wire.rcodes.SERVFAIL, wire.parse(assert(moondns:udp():ask(wire.query("loop.example", "A")))).rcode)
+        assert_serves(moondns)
+    end)
+
+    it("cannot be swallowed by xpcall or a coroutine", function()
+        local moondns = start([[
+            local function forever() while true do end end
+            function dns_request(flow)
+                local name = flow.request.question.name
+                if name == "xpcall.example" then
+                    while true do xpcall(forever, forever) end
+                elseif name == "coroutine.example" then
+                    while true do coroutine.resume(coroutine.create(forever)) end
+                end
+                answer(flow)
+            end]], { "--hook-timeout", "0.3" })
+        for _, name in ipairs { "xpcall.example", "coroutine.example" } do
+            assert.equal(wire.rcodes.SERVFAIL, wire.parse(assert(moondns:udp():ask(wire.query(name, "A")))).rcode)
+            assert_serves(moondns)
+        end
+    end)
+
+    it("caps a script's memory", function()
+        local moondns = start([[
+            function dns_request(flow)
+                if flow.request.question.name == "hungry.example" then
+                    local hoard = {}
+                    while true do hoard[#hoard + 1] = ("x"):rep(1000000) .. #hoard end
+                end
+                answer(flow)
+            end]], { "--script-memory", "64", "--hook-timeout", "20" })
+        assert.equal(wire.rcodes.SERVFAIL, wire.parse(assert(moondns:udp():ask(wire.query("hungry.example", "A")))).rcode)
+        moondns:wait_output("memory", "err")
+        assert_serves(moondns)
+    end)
+
+    it("lets os.exit raise", function()
+        local moondns = start [[
+            function dns_request(flow)
+                if flow.request.question.name == "exit.example" then
+                    os.exit(0)
+                end
+                answer(flow)
+            end]]
+        assert.equal(wire.rcodes.SERVFAIL, wire.parse(assert(moondns:udp():ask(wire.query("exit.example", "A")))).rcode)
+        moondns:wait_output("os%.exit", "err")
+        assert_serves(moondns)
+    end)
+
+    it("logs a hook that raises with file, line and traceback, and goes on", function()
+        local moondns = start [[
+            local function deeper() error("on purpose") end
+            function dns_request(flow)
+                answer(flow)
+                deeper()
+            end]]
+        assert_serves(moondns) -- the flow goes on as it then stands
+        moondns:wait_output("script%.lua:2: on purpose", "err")
+        moondns:wait_output("traceback", "err")
+        moondns:wait_output("script%.lua:5: ", "err")
+    end)
+
+    it("logs an error of the same line once a second at the most", function()
+        local moondns = start [[
+            function dns_request(flow)
+                answer(flow)
+                error("again")
+            end]]
+        local client, started = moondns:udp(), wait.now()
+        for _ = 1, 200 do
+            assert(client:ask(wire.query("good.example", "A")))
+        end
+        local seconds = wait.now() - started
+        moondns:wait_output("again", "err")
+        local _, count = moondns:err():gsub("script%.lua:4: again", "")
+        assert.is_true(count >= 1 and count <= 2 * (seconds + 2), count .. " reports in " .. seconds .. " seconds")
+    end)
+
+    it("cuts a script off that loops while it loads", function()
+        local result = proxy.run { "-l", "127.0.0.1:" .. require("spec.support.ports").free(), "-u", "none",
+            "--hook-timeout", "0.3", "-s", proxy.script "while true do end" }
+        assert.equal(3, result.code)
+        assert.truthy(result.err:match "script%.lua:1: ")
+    end)
+end)
