@@ -1,5 +1,6 @@
-/* Messages (RFC 1035 section 4, RFC 6891): a checked view over wire bytes, a reader that walks the records, a packer that
- * writes a message with compressed names, and edits on the wire. No allocation but in the buffers that are handed in. */
+/* Messages (RFC 1035 section 4, RFC 6891): a checked view over wire bytes, a reader that walks the records, a packer
+ * that writes a message with compressed names, and edits on the wire. No allocation but in the buffers that are handed
+ * in. */
 #ifndef MOONDNS_DNS_MESSAGE_H
 #define MOONDNS_DNS_MESSAGE_H
 
@@ -44,12 +45,13 @@ struct dns_message {
     struct dns_header header;
     uint32_t section[5]; /* offsets where the sections start, and where the last one ends */
 
-    /* The first question, when there is one (header.counts[0] > 0): its name is never compressed and starts at byte 12. */
+    /* The first question, when there is one (header.counts[0] > 0, else its name is NULL): its name is never compressed
+     * and starts at byte 12. */
     struct dns_question question;
 
     struct {
-        unsigned count;  /* OPT records in the message, wherever they stand */
-        uint32_t offset; /* of the first OPT record (its owner), 0: none */
+        unsigned count;  /* OPT records; elsewhere than in the additional section they are records like any other */
+        uint32_t offset; /* of the first one (its owner, whatever that is), 0: none */
         uint16_t udp_payload_size;
         uint8_t extended_response_code; /* the upper eight bits */
         uint8_t version;
@@ -59,9 +61,9 @@ struct dns_message {
 };
 
 /* Checks the whole message: header, every name with its pointers, every record's bounds, the names inside the data of
- * types that may hold compressed ones (RFC 3597 section 4), no byte left over. Data that otherwise does not fit its type
- * is no error. The reason names the place: "answer #1: name at offset 57 points forward" (question, answer, authority,
- * additional; counted from 1). */
+ * types that may hold compressed ones (RFC 3597 section 4), no byte left over. Data that otherwise does not fit its
+ * type is no error. The reason names the place: "answer #1: name at offset 57 points forward" (question, answer,
+ * authority, additional; counted from 1). */
 MUST_CHECK enum status dns_message_parse(const uint8_t *wire, size_t length, struct dns_message *out,
                                          struct reason *reason);
 
@@ -89,24 +91,28 @@ MUST_CHECK enum status dns_reader_next_question(struct dns_reader *reader, struc
 void dns_reader_start_questions(struct dns_reader *reader, const struct dns_message *message);
 
 /* --- packing --- */
-enum { DNS_PACKER_SLOTS = 256 };
+enum { DNS_PACKER_SLOTS = 1024 };
 
 struct dns_packer {
     struct buffer *out; /* borrowed; the message starts at `start` */
     size_t start, limit;
     struct dns_header header;
     enum dns_section section; /* sections must come in order */
-    unsigned used;            /* slots in use */
-    /* private: the suffixes written so far, by hash; see message_pack.c */
+    /* private: the suffixes written so far, by hash, once a name other than the question's comes; see message_pack.c */
+    uint8_t question_length; /* of the first question's name, 0: none written */
+    bool table_started;
+    uint64_t used[DNS_PACKER_SLOTS / 64];
     uint16_t slot[DNS_PACKER_SLOTS];
 };
 
-/* Starts a message behind what `out` holds. The counts in `header` are ignored; they are counted. */
+/* Starts a message behind what `out` holds, of at most `limit` bytes (and never more than 65535). The counts in
+ * `header` are ignored; they are counted. */
 void dns_packer_start(struct dns_packer *packer, struct buffer *out, const struct dns_header *header, size_t limit);
 
-/* Adds; STATUS_NO_SPACE leaves the message as it was before (a record boundary). Owner names are compressed, names in the
- * data only of types that RFC 3597 section 4 allows (those of RFC 1035); only suffixes equal to the letter share bytes,
- * and the work on one name is bounded. Data that does not fit its type goes out as it is. */
+/* Adds; names must be whole. STATUS_NO_SPACE leaves the message as it was before (a record boundary); STATUS_INVALID:
+ * the section is over. Owner names are compressed, names in the data only of types that RFC 3597 section 4 allows
+ * (those of RFC 1035); only suffixes equal to the letter share bytes, and the work on one name is bounded. Data that
+ * does not fit its type goes out as it is. */
 MUST_CHECK enum status dns_packer_question(struct dns_packer *packer, const struct dns_question *question);
 MUST_CHECK enum status dns_packer_record(struct dns_packer *packer, enum dns_section section,
                                          const struct dns_record *record);
@@ -116,24 +122,27 @@ MUST_CHECK enum status dns_packer_finish(struct dns_packer *packer);
 
 /* --- edits on the wire of a checked message --- */
 
-/* Makes the response to `query` (header and question are copied, RFC 1035 section 4.1.1) with this code, no records but
- * an OPT of ours if the query has one (RFC 6891 section 7). Replaces what `out` holds. */
+/* Makes the response to `query` with this code: id, op code, RD and CD are the query's (RFC 1035 section 4.1.1, RFC
+ * 4035 section 3.2.2), and so are the questions; no records but an OPT of ours if the query has one (RFC 6891 section
+ * 7), its DO bit the query's. STATUS_INVALID for a code above 15 without OPT. Replaces what `out` holds. */
 MUST_CHECK enum status dns_message_make_error(const struct dns_message *query, uint16_t response_code,
                                               struct buffer *out);
 
-/* The same where only the header and perhaps the question of a malformed query can be read: FORMERR. STATUS_MALFORMED when
- * there is not even an id to answer to. */
+/* The same where only the header and perhaps the question of a malformed query can be read: FORMERR. STATUS_MALFORMED
+ * when there is no header to answer to, or a response's. */
 MUST_CHECK enum status dns_message_make_formerr(const uint8_t *wire, size_t length, struct buffer *out);
 
-/* Cuts the message in `wire` to at most `limit` bytes on a record boundary and sets TC (RFC 2181 section 9); OPT is kept.
- * Does nothing when it fits. */
+/* Cuts the message in `wire` to at most `limit` bytes on a record boundary and sets TC (RFC 2181 section 9). OPT is
+ * kept (without its options if need be); where not even the questions fit, the header alone is left. Does nothing when
+ * it fits; STATUS_NO_SPACE for a limit below 12. */
 MUST_CHECK enum status dns_message_truncate(struct buffer *wire, size_t limit);
 
-/* Takes every OPT record out of the message in `wire`. */
+/* Takes every OPT record out of the message in `wire`. Like the next but one, it packs the message anew when records
+ * stand behind OPT, as their pointers may lead over it. */
 MUST_CHECK enum status dns_message_remove_opt(struct buffer *wire);
 
 /* Puts an OPT record at the end: udp_payload_size, the upper bits of the response code, DO. Does nothing when there is
- * one. */
+ * one; STATUS_NO_SPACE when the message would grow beyond 65535 bytes. */
 MUST_CHECK enum status dns_message_add_opt(struct buffer *wire, uint16_t udp_payload_size, uint16_t response_code,
                                            bool dnssec_ok);
 
