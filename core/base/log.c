@@ -22,6 +22,8 @@ static const struct {
 /* How the few bytes that have a form of their own are written; NULL: as any other byte. */
 struct escape_style {
     const char *newline, *tab, *quote, *backslash;
+    bool json;        /* the backslash of \xNN is itself escaped */
+    bool code_points; /* DEL and C1 as \u00NN */
 };
 
 const char *log_level_name(enum log_level level)
@@ -90,10 +92,13 @@ static void escape(struct buffer *out, const char *text, size_t length, const st
             continue;
         }
         buffer_append(out, bytes + plain, i - plain);
+        bool c1 = bytes[i] == 0xc2 && i + 1 < length && bytes[i + 1] >= 0x80 && bytes[i + 1] <= 0x9f;
         if (own)
             buffer_text(out, own);
+        else if (style->code_points && (c1 || bytes[i] == 0x7f))
+            buffer_format(out, "\\u%04x", bytes[i += c1]);
         else
-            buffer_format(out, "%s\\x%02x", style->backslash ? "\\" : "", bytes[i]);
+            buffer_format(out, "%s\\x%02x", style->json ? "\\" : "", bytes[i]);
         plain = ++i;
     }
     buffer_append(out, bytes + plain, length - plain);
@@ -107,10 +112,17 @@ void log_escape(struct buffer *out, const char *text, size_t length, bool keep_n
 
 void log_json_string(struct buffer *out, const char *text, size_t length)
 {
-    static const struct escape_style json = {.newline = "\\n", .tab = "\\t", .quote = "\\\"", .backslash = "\\\\"};
+    static const struct escape_style json = {
+        .newline = "\\n", .tab = "\\t", .quote = "\\\"", .backslash = "\\\\", .json = true};
     buffer_u8(out, '"');
     escape(out, text, length, &json);
     buffer_u8(out, '"');
+}
+
+void log_json_text(struct buffer *out, const char *json, size_t length)
+{
+    static const struct escape_style made = {.json = true, .code_points = true};
+    escape(out, json, length, &made);
 }
 
 void log_write(int fd, const void *data, size_t length)

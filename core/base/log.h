@@ -36,6 +36,10 @@ void log_escape(struct buffer *out, const char *text, size_t length, bool keep_n
  */
 void log_json_string(struct buffer *out, const char *text, size_t length);
 
+/* Appends JSON text that is already made, with the control bytes that JSON may hold bare (DEL, C1) as \u00NN and broken
+ * UTF-8 as log_escape has it. */
+void log_json_text(struct buffer *out, const char *json, size_t length);
+
 /* Writes it all, in one write(2) where the system takes it whole. Output that nobody takes is dropped: a log never
  * fails (the process is to ignore SIGPIPE). */
 void log_write(int fd, const void *data, size_t length);

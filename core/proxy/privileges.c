@@ -71,6 +71,8 @@ enum status privileges_find(const char *user, const char *group, struct privileg
         status = find_group(group, &found, reason);
     if (status)
         return status;
+    if (geteuid() != 0 && found.user == geteuid() && found.group == getegid())
+        found.change = false;
     if (found.change && geteuid() != 0) {
         reason_set(reason, "%s needs root's rights to change; start moondns as root (sudo)",
                    user ? "--user" : "--group");
