@@ -1,5 +1,5 @@
-/* The hook table: how the exchange calls scripts without knowing of Lua. One table is one generation of scripts; a reload
- * makes a new one, and flows in flight end with the one they began with. */
+/* The hook table: how the exchange calls scripts without knowing of Lua. One table is one generation of scripts; a
+ * reload makes a new one, and flows in flight end with the one they began with. */
 #ifndef MOONDNS_FLOW_HOOKS_H
 #define MOONDNS_FLOW_HOOKS_H
 

@@ -1,0 +1,257 @@
+/* Intake, and the steps between: hooks and who answers. */
+#include "flow/exchange_private.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { PAYLOAD_SIZE_DEFAULT = 1232 };
+
+/* --- life --- */
+
+struct exchange *exchange_new(const struct exchange_config *config, const struct exchange_io *io, struct hooks *hooks,
+                              const struct flow_observer *observers)
+{
+    struct exchange *exchange = calloc(1, sizeof *exchange);
+    if (!exchange)
+        return NULL;
+    exchange_set_config(exchange, config);
+    exchange->io = io;
+    exchange->hooks = hooks;
+    exchange->observers = observers;
+    exchange->pending.random = &exchange->random;
+    exchange->tag = random_u32(&exchange->random);
+    return exchange;
+}
+
+void exchange_free(struct exchange *exchange)
+{
+    if (!exchange)
+        return;
+    while (exchange->active) {
+        struct exchange_flow *flow = exchange->active;
+        if (flow->pending.waiting)
+            exchange_stop_waiting(exchange, flow);
+        exchange_end(exchange, flow);
+    }
+    while (exchange->free) {
+        struct flow *flow = exchange->free;
+        exchange->free = flow->next;
+        exchange_flow_free(exchange_flow_of(flow));
+    }
+    pending_free(&exchange->pending);
+    buffer_free(&exchange->expanded);
+    buffer_free(&exchange->scratch);
+    free(exchange);
+}
+
+void exchange_set_time(struct exchange *exchange, int64_t monotonic_us, int64_t wall_us)
+{
+    exchange->monotonic_us = monotonic_us;
+    exchange->wall_us = wall_us;
+}
+
+void exchange_set_config(struct exchange *exchange, const struct exchange_config *config)
+{
+    exchange->config = *config;
+    if (exchange->config.payload_size < DNS_UDP_SIZE_CLASSIC) /* RFC 6891 section 6.2.3: less counts as 512 */
+        exchange->config.payload_size = PAYLOAD_SIZE_DEFAULT;
+}
+
+void exchange_set_hooks(struct exchange *exchange, struct hooks *hooks)
+{
+    struct hooks *old = exchange->hooks;
+    exchange->hooks = hooks;
+    if (old && old != hooks && old->flows == 0 && old->unused)
+        old->unused(old);
+}
+
+size_t exchange_flows(const struct exchange *exchange)
+{
+    return exchange->active_count;
+}
+
+const struct exchange_counters *exchange_counters(const struct exchange *exchange)
+{
+    return &exchange->counters;
+}
+
+/* --- intake --- */
+
+static void drop(struct exchange *exchange, const struct reply_to *to, uint64_t *counter)
+{
+    ++*counter;
+    if (exchange->io->no_reply)
+        exchange->io->no_reply(exchange->io->context, to);
+}
+
+/* Answers what never becomes a flow with the message in `scratch`. */
+static void refuse(struct exchange *exchange, const struct reply_to *to, enum status made)
+{
+    if (made) {
+        drop(exchange, to, &exchange->counters.malformed_dropped);
+        return;
+    }
+    exchange->counters.malformed_answered++;
+    exchange->counters.responses++;
+    exchange->io->reply(exchange->io->context, to, exchange->scratch.data, exchange->scratch.length);
+}
+
+/* What a well-formed query is refused with, NOERROR when it isn't: OPT is the root's, in the additional section, and at
+ * most one (RFC 6891 section 6.1.1), of version 0 (section 6.1.3). */
+static uint16_t refusal(const struct dns_message *query)
+{
+    if (query->opt.count == 0)
+        return DNS_RCODE_NOERROR;
+    if (query->opt.count > 1 || query->opt.offset < query->section[DNS_SECTION_ADDITIONAL] ||
+        query->wire[query->opt.offset] != 0)
+        return DNS_RCODE_FORMERR;
+    return query->opt.version > 0 ? DNS_RCODE_BADVERS : DNS_RCODE_NOERROR;
+}
+
+void exchange_query(struct exchange *exchange, const uint8_t *wire, size_t length, const struct reply_to *to)
+{
+    struct exchange_counters *counters = &exchange->counters;
+    struct dns_header header;
+    struct dns_message query;
+    counters->queries++;
+    /* An answer to a response would make two servers talk for ever. */
+    if (dns_header_read(wire, length, &header) || header.flags & DNS_FLAG_QR) {
+        drop(exchange, to, &counters->malformed_dropped);
+        return;
+    }
+    /* RFC 9619: more than one question is FORMERR; none passes. */
+    if (header.counts[DNS_SECTION_QUESTION] > 1 || dns_message_parse(wire, length, &query, NULL)) {
+        refuse(exchange, to, dns_message_make_formerr(wire, length, &exchange->scratch));
+        return;
+    }
+    uint16_t response_code = refusal(&query);
+    if (response_code) {
+        refuse(exchange, to, dns_message_make_error(&query, response_code, &exchange->scratch));
+        return;
+    }
+    struct exchange_flow *flow = NULL;
+    if (exchange->active_count < exchange->config.flows_max)
+        flow = exchange_flow_new(exchange, &query, to);
+    if (flow)
+        exchange_advance(exchange, flow, STEP_REQUEST);
+    else
+        drop(exchange, to, &counters->overload_dropped);
+}
+
+/* --- steps --- */
+
+/* Runs a hook if any script defines it; `next` comes after it, at once or when the flow is resumed. */
+static enum step run_hook(struct exchange_flow *flow, enum hook hook, enum step next)
+{
+    struct hooks *hooks = flow->flow.hooks;
+    if (!hooks || !(hooks->defined & 1u << hook))
+        return next;
+    if (hooks->run(hooks, hook, &flow->flow) == HOOK_DONE)
+        return next;
+    flow->flow.state = next;
+    flow->flow.references++;
+    flow->suspended = true;
+    return STEP_WAIT;
+}
+
+void exchange_resume(struct exchange *exchange, struct flow *flow)
+{
+    struct exchange_flow *resumed = exchange_flow_of(flow);
+    if (!resumed->suspended)
+        return;
+    resumed->suspended = false;
+    flow->references--;
+    exchange_advance(exchange, resumed, (enum step)flow->state);
+}
+
+static enum step step_request(struct exchange *exchange, struct exchange_flow *flow)
+{
+    (void)exchange;
+    return run_hook(flow, HOOK_REQUEST, STEP_REQUEST_DONE);
+}
+
+/* Answers from the hosts file, if it can. */
+static bool answer_locally(struct exchange *exchange, struct exchange_flow *flow)
+{
+    if (!exchange->io->local_answer)
+        return false;
+    buffer_clear(&exchange->scratch);
+    return !exchange->io->local_answer(exchange->io->context, &flow->flow, &exchange->scratch) &&
+           !exchange_set_response(exchange, flow, FLOW_SOURCE_HOSTS);
+}
+
+static enum step step_request_done(struct exchange *exchange, struct exchange_flow *flow)
+{
+    if (flow->flow.killed)
+        return STEP_END;
+    if (flow->flow.error[0])
+        return STEP_ERROR;
+    if (flow->flow.response.present || flow->flow.unpackable)
+        return STEP_RESPONSE;
+    return answer_locally(exchange, flow) ? STEP_RESPONSE : STEP_FORWARD;
+}
+
+static enum step step_response(struct exchange *exchange, struct exchange_flow *flow)
+{
+    if (flow->flow.unpackable)
+        exchange_servfail(exchange, flow);
+    return run_hook(flow, HOOK_RESPONSE, STEP_RESPONSE_DONE);
+}
+
+static enum step step_response_done(struct exchange *exchange, struct exchange_flow *flow)
+{
+    (void)exchange;
+    struct flow *plain = &flow->flow;
+    if (plain->killed)
+        return STEP_END;
+    if (plain->error[0]) {
+        /* A script set the error, while an answer that is not its own lies there: that one no longer counts. */
+        if (plain->source != FLOW_SOURCE_SCRIPT)
+            plain->source = FLOW_SOURCE_NONE;
+        return STEP_ERROR;
+    }
+    return plain->response.present || plain->unpackable ? STEP_REPLY : STEP_END;
+}
+
+static enum step step_error(struct exchange *exchange, struct exchange_flow *flow)
+{
+    exchange->counters.errors++;
+    return run_hook(flow, HOOK_ERROR, STEP_ERROR_DONE);
+}
+
+static enum step step_error_done(struct exchange *exchange, struct exchange_flow *flow)
+{
+    if (flow->flow.killed)
+        return STEP_END;
+    if (!flow->flow.response.present || flow->flow.source == FLOW_SOURCE_NONE)
+        exchange_servfail(exchange, flow);
+    return STEP_REPLY;
+}
+
+static enum step step_end(struct exchange *exchange, struct exchange_flow *flow)
+{
+    exchange->counters.killed += flow->flow.killed;
+    if (!flow->replied && exchange->io->no_reply)
+        exchange->io->no_reply(exchange->io->context, &flow->flow.reply_to);
+    exchange_end(exchange, flow);
+    return STEP_WAIT;
+}
+
+void exchange_advance(struct exchange *exchange, struct exchange_flow *flow, enum step step)
+{
+    static enum step (*const steps[STEP_COUNT])(struct exchange *, struct exchange_flow *) = {
+        [STEP_REQUEST] = step_request,
+        [STEP_REQUEST_DONE] = step_request_done,
+        [STEP_FORWARD] = exchange_forward,
+        [STEP_RESPONSE] = step_response,
+        [STEP_RESPONSE_DONE] = step_response_done,
+        [STEP_ERROR] = step_error,
+        [STEP_ERROR_DONE] = step_error_done,
+        [STEP_REPLY] = exchange_reply,
+        [STEP_END] = step_end,
+    };
+    while (step != STEP_WAIT) {
+        assert(step < STEP_COUNT);
+        step = steps[step](exchange, flow);
+    }
+}

@@ -1,0 +1,145 @@
+/* The exchange's flows: made, ended, used again. */
+#include "flow/exchange_private.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum {
+    FREE_FLOWS_MAX = 4096,   /* kept for reuse; those of a burst beyond that are freed */
+    KEPT_BUFFER_SIZE = 4096, /* larger ones of a flow that has ended are freed */
+};
+
+static struct exchange_flow *take_free(struct exchange *exchange)
+{
+    struct flow *flow = exchange->free;
+    if (!flow)
+        return calloc(1, sizeof(struct exchange_flow));
+    exchange->free = flow->next;
+    exchange->free_count--;
+    return exchange_flow_of(flow);
+}
+
+static void give_free(struct exchange *exchange, struct exchange_flow *flow)
+{
+    if (exchange->free_count == FREE_FLOWS_MAX) {
+        exchange_flow_free(flow);
+        return;
+    }
+    flow->flow.next = exchange->free;
+    exchange->free = &flow->flow;
+    exchange->free_count++;
+}
+
+/* All fields but the messages' memory; by hand, as most of a flow is room for text that a first NUL makes empty. */
+static void begin(struct exchange *exchange, struct flow *flow, const struct reply_to *to)
+{
+    flow->next = NULL;
+    flow->references = 1;
+    flow->state = STEP_REQUEST;
+    flow->serial = ++exchange->serial;
+    flow->exchange_tag = exchange->tag;
+    flow->reply_to = *to;
+    flow->hooks = exchange->hooks;
+    flow->created_us = exchange->wall_us;
+    flow->started_us = exchange->monotonic_us;
+    flow->finished_us = 0;
+    flow->target = (struct upstream_target){0};
+    flow->asked = false;
+    flow->server = (struct address){0};
+    flow->server_transport = TRANSPORT_UDP;
+    flow->asked_us = 0;
+    flow->tries = 0;
+    flow->source = FLOW_SOURCE_NONE;
+    flow->source_name[0] = flow->error[0] = '\0';
+    flow->error_us = 0;
+    flow->killed = flow->intercepted = flow->is_replay = flow->unpackable = false;
+    flow->marked = flow->comment = flow->metadata = NULL;
+    flow->wrapper = NULL;
+}
+
+static void link_active(struct exchange *exchange, struct exchange_flow *flow)
+{
+    flow->previous = NULL;
+    flow->next = exchange->active;
+    if (flow->next)
+        flow->next->previous = flow;
+    exchange->active = flow;
+    exchange->active_count++;
+}
+
+static void unlink_active(struct exchange *exchange, struct exchange_flow *flow)
+{
+    if (flow->next)
+        flow->next->previous = flow->previous;
+    if (flow->previous)
+        flow->previous->next = flow->next;
+    else
+        exchange->active = flow->next;
+    exchange->active_count--;
+}
+
+struct exchange_flow *exchange_flow_new(struct exchange *exchange, const struct dns_message *query,
+                                        const struct reply_to *to)
+{
+    struct exchange_flow *flow = take_free(exchange);
+    if (!flow)
+        return NULL;
+    flow_message_clear(&flow->flow.request);
+    flow_message_clear(&flow->flow.response);
+    if (flow_message_adopt(&flow->flow.query, query, exchange->wall_us)) {
+        give_free(exchange, flow);
+        return NULL;
+    }
+    begin(exchange, &flow->flow, to);
+    flow->suspended = flow->replied = flow->stream_again = false;
+    flow->failure[0] = '\0';
+    if (flow->flow.hooks)
+        flow->flow.hooks->flows++;
+    link_active(exchange, flow);
+    return flow;
+}
+
+void exchange_flow_free(struct exchange_flow *flow)
+{
+    flow_message_free(&flow->flow.query);
+    flow_message_free(&flow->flow.request);
+    flow_message_free(&flow->flow.response);
+    free(flow);
+}
+
+static void forget_notes(struct flow *flow)
+{
+    free(flow->marked);
+    free(flow->comment);
+    free(flow->metadata);
+    flow->marked = flow->comment = flow->metadata = NULL;
+}
+
+static void trim(struct flow_message *message)
+{
+    flow_message_clear(message);
+    if (message->wire.capacity > KEPT_BUFFER_SIZE)
+        buffer_free(&message->wire);
+}
+
+void exchange_end(struct exchange *exchange, struct exchange_flow *ended)
+{
+    struct flow *flow = &ended->flow;
+    struct hooks *hooks = flow->hooks;
+    assert(!ended->pending.waiting);
+    flow->finished_us = exchange->monotonic_us;
+    if (flow->wrapper)
+        hooks->ended(hooks, flow);
+    for (const struct flow_observer *observer = exchange->observers; observer; observer = observer->next)
+        observer->finished(observer->context, flow);
+    unlink_active(exchange, ended);
+    forget_notes(flow);
+    trim(&flow->query);
+    trim(&flow->request);
+    trim(&flow->response);
+    ended->suspended = false;
+    flow->references = 0;
+    give_free(exchange, ended);
+    if (hooks && --hooks->flows == 0 && hooks != exchange->hooks && hooks->unused)
+        hooks->unused(hooks);
+}

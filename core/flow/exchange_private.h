@@ -1,0 +1,92 @@
+/* What the exchange's own files share. A flow goes through steps; each step does its work and names the next one, until
+ * the flow waits (for an answer, or for a suspended hook) or has ended. */
+#ifndef MOONDNS_FLOW_EXCHANGE_PRIVATE_H
+#define MOONDNS_FLOW_EXCHANGE_PRIVATE_H
+
+#include "flow/exchange.h"
+#include "flow/pending.h"
+
+enum step {
+    STEP_REQUEST,      /* request hooks */
+    STEP_REQUEST_DONE, /* who answers? */
+    STEP_FORWARD,      /* the next try at an upstream */
+    STEP_RESPONSE,     /* there is a response: response hooks */
+    STEP_RESPONSE_DONE,
+    STEP_ERROR, /* flow->error is set: error hooks */
+    STEP_ERROR_DONE,
+    STEP_REPLY, /* the response goes to the client */
+    STEP_END,   /* the flow is over */
+    STEP_COUNT,
+    STEP_WAIT, /* not a step: the flow is parked; flow.state says where it goes on */
+};
+
+/* A flow with what only the exchange knows. */
+struct exchange_flow {
+    struct flow flow;                      /* first: each struct flow of an exchange is the start of one of these */
+    struct exchange_flow *previous, *next; /* all that are under way */
+    struct pending pending;                /* while an upstream is asked … */
+    struct channel channel;                /* … on this channel */
+    bool suspended;                        /* hooks run; flow.state is the step after them */
+    bool replied;                          /* something went to the client */
+    bool stream_again;                     /* the answer came cut: this try goes on over a stream */
+    char failure[FLOW_ERROR_MAX];          /* how the last try failed */
+};
+
+struct exchange {
+    struct exchange_config config;
+    const struct exchange_io *io;
+    const struct flow_observer *observers;
+    struct hooks *hooks; /* the current generation; borrowed */
+    struct exchange_counters counters;
+    struct pending_table pending;
+    struct random random;
+    int64_t monotonic_us, wall_us;
+    struct exchange_flow *active; /* chained by previous and next */
+    size_t active_count;
+    struct flow *free; /* chained by flow.next; owned */
+    size_t free_count;
+    uint64_t serial;
+    uint32_t tag;
+    struct buffer expanded; /* for the reader of a message that is packed anew */
+    struct buffer scratch;  /* for a message on its way out; nobody's across a call of hooks */
+};
+
+static inline struct exchange_flow *exchange_flow_of(struct flow *flow)
+{
+    return (struct exchange_flow *)flow;
+}
+
+/* Takes the flow through its steps, from this one on, until it waits or has ended. */
+void exchange_advance(struct exchange *exchange, struct exchange_flow *flow, enum step step);
+
+/* Ends the flow: hooks and observers see it, then it is reused. */
+void exchange_end(struct exchange *exchange, struct exchange_flow *flow);
+
+/* Steps, and what belongs to them. */
+enum step exchange_forward(struct exchange *exchange, struct exchange_flow *flow);
+enum step exchange_reply(struct exchange *exchange, struct exchange_flow *flow);
+
+/* Takes the flow's query off its channel. */
+void exchange_stop_waiting(struct exchange *exchange, struct exchange_flow *flow);
+
+/* Makes the message in `scratch` the flow's response. */
+MUST_CHECK enum status exchange_set_response(struct exchange *exchange, struct exchange_flow *flow,
+                                             enum flow_source source);
+
+/* Makes SERVFAIL the flow's response; where there is no memory for it, there is none. */
+void exchange_servfail(struct exchange *exchange, struct exchange_flow *flow);
+
+/* Whether OPT holds options of one connection: edns-tcp-keepalive, padding. */
+bool exchange_has_hop_options(const struct dns_message *message);
+
+/* Takes them out. */
+MUST_CHECK enum status exchange_remove_hop_options(struct buffer *wire);
+
+/* A new flow for a query that was checked, or NULL when there is no memory. */
+struct exchange_flow *exchange_flow_new(struct exchange *exchange, const struct dns_message *query,
+                                        const struct reply_to *to);
+
+/* Frees a flow that has ended. */
+void exchange_flow_free(struct exchange_flow *flow);
+
+#endif

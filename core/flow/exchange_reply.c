@@ -1,0 +1,209 @@
+/* Finishing an answer for its client: id, question, OPT, size. */
+#include "flow/exchange_private.h"
+
+enum {
+    UDP_PAYLOAD_MAX = 65487, /* what one datagram holds, over IPv6 too */
+};
+
+/* edns-tcp-keepalive (RFC 7828 section 3.4) and padding (RFC 7830 section 6) belong to one connection. */
+static const uint16_t hop_options[] = {11, 12};
+
+bool exchange_has_hop_options(const struct dns_message *message)
+{
+    struct cursor cursor = cursor_over(message->opt.options.data, message->opt.options.length);
+    while (cursor_left(&cursor)) {
+        uint16_t code = cursor_u16(&cursor), length = cursor_u16(&cursor);
+        if (!cursor_take(&cursor, length))
+            break;
+        for (size_t i = 0; i < sizeof hop_options / sizeof *hop_options; i++)
+            if (code == hop_options[i])
+                return true;
+    }
+    return false;
+}
+
+enum status exchange_remove_hop_options(struct buffer *wire)
+{
+    return dns_message_remove_options(wire, hop_options, sizeof hop_options / sizeof *hop_options);
+}
+
+enum status exchange_set_response(struct exchange *exchange, struct exchange_flow *flow, enum flow_source source)
+{
+    const struct buffer *wire = &exchange->scratch;
+    enum status status = flow_message_set(&flow->flow.response, wire->data, wire->length, exchange->wall_us, NULL);
+    if (status)
+        return status;
+    flow->flow.source = source;
+    flow->flow.source_name[0] = '\0';
+    return STATUS_OK;
+}
+
+void exchange_servfail(struct exchange *exchange, struct exchange_flow *flow)
+{
+    exchange->counters.unpackable += flow->flow.unpackable;
+    flow_clear_response(&flow->flow);
+    if (dns_message_make_error(&flow->flow.query.view, DNS_RCODE_SERVFAIL, &exchange->scratch) ||
+        exchange_set_response(exchange, flow, FLOW_SOURCE_PROXY))
+        flow_clear_response(&flow->flow);
+}
+
+/* --- the client's question --- */
+
+/* Packs the response anew into `out`, with the client's question in place of its own. Records owned by the name that
+ * was asked for in its stead are the client's name's. */
+static enum status repack(struct exchange *exchange, const struct flow *flow, struct buffer *out)
+{
+    const struct dns_message *query = &flow->query.view, *response = &flow->response.view;
+    const uint8_t *asked = NULL;
+    if (flow->request.present && flow->request.view.header.counts[DNS_SECTION_QUESTION])
+        asked = flow->request.view.question.name;
+    struct dns_packer packer;
+    buffer_clear(out);
+    dns_packer_start(&packer, out, &response->header, DNS_MESSAGE_MAX);
+    enum status status = dns_packer_question(&packer, &query->question);
+    for (enum dns_section section = DNS_SECTION_ANSWER; section <= DNS_SECTION_ADDITIONAL && !status; section++) {
+        struct dns_reader reader;
+        struct dns_record record;
+        dns_reader_start(&reader, response, section, &exchange->expanded);
+        while (!status && !(status = dns_reader_next(&reader, &record))) {
+            if (asked && dns_name_equal(record.name, asked)) {
+                record.name = query->question.name;
+                record.name_length = query->question.name_length;
+            }
+            status = dns_packer_record(&packer, section, &record);
+        }
+        if (status == STATUS_NOT_FOUND)
+            status = STATUS_OK;
+    }
+    if (!status)
+        status = dns_packer_finish(&packer);
+    return status;
+}
+
+/* Puts the client's own question into the response, in its own letter case. An answer of the upstream's that lacks a
+ * question stays as it came; so does whatever answers a query that has none. */
+static enum status restore_question(struct exchange *exchange, struct exchange_flow *flow)
+{
+    struct flow *plain = &flow->flow;
+    struct dns_message *response = &plain->response.view;
+    const struct dns_question *question = &plain->query.view.question, *answered = &response->question;
+    uint16_t count = response->header.counts[DNS_SECTION_QUESTION];
+    if (!plain->query.view.header.counts[DNS_SECTION_QUESTION] || (!count && plain->source == FLOW_SOURCE_UPSTREAM))
+        return STATUS_OK;
+    if (count == 1 && answered->type == question->type && answered->class_ == question->class_ &&
+        answered->name_length == question->name_length) {
+        if (!memcmp(answered->name, question->name, question->name_length))
+            return STATUS_OK;
+        if (dns_name_equal(answered->name, question->name)) {
+            memcpy(plain->response.wire.data + DNS_HEADER_SIZE, question->name, question->name_length);
+            return STATUS_OK;
+        }
+    }
+    enum status status = repack(exchange, plain, &exchange->scratch);
+    if (status)
+        return status;
+    return flow_message_set(&plain->response, exchange->scratch.data, exchange->scratch.length,
+                            plain->response.timestamp_us, NULL);
+}
+
+/* --- OPT and size --- */
+
+static size_t size_limit(const struct flow *flow)
+{
+    if (transport_is_stream(flow->reply_to.transport))
+        return DNS_MESSAGE_MAX;
+    const struct dns_message *query = &flow->query.view;
+    if (!query->opt.count || query->opt.udp_payload_size < DNS_UDP_SIZE_CLASSIC)
+        return DNS_UDP_SIZE_CLASSIC;
+    return query->opt.udp_payload_size < UDP_PAYLOAD_MAX ? query->opt.udp_payload_size : UDP_PAYLOAD_MAX;
+}
+
+/* A client that sent no OPT gets none (RFC 6891 section 7). Without it a code above 15 would read as another one. */
+static enum status strip_opt(const struct dns_message *response, struct buffer *wire)
+{
+    if (dns_message_response_code(response) > DNS_FLAG_RCODE)
+        store_u16(wire->data + 2, (uint16_t)((response->header.flags & ~DNS_FLAG_RCODE) | DNS_RCODE_SERVFAIL));
+    return dns_message_remove_opt(wire);
+}
+
+/* What the client gets of OPT: its edits change the length, so they work on a copy in `scratch`. */
+static enum status fit_opt(struct exchange *exchange, const struct flow *flow, struct buffer *wire)
+{
+    const struct dns_message *query = &flow->query.view, *response = &flow->response.view;
+    if (!query->opt.count)
+        return strip_opt(response, wire);
+    if (response->opt.count)
+        return exchange_remove_hop_options(wire);
+    return dns_message_add_opt(wire, exchange->config.payload_size, response->header.flags & DNS_FLAG_RCODE,
+                               query->opt.dnssec_ok);
+}
+
+static bool needs_opt_edit(const struct flow *flow)
+{
+    const struct dns_message *query = &flow->query.view, *response = &flow->response.view;
+    if (!query->opt.count)
+        return response->opt.count > 0;
+    if (response->opt.count)
+        return exchange_has_hop_options(response);
+    return flow->source != FLOW_SOURCE_UPSTREAM; /* an upstream without EDNS is passed on as such */
+}
+
+/* Makes the bytes for the client: the response's own where they can stay, else a copy in `scratch`. */
+static enum status finish(struct exchange *exchange, struct exchange_flow *flow, struct span *out)
+{
+    struct flow *plain = &flow->flow;
+    struct flow_message *response = &plain->response;
+    enum status status = restore_question(exchange, flow);
+    if (status)
+        return status;
+    response->view.header.id = plain->query.view.header.id;
+    store_u16(response->wire.data, plain->query.view.header.id);
+    if (response->timestamp_us < 0)
+        response->timestamp_us = exchange->wall_us;
+
+    size_t limit = size_limit(plain);
+    bool edit = needs_opt_edit(plain);
+    struct buffer *wire = &response->wire;
+    if (edit || wire->length > limit) {
+        wire = &exchange->scratch;
+        buffer_clear(wire);
+        buffer_append(wire, response->wire.data, response->wire.length);
+        status = buffer_status(wire);
+    }
+    if (!status && edit)
+        status = fit_opt(exchange, plain, wire);
+    if (!status && wire->length > limit) {
+        status = dns_message_truncate(wire, limit);
+        exchange->counters.truncated += !status;
+    }
+    if (!status)
+        *out = (struct span){wire->data, wire->length};
+    return status;
+}
+
+static void count_source(struct exchange_counters *counters, enum flow_source source)
+{
+    counters->script_responses += source == FLOW_SOURCE_SCRIPT;
+    counters->hosts_responses += source == FLOW_SOURCE_HOSTS;
+}
+
+enum step exchange_reply(struct exchange *exchange, struct exchange_flow *flow)
+{
+    struct flow *plain = &flow->flow;
+    struct span wire;
+    if (!plain->response.present)
+        exchange_servfail(exchange, flow); /* the script's could not be packed */
+    if (plain->response.present && finish(exchange, flow, &wire)) {
+        plain->unpackable = true;
+        exchange_servfail(exchange, flow);
+        if (plain->response.present && finish(exchange, flow, &wire))
+            flow_clear_response(plain);
+    }
+    if (!plain->response.present)
+        return STEP_END;
+    exchange->io->reply(exchange->io->context, &plain->reply_to, wire.data, wire.length);
+    flow->replied = true;
+    exchange->counters.responses++;
+    count_source(&exchange->counters, plain->source);
+    return STEP_END;
+}

@@ -1,0 +1,115 @@
+#include "flow/flow.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+const char *transport_name(enum transport transport)
+{
+    static const char *const names[] = {
+        [TRANSPORT_UDP] = "udp",     [TRANSPORT_TCP] = "tcp",   [TRANSPORT_TLS] = "tls",
+        [TRANSPORT_HTTPS] = "https", [TRANSPORT_QUIC] = "quic",
+    };
+    return (size_t)transport < sizeof names / sizeof *names ? names[transport] : "?";
+}
+
+enum status flow_message_adopt(struct flow_message *message, const struct dns_message *parsed, int64_t timestamp_us)
+{
+    struct buffer *wire = &message->wire;
+    if (wire->capacity < parsed->length) {
+        struct buffer grown = {0};
+        if (!buffer_reserve(&grown, parsed->length))
+            return STATUS_NO_MEMORY;
+        free(wire->data);
+        *wire = grown;
+    }
+    const uint8_t *old = parsed->wire;
+    memmove(wire->data, old, parsed->length); /* a message may be set to bytes of its own */
+    wire->length = parsed->length;
+    wire->failed = false;
+    message->view = *parsed;
+    message->view.wire = wire->data;
+    if (parsed->header.counts[DNS_SECTION_QUESTION])
+        message->view.question.name = wire->data + DNS_HEADER_SIZE;
+    if (parsed->opt.options.length)
+        message->view.opt.options.data = wire->data + (parsed->opt.options.data - old);
+    message->timestamp_us = timestamp_us;
+    message->present = true;
+    return STATUS_OK;
+}
+
+enum status flow_message_set(struct flow_message *message, const uint8_t *wire, size_t length, int64_t timestamp_us,
+                             struct reason *reason)
+{
+    struct dns_message parsed;
+    enum status status = dns_message_parse(wire, length, &parsed, reason);
+    if (status)
+        return status;
+    status = flow_message_adopt(message, &parsed, timestamp_us);
+    if (status)
+        reason_set(reason, "out of memory");
+    return status;
+}
+
+void flow_message_clear(struct flow_message *message)
+{
+    message->present = false;
+    message->timestamp_us = -1;
+    buffer_clear(&message->wire);
+}
+
+void flow_message_free(struct flow_message *message)
+{
+    flow_message_clear(message);
+    buffer_free(&message->wire);
+}
+
+const char *flow_id(const struct flow *flow, char out[static FLOW_ID_MAX])
+{
+    snprintf(out, FLOW_ID_MAX, "%08x-%08llx", (unsigned)flow->exchange_tag, (unsigned long long)flow->serial);
+    return out;
+}
+
+enum status flow_set_response(struct flow *flow, const uint8_t *wire, size_t length, enum flow_source source,
+                              const char *source_name, struct reason *reason)
+{
+    int64_t timestamp_us = flow->response.present ? flow->response.timestamp_us : -1;
+    enum status status = flow_message_set(&flow->response, wire, length, timestamp_us, reason);
+    if (status) {
+        flow_response_unpackable(flow);
+        return status;
+    }
+    flow->unpackable = false;
+    flow->source = source;
+    snprintf(flow->source_name, sizeof flow->source_name, "%s", source_name ? source_name : "");
+    return STATUS_OK;
+}
+
+void flow_clear_response(struct flow *flow)
+{
+    flow_message_clear(&flow->response);
+    flow->source = FLOW_SOURCE_NONE;
+    flow->source_name[0] = '\0';
+    flow->unpackable = false;
+}
+
+void flow_response_unpackable(struct flow *flow)
+{
+    flow_clear_response(flow);
+    flow->unpackable = true;
+}
+
+enum status flow_set_request(struct flow *flow, const uint8_t *wire, size_t length, struct reason *reason)
+{
+    return flow_message_set(&flow->request, wire, length, flow_request(flow)->timestamp_us, reason);
+}
+
+void flow_set_error(struct flow *flow, const char *text, int64_t wall_us)
+{
+    snprintf(flow->error, sizeof flow->error, "%s", text);
+    flow->error_us = wall_us;
+}
+
+void flow_kill(struct flow *flow)
+{
+    flow->killed = true;
+}
