@@ -1,7 +1,7 @@
 /* The network side of one worker, on libevent: listeners, upstreams, resolv.conf, hosts file. It is the exchange's
  * world (struct exchange_io) and feeds it. One thread; no function here may be called from another.
  *
- * Order of life: net_new, net_bind (needs the rights), exchange_new with net_io and net_observer, net_start, the event
+ * Order of life: net_new, net_bind (needs the rights), exchange_new with net_io, net_start, the event
  * loop, net_stop_listening, on_idle, exchange_free, net_free. */
 #ifndef MOONDNS_NET_NET_H
 #define MOONDNS_NET_NET_H
@@ -74,9 +74,6 @@ MUST_CHECK enum status net_bind(struct net *net, const struct net *sibling, stru
 
 /* The world for the exchange; lives as long as the net. */
 const struct exchange_io *net_io(struct net *net);
-
-/* Must be in the exchange's list of observers: a stream's limit counts the queries that have not ended. */
-struct flow_observer *net_observer(struct net *net);
 
 /* Starts to serve; borrows the exchange. */
 MUST_CHECK enum status net_start(struct net *net, struct exchange *exchange, struct reason *reason);
