@@ -1,0 +1,428 @@
+#include "lua/flow_class.h"
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "lua/message_class.h"
+
+#include <stdio.h>
+
+static const double MICROSECONDS = 1e6;
+static const char KILLED_MESSAGE[] = "Connection killed.";
+
+static double seconds(int64_t us)
+{
+    return us < 0 ? -1 : (double)us / MICROSECONDS;
+}
+
+/* --- making and letting go --- */
+
+struct lua_flow *lua_flow_push_live(lua_State *L, struct flow *flow, const struct lua_flow_host *host)
+{
+    size_t length = flow->query.wire.length;
+    struct lua_flow *self =
+        lua_class_new_partly(L, &lua_flow_class, sizeof *self + length, offsetof(struct lua_flow, created));
+    self->flow = flow;
+    self->host = host;
+    self->hook = HOOK_COUNT;
+    self->query_length = length;
+    self->query_us = flow->query.timestamp_us;
+    memcpy(self->query, flow->query.wire.data, length);
+    return self;
+}
+
+struct lua_flow *lua_flow_push_new(lua_State *L)
+{
+    struct lua_flow *self = lua_class_new(L, &lua_flow_class, sizeof *self);
+    struct random *random = &lua_workspace(L)->random;
+    self->hook = HOOK_COUNT;
+    self->created = (double)clock_wall_us() / MICROSECONDS;
+    snprintf(self->id, sizeof self->id, "%08x%08x%08x", random_u32(random), random_u32(random), random_u32(random));
+    return self;
+}
+
+static bool server_of(const struct flow *flow, struct lua_conn_data *out)
+{
+    if (flow->asked)
+        *out = (struct lua_conn_data){.address = flow->server,
+                                      .transport = flow->server_transport,
+                                      .connected = true,
+                                      .started_us = flow->asked_us};
+    else
+        *out = (struct lua_conn_data){.address = flow->target.address};
+    return true;
+}
+
+void lua_flow_detach(lua_State *L, int index)
+{
+    struct lua_flow *self = lua_class_test(L, index, &lua_flow_class);
+    const struct flow *flow = self->flow;
+    if (flow->response.present && !lua_class_slot_used(L, index, LUA_FLOW_RESPONSE) &&
+        !(self->changed & LUA_FLOW_RESPONSE_CLEARED)) {
+        lua_pushlstring(L, (const char *)flow->response.wire.data, flow->response.wire.length);
+        lua_class_slot_set(L, index < 0 ? index - 1 : index, LUA_FLOW_RESPONSE_WIRE);
+    }
+    if (flow->error[0] && !lua_class_slot_used(L, index, LUA_FLOW_ERROR)) {
+        lua_error_push(L, flow->error, strlen(flow->error), seconds(flow->error_us));
+        lua_class_slot_set(L, index < 0 ? index - 1 : index, LUA_FLOW_ERROR);
+    }
+    flow_id(flow, self->id);
+    self->created = seconds(flow->created_us);
+    self->response_us = flow->response.timestamp_us;
+    self->client = lua_conn_data_from(&flow->reply_to);
+    self->has_client = true;
+    self->has_server = server_of(flow, &self->server);
+    self->killed = flow->killed;
+    self->is_replay = flow->is_replay;
+    self->live = self->intercepted = false;
+    self->flow = NULL;
+    self->host = NULL;
+}
+
+/* --- connections --- */
+
+bool lua_flow_client(const struct lua_flow *flow, struct lua_conn_data *out)
+{
+    if (flow->flow)
+        *out = lua_conn_data_from(&flow->flow->reply_to);
+    else if (flow->has_client)
+        *out = flow->client;
+    return flow->flow || flow->has_client;
+}
+
+bool lua_flow_server(const struct lua_flow *flow, struct lua_conn_data *out)
+{
+    if (flow->flow)
+        return server_of(flow->flow, out);
+    if (flow->has_server)
+        *out = flow->server;
+    return flow->has_server;
+}
+
+void lua_flow_set_target(lua_State *L, struct lua_flow *flow, const struct upstream_target *target, const char *what)
+{
+    if (!lua_flow_is_live(flow) || (flow->hook != HOOK_REQUEST && flow->hook != HOOK_COUNT))
+        lua_raise_reason(L, what, &(struct reason){"only dns_request can send a query elsewhere"});
+    if (flow->flow)
+        flow->flow->target = *target;
+    else
+        flow->server.address = target->address;
+}
+
+bool lua_flow_is_live(const struct lua_flow *flow)
+{
+    return flow->flow ? !flow->flow->killed : flow->live && !flow->killed;
+}
+
+/* --- messages and error --- */
+
+/* Pushes a message over these bytes, nil where they are none, and keeps it in the slot. */
+static void push_wire(lua_State *L, int index, int slot, const uint8_t *wire, size_t length, double timestamp)
+{
+    lua_message_push(L, wire, length, timestamp);
+    lua_pushvalue(L, -1);
+    lua_class_slot_set(L, index, slot);
+}
+
+void lua_flow_get_request(lua_State *L, int index)
+{
+    struct lua_flow *self = lua_class_test(L, index, &lua_flow_class);
+    self->changed |= LUA_FLOW_REQUEST_TOUCHED;
+    if (lua_class_slot_used(L, index, LUA_FLOW_REQUEST)) {
+        lua_class_slot_get(L, index, LUA_FLOW_REQUEST);
+    } else if (self->flow) {
+        const struct flow_message *request = flow_request(self->flow);
+        push_wire(L, index, LUA_FLOW_REQUEST, request->wire.data, request->wire.length, seconds(request->timestamp_us));
+    } else if (self->query_length) {
+        push_wire(L, index, LUA_FLOW_REQUEST, self->query, self->query_length, seconds(self->query_us));
+    } else {
+        lua_pushnil(L);
+    }
+}
+
+void lua_flow_get_response(lua_State *L, int index)
+{
+    struct lua_flow *self = lua_class_test(L, index, &lua_flow_class);
+    self->changed |= LUA_FLOW_RESPONSE_TOUCHED;
+    if (lua_class_slot_used(L, index, LUA_FLOW_RESPONSE)) {
+        lua_class_slot_get(L, index, LUA_FLOW_RESPONSE);
+    } else if (self->changed & LUA_FLOW_RESPONSE_CLEARED) {
+        lua_pushnil(L);
+    } else if (self->flow && self->flow->response.present) {
+        const struct flow_message *response = &self->flow->response;
+        push_wire(L, index, LUA_FLOW_RESPONSE, response->wire.data, response->wire.length,
+                  seconds(response->timestamp_us));
+    } else if (lua_class_slot_used(L, index, LUA_FLOW_RESPONSE_WIRE)) {
+        lua_class_slot_get(L, index, LUA_FLOW_RESPONSE_WIRE);
+        size_t length;
+        const char *wire = lua_tolstring(L, -1, &length);
+        push_wire(L, index, LUA_FLOW_RESPONSE, (const uint8_t *)wire, length, seconds(self->response_us));
+        lua_remove(L, -2);
+    } else {
+        lua_pushnil(L);
+    }
+}
+
+void lua_flow_get_error(lua_State *L, int index)
+{
+    struct lua_flow *self = lua_class_test(L, index, &lua_flow_class);
+    const struct flow *flow = self->flow;
+    if (lua_class_slot_used(L, index, LUA_FLOW_ERROR)) {
+        lua_class_slot_get(L, index, LUA_FLOW_ERROR);
+        return;
+    }
+    if (flow && flow->error[0] && !(self->changed & LUA_FLOW_ERROR_ASSIGNED))
+        lua_error_push(L, flow->error, strlen(flow->error), seconds(flow->error_us));
+    else if (flow ? flow->killed : self->killed)
+        lua_error_push(L, KILLED_MESSAGE, sizeof KILLED_MESSAGE - 1, seconds(clock_wall_us()));
+    else {
+        lua_pushnil(L);
+        return;
+    }
+    lua_pushvalue(L, -1);
+    lua_class_slot_set(L, index, LUA_FLOW_ERROR);
+}
+
+static void get_request(lua_State *L, void *self)
+{
+    (void)self;
+    lua_flow_get_request(L, 1);
+}
+
+static void set_request(lua_State *L, void *self, int value)
+{
+    struct lua_flow *flow = self;
+    lua_class_check(L, value, &lua_message_class, "DNSFlow.request");
+    lua_pushvalue(L, value);
+    lua_class_slot_set(L, 1, LUA_FLOW_REQUEST);
+    flow->changed |= LUA_FLOW_REQUEST_TOUCHED;
+}
+
+static void get_response(lua_State *L, void *self)
+{
+    (void)self;
+    lua_flow_get_response(L, 1);
+}
+
+static void set_response(lua_State *L, void *self, int value)
+{
+    struct lua_flow *flow = self;
+    if (lua_isnil(L, value)) {
+        flow->changed &= ~(unsigned)LUA_FLOW_RESPONSE_ASSIGNED;
+        flow->changed |= LUA_FLOW_RESPONSE_CLEARED;
+    } else {
+        lua_class_check(L, value, &lua_message_class, "DNSFlow.response");
+        flow->changed &= ~(unsigned)LUA_FLOW_RESPONSE_CLEARED;
+        flow->changed |= LUA_FLOW_RESPONSE_ASSIGNED;
+    }
+    lua_pushvalue(L, value);
+    lua_class_slot_set(L, 1, LUA_FLOW_RESPONSE);
+}
+
+static void get_error(lua_State *L, void *self)
+{
+    (void)self;
+    lua_flow_get_error(L, 1);
+}
+
+static void set_error(lua_State *L, void *self, int value)
+{
+    struct lua_flow *flow = self;
+    if (lua_type(L, value) == LUA_TSTRING) {
+        size_t length;
+        const char *text = lua_tolstring(L, value, &length);
+        lua_error_push(L, text, length, seconds(clock_wall_us()));
+    } else if (lua_isnil(L, value) || lua_class_test(L, value, &lua_error_class)) {
+        lua_pushvalue(L, value);
+    } else {
+        lua_raise_expected(L, value, "DNSFlow.error", "text, Error or nil");
+    }
+    lua_class_slot_set(L, 1, LUA_FLOW_ERROR);
+    flow->changed |= LUA_FLOW_ERROR_ASSIGNED;
+}
+
+/* --- the other properties --- */
+
+static void get_type(lua_State *L, void *self)
+{
+    (void)self;
+    lua_pushliteral(L, "dns");
+}
+
+static void get_id(lua_State *L, void *self)
+{
+    struct lua_flow *flow = self;
+    char text[FLOW_ID_MAX];
+    lua_pushstring(L, flow->flow ? flow_id(flow->flow, text) : flow->id);
+}
+
+static void get_conn(lua_State *L, bool server)
+{
+    int slot = server ? LUA_FLOW_SERVER : LUA_FLOW_CLIENT;
+    lua_class_slot_get(L, 1, slot);
+    if (!lua_isnil(L, -1))
+        return;
+    lua_conn_push_side(L, 1, server);
+    lua_pushvalue(L, -1);
+    lua_class_slot_set(L, 1, slot);
+}
+
+static void get_client_conn(lua_State *L, void *self)
+{
+    struct lua_conn_data data;
+    if (lua_flow_client(self, &data))
+        get_conn(L, false);
+    else
+        lua_pushnil(L);
+}
+
+static void get_server_conn(lua_State *L, void *self)
+{
+    struct lua_conn_data data;
+    if (lua_flow_server(self, &data))
+        get_conn(L, true);
+    else
+        lua_pushnil(L);
+}
+
+static void get_live(lua_State *L, void *self)
+{
+    lua_pushboolean(L, lua_flow_is_live(self));
+}
+
+static void get_intercepted(lua_State *L, void *self)
+{
+    const struct lua_flow *flow = self;
+    lua_pushboolean(L, flow->flow ? flow->flow->intercepted : flow->intercepted);
+}
+
+static void get_is_replay(lua_State *L, void *self)
+{
+    const struct lua_flow *flow = self;
+    lua_pushboolean(L, flow->flow ? flow->flow->is_replay : flow->is_replay);
+}
+
+static void get_timestamp_created(lua_State *L, void *self)
+{
+    const struct lua_flow *flow = self;
+    lua_pushnumber(L, flow->flow ? seconds(flow->flow->created_us) : flow->created);
+}
+
+static void get_note(lua_State *L, int slot)
+{
+    lua_class_slot_get(L, 1, slot);
+    if (lua_isnil(L, -1))
+        lua_pushliteral(L, "");
+}
+
+static void set_note(lua_State *L, int value, int slot, const char *what)
+{
+    lua_check_text(L, value, NULL, what);
+    lua_pushvalue(L, value);
+    lua_class_slot_set(L, 1, slot);
+}
+
+static void get_marked(lua_State *L, void *self)
+{
+    (void)self;
+    get_note(L, LUA_FLOW_MARKED);
+}
+
+static void set_marked(lua_State *L, void *self, int value)
+{
+    (void)self;
+    set_note(L, value, LUA_FLOW_MARKED, "DNSFlow.marked");
+}
+
+static void get_comment(lua_State *L, void *self)
+{
+    (void)self;
+    get_note(L, LUA_FLOW_COMMENT);
+}
+
+static void set_comment(lua_State *L, void *self, int value)
+{
+    (void)self;
+    set_note(L, value, LUA_FLOW_COMMENT, "DNSFlow.comment");
+}
+
+static void get_metadata(lua_State *L, void *self)
+{
+    (void)self;
+    lua_class_slot_get(L, 1, LUA_FLOW_METADATA);
+    if (!lua_isnil(L, -1))
+        return;
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_class_slot_set(L, 1, LUA_FLOW_METADATA);
+}
+
+static void set_metadata(lua_State *L, void *self, int value)
+{
+    (void)self;
+    lua_check_table(L, value, "DNSFlow.metadata");
+    lua_pushvalue(L, value);
+    lua_class_slot_set(L, 1, LUA_FLOW_METADATA);
+}
+
+static void get_killable(lua_State *L, void *self)
+{
+    lua_pushboolean(L, lua_flow_is_live(self));
+}
+
+static const struct lua_property properties[] = {
+    {"request", get_request, set_request, "DNSMessage",
+     "The query. Changed in `dns_request`, it is asked as it then is."},
+    {"response", get_response, set_response, "DNSMessage or nil", "The answer, so far; nil for none."},
+    {"error", get_error, set_error, "Error or nil", "What went wrong, with `msg` and `timestamp`; may be set to text."},
+    {"type", get_type, NULL, "text", "`\"dns\"`."},
+    {"id", get_id, NULL, "text", "Unique to this flow."},
+    {"client_conn", get_client_conn, NULL, "Connection or nil", "Who asks."},
+    {"server_conn", get_server_conn, NULL, "Connection or nil",
+     "The upstream that was asked. Its `address` may be set in `dns_request`, to send this query elsewhere."},
+    {"live", get_live, NULL, "boolean", "Whether the proxy still works on the flow: later changes reach nobody."},
+    {"killable", get_killable, NULL, "boolean", "Whether `kill` can be called."},
+    {"intercepted", get_intercepted, NULL, "boolean", "Whether the flow is held, see `intercept`."},
+    {"is_replay", get_is_replay, NULL, "boolean", "Whether the query was replayed."},
+    {"timestamp_created", get_timestamp_created, NULL, "seconds", "When the query came in."},
+    {"marked", get_marked, set_marked, "text", "Free; `\"\"` for not marked."},
+    {"comment", get_comment, set_comment, "text", "Free."},
+    {"metadata", get_metadata, set_metadata, "table", "Free, for scripts to note what they like."},
+    {0},
+};
+
+/* DNSFlow{request = m, response = m2} */
+static int flow_construct(lua_State *L)
+{
+    static const char *const keys[] = {"request", "response", "error", "marked", "comment", "metadata", NULL};
+    lua_settop(L, 2);
+    if (lua_isnil(L, 2)) {
+        lua_newtable(L);
+        lua_replace(L, 2);
+    }
+    lua_check_table(L, 2, "DNSFlow");
+    lua_check_keys(L, 2, keys, "DNSFlow");
+    lua_remove(L, 1);
+    lua_flow_push_new(L);
+    lua_insert(L, 1);
+    for (size_t i = 0; keys[i]; i++) {
+        lua_getfield(L, 2, keys[i]);
+        if (!lua_isnil(L, -1))
+            lua_setfield(L, 1, keys[i]);
+        else
+            lua_pop(L, 1);
+    }
+    lua_settop(L, 1);
+    return 1;
+}
+
+const struct lua_class lua_flow_class = {
+    .name = "DNSFlow",
+    .properties = properties,
+    .methods = lua_flow_methods,
+    .statics = lua_flow_statics,
+    .construct = flow_construct,
+    .tostring = lua_flow_tostring,
+    .to_json = lua_flow_to_json,
+    .constructor_signature = "DNSFlow{request, response, error, marked, comment, metadata}",
+    .doc = "One query on its way to an answer.",
+};

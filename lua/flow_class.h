@@ -1,0 +1,89 @@
+/* dns.DNSFlow. While the proxy holds the flow, the object reads through to `struct flow` for what Lua has not touched;
+ * what Lua reads of a message becomes an object of Lua's own, and changes wait there until the engine takes them over
+ * (lua/engine/flow_sync.h). When the flow ends, the object takes copies of the rest and lets go: it keeps nothing of
+ * C's alive. A flow made by hand has no `struct flow` at all. */
+#ifndef MOONDNS_LUA_FLOW_CLASS_H
+#define MOONDNS_LUA_FLOW_CLASS_H
+
+#include "flow/hooks.h"
+#include "lua/conn_class.h"
+
+extern const struct lua_class lua_flow_class;
+
+/* Slots of the object. */
+enum lua_flow_slot {
+    LUA_FLOW_REQUEST = 1, /* DNSMessage */
+    LUA_FLOW_RESPONSE,
+    LUA_FLOW_ERROR, /* Error */
+    LUA_FLOW_METADATA,
+    LUA_FLOW_MARKED,
+    LUA_FLOW_COMMENT,
+    LUA_FLOW_CLIENT, /* Connection */
+    LUA_FLOW_SERVER,
+    LUA_FLOW_BACKUP,        /* DNSFlow */
+    LUA_FLOW_RESPONSE_WIRE, /* text: the response that nobody had read when the flow ended */
+};
+
+/* What scripts did since the engine looked last. */
+enum lua_flow_change {
+    LUA_FLOW_REQUEST_TOUCHED = 1, /* read or assigned */
+    LUA_FLOW_RESPONSE_TOUCHED = 2,
+    LUA_FLOW_RESPONSE_ASSIGNED = 4,
+    LUA_FLOW_RESPONSE_CLEARED = 8, /* set to nil: the slot is empty, and so is the flow */
+    LUA_FLOW_ERROR_ASSIGNED = 16,  /* the slot holds it; empty: cleared */
+};
+
+/* What the engine does for a flow that it holds. */
+struct lua_flow_host {
+    /* Whether a flow can be held now: raises where it cannot. */
+    void (*intercept)(lua_State *L, struct flow *flow);
+    /* A held flow was resumed or killed: it goes on. */
+    void (*resume)(struct flow *flow);
+};
+
+struct lua_flow {
+    struct flow *flow; /* while the proxy holds it, else NULL */
+    const struct lua_flow_host *host;
+    unsigned changed;                          /* bits of enum lua_flow_change */
+    enum hook hook;                            /* the one that runs, or ran last; HOOK_COUNT: none */
+    bool live, killed, intercepted, is_replay; /* what counts where `flow` is NULL */
+    bool has_client, has_server;
+    double created;
+    struct lua_conn_data client, server;
+    char id[FLOW_ID_MAX];
+    size_t query_length; /* 0: there is none */
+    int64_t query_us, response_us;
+    uint8_t query[]; /* the query's wire, for whoever reads it after the end */
+};
+
+/* Pushes the object of a live flow. */
+struct lua_flow *lua_flow_push_live(lua_State *L, struct flow *flow, const struct lua_flow_host *host);
+
+/* The flow ends: the object at `index` takes copies of what it has not got yet, and lets go of `struct flow`. */
+void lua_flow_detach(lua_State *L, int index);
+
+/* Pushes an object without a `struct flow` and without messages, with an id of its own. */
+struct lua_flow *lua_flow_push_new(lua_State *L);
+
+/* The connections' values now; false where there is none. */
+bool lua_flow_client(const struct lua_flow *flow, struct lua_conn_data *out);
+bool lua_flow_server(const struct lua_flow *flow, struct lua_conn_data *out);
+
+/* Sends this query elsewhere (AF_UNSPEC: to the configured upstreams); raises with `what` where it is too late. */
+void lua_flow_set_target(lua_State *L, struct lua_flow *flow, const struct upstream_target *target, const char *what);
+
+bool lua_flow_is_live(const struct lua_flow *flow);
+
+/* Methods that work on whole flows (flow_methods.c, flow_json.c). */
+extern const struct lua_method lua_flow_methods[], lua_flow_statics[];
+struct cJSON *lua_flow_to_json(lua_State *L, int index, struct reason *reason);
+int lua_flow_to_json_method(lua_State *L);
+int lua_flow_from_json(lua_State *L);
+int lua_flow_tostring(lua_State *L);
+
+/* Pushes the request, the response, the error of the object at `index` (nil for none), as the properties do. */
+void lua_flow_get_request(lua_State *L, int index);
+void lua_flow_get_response(lua_State *L, int index);
+void lua_flow_get_error(lua_State *L, int index);
+
+#endif
