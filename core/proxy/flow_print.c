@@ -129,6 +129,19 @@ static void append_duration(struct flow_print *print, const struct flow *flow, u
         buffer_format(&print->lines, "%lld ms", (long long)(us + 500) / 1000);
 }
 
+/* Why there is no real answer. */
+static void append_failure(struct flow_print *print, const struct flow *flow, unsigned *items)
+{
+    if (flow->error[0]) {
+        next_item(print, items);
+        append_escaped(print, flow->error);
+        append_server(print, flow, items);
+    } else if (flow->source == FLOW_SOURCE_PROXY) {
+        next_item(print, items);
+        buffer_text(&print->lines, "moondns");
+    }
+}
+
 /* Who made the answer: " (12 ms, 9.9.9.9)" and so on. */
 static void append_source(struct flow_print *print, const struct flow *flow)
 {
@@ -151,11 +164,7 @@ static void append_source(struct flow_print *print, const struct flow *flow)
         break;
     case FLOW_SOURCE_NONE:
     case FLOW_SOURCE_PROXY:
-        if (!flow->error[0])
-            break;
-        next_item(print, &items);
-        append_escaped(print, flow->error);
-        append_server(print, flow, &items);
+        append_failure(print, flow, &items);
         break;
     }
     if (flow->response.present && flow->response.view.header.flags & DNS_FLAG_TC) {
@@ -245,7 +254,8 @@ void flow_print_free(struct flow_print *print)
     if (!print)
         return;
     flow_print_flush(print);
-    filter_free(print->filter);
+    if (print->filter)
+        filter_free(print->filter);
     buffer_free(&print->lines);
     buffer_free(&print->text);
     buffer_free(&print->expanded);
