@@ -1,0 +1,78 @@
+local net = require "spec.support.net"
+local proxy = require "spec.support.proxy"
+local scope = require "spec.support.scope"
+local files = require "spec.support.files"
+local wait = require "spec.support.wait"
+local wire = require "spec.support.wire"
+
+describe("signals", function()
+    scope.manage()
+
+    for _, name in ipairs { "TERM", "INT" } do
+        it(name .. " lets queries in flight end, takes no more, and ends with 0", function()
+            local server = net.server()
+            local moondns = proxy.start { upstream = server, args = { "--timeout", "15" },
+                code = [[function done() log.info("farewell") end]] }
+            moondns.expected_end = true
+            local udp, tcp = moondns:udp(), moondns:tcp()
+            udp:send(wire.query("udp.example", "A"))
+            tcp:send(wire.query("tcp.example", "A"))
+            local replies = {}
+            for i = 1, 2 do
+                local received, reply = server:receive()
+                replies[i] = function()
+                    reply(wire.answer(received, { wire.record(wire.parse(received).questions[1].name, "A", wire.ipv4 "192.0.2.7") }))
+                end
+            end
+            moondns:signal(name)
+            wait.eventually(function()
+                local probe = require("socket").tcp4()
+                local connected = probe:connect("127.0.0.1", moondns.port)
+                probe:close()
+                return not connected
+            end, "the listener to close")
+            assert.is_false(moondns:ended())
+            replies[1]()
+            replies[2]()
+            assert.equal(1, #wire.parse(assert(udp:receive())).answers)
+            assert.equal(1, #wire.parse(assert(tcp:receive())).answers)
+            local started = wait.now()
+            assert.equal(0, moondns:wait_end(4))
+            assert.is_true(wait.now() - started < 4)
+            assert.truthy(moondns:err():find("farewell", 1, true))
+        end)
+    end
+
+    it("TERM waits 5 seconds at the most", function()
+        local server = net.server()
+        local moondns = proxy.start { upstream = server, args = { "--timeout", "60" } }
+        moondns.expected_end = true
+        moondns:udp():send(wire.query("never.example", "A"))
+        assert(server:receive())
+        local started = wait.now()
+        moondns:signal "TERM"
+        assert.equal(0, moondns:wait_end(15))
+        local took = wait.now() - started
+        assert.is_true(took > 3 and took < 10, took .. " seconds")
+    end)
+
+    it("TERM does not wait for idle connections", function()
+        local moondns = proxy.start { code = [[function dns_request(flow) flow.response = flow.request:fail("REFUSED") end]] }
+        moondns.expected_end = true
+        local client = moondns:tcp()
+        assert.equal(5, wire.parse(assert(client:ask(wire.query("x.example", "A")))).rcode)
+        local started = wait.now()
+        moondns:signal "TERM"
+        assert.equal(0, moondns:wait_end())
+        assert.is_true(wait.now() - started < 4)
+        client:wait_closed()
+    end)
+
+    it("HUP reloads the scripts, edited or not", function()
+        local path = files.temp_file("script.lua", [[log.info("loaded") function running() log.info("runs") end]])
+        local moondns = proxy.start { script = path }
+        moondns:wait_output "loaded.*runs"
+        moondns:signal "HUP"
+        moondns:wait_output "loaded.*runs.*loaded.*runs"
+    end)
+end)
