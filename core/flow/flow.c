@@ -30,7 +30,7 @@ enum status flow_message_adopt(struct flow_message *message, const struct dns_me
     message->view.wire = wire->data;
     if (parsed->header.counts[DNS_SECTION_QUESTION])
         message->view.question.name = wire->data + DNS_HEADER_SIZE;
-    if (parsed->opt.options.length)
+    if (parsed->opt.options.data)
         message->view.opt.options.data = wire->data + (parsed->opt.options.data - old);
     message->timestamp_us = timestamp_us;
     message->present = true;
