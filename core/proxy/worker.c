@@ -180,11 +180,9 @@ enum status worker_start(struct worker *worker, struct hooks *hooks, struct reas
         .flows_max = FLOWS_MAX,
         .payload_size = PAYLOAD_SIZE,
     };
-    struct flow_observer *observers = net_observer(worker->net);
+    struct flow_observer *observers = NULL;
     if (options->flow_detail > 0) {
-        struct flow_observer *printer = flow_print_observer(worker->print);
-        printer->next = observers;
-        worker->flush_observer = (struct flow_observer){printer, worker, flow_finished};
+        worker->flush_observer = (struct flow_observer){flow_print_observer(worker->print), worker, flow_finished};
         observers = &worker->flush_observer;
     }
     worker->exchange = exchange_new(&config, net_io(worker->net), hooks, observers);
