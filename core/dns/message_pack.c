@@ -99,7 +99,7 @@ static size_t look_up(struct dns_packer *packer, const uint8_t *name, size_t pla
     size_t count = 0, at = 0, behind = 0;
     uint64_t hash = 0;
     bool known = true;
-    int slot;
+    int slot = -1;
     for (; name[at] != 0; at += name[at] + 1u)
         labels[count++] = (uint8_t)at;
     while (count-- > 0) {
