@@ -70,7 +70,8 @@ static enum status target_from_text(const char *text, struct upstream_target *ou
     return STATUS_OK;
 }
 
-/* Reads the domains between `text` and `end`, divided by '/', into `out` when it is not NULL, and counts them. */
+/* Reads the domains between `text` and `end`, divided by '/', into `out` when it is not NULL, and counts them.
+ * STATUS_NOT_FOUND where one is missing. */
 static enum status read_domains(const char *text, const char *end, struct options_upstream *out, size_t *count,
                                 struct reason *reason)
 {
@@ -78,10 +79,8 @@ static enum status read_domains(const char *text, const char *end, struct option
     for (const char *next; text <= end; text = next + 1) {
         next = memchr(text, '/', (size_t)(end - text));
         next = next ? next : end;
-        if (next == text) {
-            reason_set(reason, "a domain is missing between '/' and '/'; [/domain/]ADDR expected");
-            return STATUS_INVALID;
-        }
+        if (next == text)
+            return STATUS_NOT_FOUND;
         if (out) {
             enum status status = dns_name_from_text(text, (size_t)(next - text), &out[found].domain, reason);
             if (status)
@@ -101,14 +100,15 @@ enum status options_upstreams_from_text(const char *text, struct arena *arena, s
     enum status status;
     if (text[0] == '[' && text[1] == '/') {
         domains_end = strstr(text, "/]");
-        if (!domains_end || domains_end == text + 1) {
+        if (!domains_end) {
             reason_set(reason, "[/domain/]ADDR expected, got '%s'", text);
             return STATUS_INVALID;
         }
         address = domains_end + strlen("/]");
-        status = read_domains(text + 2, domains_end, NULL, &entries, reason);
-        if (status)
-            return status;
+        if (domains_end == text + 1 || read_domains(text + 2, domains_end, NULL, &entries, reason)) {
+            reason_set(reason, "a domain is missing; [/domain/]ADDR expected, got '%s'", text);
+            return STATUS_INVALID;
+        }
     }
     struct upstream_target target;
     status = target_from_text(address, &target, reason);

@@ -214,7 +214,7 @@ enum status options_config_read(struct option_set *set, const char *file, const 
     enum status status = STATUS_MALFORMED;
     struct config config = {.set = set, .file = file, .reason = reason};
     const char *end = text;
-    cJSON *root = cJSON_ParseWithLengthOpts(text, length, &end, false);
+    cJSON *root = cJSON_ParseWithLengthOpts(text, length + 1, &end, false); /* with the NUL, `end` may be the text's */
     const char *rest = end;
     while (root && rest < text + length && strchr(" \t\r\n", *rest) && *rest)
         rest++;
@@ -241,12 +241,12 @@ enum status options_config_load(struct option_set *set, const char *file, struct
         text.length += fread(text.data + text.length, 1, 4096, stream);
     if (ferror(stream))
         reason_set(reason, "%s: %s", file, strerror(errno));
-    else if (text.failed)
+    else if (!buffer_c_string(&text))
         reason_set(reason, "%s: out of memory", file);
     else if (text.length > CONFIG_SIZE_MAX)
         reason_set(reason, "%s: this is no config file: it is larger than %d MiB", file, CONFIG_SIZE_MAX >> 20);
     else
-        status = options_config_read(set, file, text.length ? (const char *)text.data : "", text.length, reason);
+        status = options_config_read(set, file, (const char *)text.data, text.length, reason);
     fclose(stream);
     buffer_free(&text);
     return status;

@@ -53,10 +53,13 @@ void options_help(struct buffer *out)
                      "A DNS interception proxy that you program in Lua.\n\n");
     for (size_t id = 0; id < OPTION_COUNT; id++)
         help_line(out, &options_table[id]);
-    buffer_text(out, "\nFILTER, one argument, says which flows are printed: ~d REGEX question name (or just\n"
-                     "REGEX), ~t TYPE, ~c RCODE, ~a REGEX answer, ~q no response, ~s response, ~e error,\n"
-                     "~src REGEX, ~dst REGEX, ~udp, ~tcp, ~marked, ~all; ! & | and parentheses.\n\n"
-                     "Try: moondns --script spoof.lua, then: dig @127.0.0.1 -p 5300 example.com\n");
+    buffer_text(out, "\n");
+    wrap(out,
+         "FILTER, one argument, says which flows are printed: ~d REGEX question name (a bare REGEX too), ~t TYPE, "
+         "~c RCODE, ~a REGEX answer, ~q no response, ~s response, ~e error, ~src REGEX, ~dst REGEX, ~udp, ~tcp, "
+         "~meta REGEX, ~comment REGEX, ~marked, ~all; !, &, | and parentheses.",
+         0, 0);
+    buffer_text(out, "\nTry: moondns --script spoof.lua, then: dig @127.0.0.1 -p 5300 example.com\n");
 }
 
 void options_describe(const struct options *options, struct buffer *out)

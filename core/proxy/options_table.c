@@ -33,7 +33,7 @@ const struct option_spec options_table[OPTION_COUNT] = {
                       .help =
                           "answer A, AAAA and PTR from a hosts file, after the request hooks; the response hooks run"},
     [OPTION_WORKERS] = {"workers", 0, OPTION_KIND_WORKERS, 0, FIELD(workers), .argument = "N",
-                        .expected = "integer from 1 to 256, or auto,", .initial = "1", .least = 1, .most = 256,
+                        .expected = "integer from 1 to 256 (or auto)", .initial = "1", .least = 1, .most = 256,
                         .help = "threads; 'auto' is one a core; each has script globals of its own"},
     [OPTION_HOOK_TIMEOUT] = {"hook-timeout", 0, OPTION_KIND_SECONDS, 0, FIELD(hook_timeout), .argument = "SECONDS",
                              .expected = "seconds (more than 0)", .initial = "1",

@@ -101,7 +101,7 @@ MUST_CHECK enum status option_set_add(struct option_set *set, enum option_id id,
 /* The same origin gives an empty array: replaces what lower ones gave. */
 void option_set_clear(struct option_set *set, enum option_id id, enum option_origin origin, const char *file);
 
-/* Takes the text of a config file. The reason begins with the file's name. */
+/* Takes the text of a config file, which has a NUL behind its last byte. The reason begins with the file's name. */
 MUST_CHECK enum status options_config_read(struct option_set *set, const char *file, const char *text, size_t length,
                                            struct reason *reason);
 
