@@ -1,0 +1,267 @@
+-- The options that scripts declare, and ctx.options. The engine and dns.test each make one set with options.new.
+local internal = ...
+
+local options = {}
+
+local Options = {}
+Options.__index = Options
+
+local type_names = { "bool", "int", "number", "str", "list" }
+
+local function shown(value)
+  if type(value) == "string" then return "'" .. value .. "'" end
+  return tostring(value)
+end
+
+local function is_finite(value) return type(value) == "number" and value == value and math.abs(value) ~= math.huge end
+
+local function is_array_of_text(value)
+  if type(value) ~= "table" then return false end
+  local count = 0
+  for _ in pairs(value) do count = count + 1 end
+  for i = 1, count do
+    if type(value[i]) ~= "string" then return false end
+  end
+  return true
+end
+
+local function contains(list, value)
+  for _, entry in ipairs(list) do
+    if entry == value then return true end
+  end
+  return false
+end
+
+-- For each type: whether a value fits it, and the value of its text (nil when it is none).
+local kinds = {
+  bool = {
+    fits = function(value) return type(value) == "boolean" end,
+    parse = function(text) if text == "true" or text == "" then return true elseif text == "false" then return false end end,
+  },
+  int = {
+    fits = function(value) return is_finite(value) and value % 1 == 0 and math.abs(value) <= 2 ^ 53 end,
+    parse = function(text) return text:find("^[+-]?%d+$") and tonumber((text:gsub("^%+", ""))) or nil end,
+  },
+  number = {
+    fits = is_finite,
+    parse = function(text)
+      local value = text:find("^[+-]?[%d.]") and not text:find("[xX]") and tonumber((text:gsub("^%+", "")))
+      return is_finite(value) and value or nil
+    end,
+  },
+  str = { fits = function(value) return type(value) == "string" end, parse = function(text) return text end },
+  list = { fits = is_array_of_text, parse = function(text) return { text } end },
+}
+
+-- What a value of this type must be, in words.
+local function expected(declared)
+  if type(declared.type) == "table" then return "one of " .. table.concat(declared.type, ", ") end
+  return declared.type == "list" and "list of strings" or declared.type
+end
+
+local function fits(declared, value)
+  if type(declared.type) == "table" then return contains(declared.type, value) end
+  return kinds[declared.type].fits(value)
+end
+
+local function copy_list(value)
+  if type(value) ~= "table" then return value end
+  local copy = {}
+  for i, entry in ipairs(value) do copy[i] = entry end
+  return copy
+end
+
+local function same(a, b)
+  if type(a) ~= "table" or type(b) ~= "table" then return a == b end
+  if #a ~= #b then return false end
+  for i = 1, #a do
+    if a[i] ~= b[i] then return false end
+  end
+  return true
+end
+
+-- `proxy`: the proxy's own options by name. `settings`: an array of "NAME=VALUE".
+function options.new(proxy, settings)
+  local self = setmetatable({ proxy = proxy, settings = {}, setting_names = {}, declared = {}, values = {} }, Options)
+  for _, setting in ipairs(settings) do
+    local name, value = setting:match("^([^=]*)=(.*)$")
+    name = (name or setting):gsub("-", "_")
+    if not self.settings[name] then
+      self.settings[name] = {}
+      table.insert(self.setting_names, name)
+    end
+    table.insert(self.settings[name], value or "")
+  end
+  self.view = self:make_view()
+  return self
+end
+
+function Options:names()
+  local names = {}
+  for name in pairs(self.declared) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+-- " (did you mean 'x'?)" or "".
+function Options:suggestion(name)
+  local names = self:names()
+  for known in pairs(self.proxy) do names[#names + 1] = known end
+  local near = internal.nearest(name, names)
+  return near and " (did you mean '" .. near .. "'?)" or ""
+end
+
+-- The value that --set gives to a declared option; nil and the reason when it does not fit; nil alone when there is none.
+function Options:setting(name, declared)
+  local texts = self.settings[name]
+  if not texts then return nil end
+  if declared.type == "list" then return copy_list(texts) end
+  local text = texts[#texts]
+  local value
+  if type(declared.type) == "table" then
+    value = contains(declared.type, text) and text or nil
+  else
+    value = kinds[declared.type].parse(text)
+  end
+  if value == nil then return nil, string.format("--set %s: %s expected, got '%s'", name, expected(declared), text) end
+  return value
+end
+
+local function check_declaration(name, kind, default, help)
+  local what = "loader:add_option: "
+  if type(name) ~= "string" or not name:find("^[%a_][%w_]*$") then
+    error(what .. "name (letters, digits and _) expected, got " .. shown(name), 4)
+  end
+  local known = type(kind) == "table" and #kind > 0 and is_array_of_text(kind) or kinds[kind]
+  if not known then
+    local near = type(kind) == "string" and internal.nearest(kind, type_names)
+    error(string.format("%stype of '%s': bool, int, number, str, list or an array of choices expected, got %s%s", what, name,
+      shown(kind), near and " (did you mean '" .. near .. "'?)" or ""), 4)
+  end
+  if not fits({ type = kind }, default) then
+    error(string.format("%sdefault of '%s': %s expected, got %s", what, name, expected({ type = kind }), shown(default)), 4)
+  end
+  if help ~= nil and type(help) ~= "string" then
+    error(string.format("%shelp of '%s': string expected, got %s", what, name, shown(help)), 4)
+  end
+end
+
+-- Declares an option for the script `owner`. Raises, three levels up.
+function Options:declare(owner, name, kind, default, help)
+  check_declaration(name, kind, default, help)
+  if self.proxy[name] ~= nil then
+    error("loader:add_option: '" .. name .. "' is an option of the proxy's own", 3)
+  end
+  local declared = { type = copy_list(kind), default = copy_list(default), help = help or "", owners = { [owner] = true } }
+  local before = self.declared[name]
+  if before then
+    if not (same(before.type, declared.type) and same(before.default, declared.default) and before.help == declared.help) then
+      error("loader:add_option: '" .. name .. "' is declared otherwise by " .. next(before.owners), 3)
+    end
+    before.owners[owner] = true
+    return
+  end
+  local value, reason = self:setting(name, declared)
+  if reason then self.fault = self.fault or reason end
+  if self.assigned and self.assigned[name] ~= nil and fits(declared, self.assigned[name]) then value = self.assigned[name] end
+  if value == nil then value = copy_list(default) end
+  self.declared[name] = declared
+  self.values[name] = value
+end
+
+-- A --set that nobody declared, or that does not fit, in words; nil when all is well.
+function Options:check_settings()
+  if self.fault then return self.fault end
+  for _, name in ipairs(self.setting_names) do
+    if self.proxy[name] ~= nil and not self.declared[name] then
+      return string.format("--set %s: that is an option of the proxy's own: --%s", name, (name:gsub("_", "-")))
+    elseif not self.declared[name] then
+      return string.format("--set %s: no script declares such an option%s", name, self:suggestion(name))
+    end
+  end
+end
+
+-- Before a script is loaded anew: what it declared is forgotten, and comes back with rollback.
+function Options:begin(owner)
+  self.before = { declared = self.declared, values = self.values, fault = self.fault }
+  local declared, values = {}, {}
+  for name, option in pairs(self.declared) do
+    local owners = {}
+    for other in pairs(option.owners) do
+      if other ~= owner then owners[other] = true end
+    end
+    if next(owners) then
+      declared[name] = { type = option.type, default = option.default, help = option.help, owners = owners }
+      values[name] = self.values[name]
+    end
+  end
+  self.declared, self.values, self.fault = declared, values, nil
+end
+
+function Options:rollback()
+  self.declared, self.values, self.fault = self.before.declared, self.before.values, self.before.fault
+  self.before = nil
+end
+
+-- {name = true} for all that is declared: what `configure` gets first.
+function Options:all()
+  local set = {}
+  for name in pairs(self.declared) do set[name] = true end
+  return set
+end
+
+-- ctx.options. `self.configure(updated)`, set by the owner, tells all scripts and raises what they raise.
+function Options:make_view()
+  local view = {}
+  local function read(_, name)
+    local value = self.values[name]
+    if value ~= nil then return copy_list(value) end
+    value = self.proxy[name]
+    if value == nil then error("ctx.options has no option '" .. tostring(name) .. "'" .. self:suggestion(tostring(name)), 2) end
+    return copy_list(value)
+  end
+  local function assign(_, name, value)
+    local declared = self.declared[name]
+    if not declared and self.proxy[name] ~= nil then
+      error("ctx.options." .. name .. ": an option of the proxy's own cannot be set", 2)
+    elseif not declared then
+      error("ctx.options has no option '" .. tostring(name) .. "'" .. self:suggestion(tostring(name)), 2)
+    elseif not fits(declared, value) then
+      error(string.format("ctx.options.%s: %s expected, got %s", name, expected(declared), shown(value)), 2)
+    end
+    local before, assigned = self.values[name], self.assigned or {}
+    self.values[name] = copy_list(value)
+    local accepted, reason = pcall(self.configure, { [name] = true })
+    if not accepted then
+      self.values[name] = before
+      error(reason, 0)
+    end
+    self.assigned = assigned
+    assigned[name] = self.values[name]
+  end
+  return setmetatable(view, { __index = read, __newindex = assign, __metatable = "options" })
+end
+
+-- The loader that `load` gets.
+function Options:loader(owner)
+  local loader = {}
+  function loader.add_option(this, name, kind, default, help)
+    if this ~= loader then error("loader:add_option: call it with a colon", 2) end
+    self:declare(owner, name, kind, default, help)
+  end
+  return setmetatable(loader, { __index = function(_, name) error("loader has no '" .. tostring(name) .. "': add_option", 2) end })
+end
+
+-- Lines for --options: name, value, help, type.
+function Options:describe()
+  local lines = {}
+  for _, name in ipairs(self:names()) do
+    local declared = self.declared[name]
+    lines[#lines + 1] = string.format("%s = %s\n", name, require("dns").json.encode(self.values[name]))
+    if declared.help ~= "" then lines[#lines + 1] = string.format("    %s\n", declared.help) end
+    lines[#lines + 1] = string.format("    type: %s\n", expected(declared))
+  end
+  return table.concat(lines)
+end
+
+return options
