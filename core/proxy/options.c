@@ -177,14 +177,20 @@ static enum status read_configs(struct option_set *set, struct reason *reason)
     return STATUS_OK;
 }
 
-/* Puts the table's value in where nothing, or an empty array, was given. */
-static enum status add_initial(struct option_set *set, enum option_id id)
+enum status options_set_complete(struct option_set *set, struct reason *reason)
 {
-    const char *initial = options_table[id].initial;
-    if (!initial || set->given[id].count)
-        return STATUS_OK;
-    set->given[id].origin = OPTION_FROM_NOWHERE;
-    return option_set_add(set, id, OPTION_FROM_TABLE, NULL, initial, strlen(initial));
+    for (size_t id = 0; id < OPTION_COUNT; id++) {
+        const char *initial = options_table[id].initial;
+        if (!initial || set->given[id].count)
+            continue;
+        set->given[id].origin = OPTION_FROM_NOWHERE;
+        enum status status = option_set_add(set, (enum option_id)id, OPTION_FROM_TABLE, NULL, initial, strlen(initial));
+        if (status) {
+            reason_set(reason, "out of memory");
+            return status;
+        }
+    }
+    return STATUS_OK;
 }
 
 /* -q and -v: what they make of the log's level, and of the flow detail where that is not given. */
@@ -264,11 +270,8 @@ static enum status read_run(const struct line *line, struct options *options)
 {
     struct reason *reason = line->reason;
     enum status status = read_configs(line->set, reason);
-    for (size_t id = 0; !status && id < OPTION_COUNT; id++) {
-        status = add_initial(line->set, (enum option_id)id);
-        if (status)
-            reason_set(reason, "out of memory");
-    }
+    if (!status)
+        status = options_set_complete(line->set, reason);
     if (!status)
         status = options_from_set(line->set, options, reason);
     if (status || !line->filter)

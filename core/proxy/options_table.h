@@ -116,6 +116,9 @@ MUST_CHECK enum status option_apply(const struct option_spec *spec, const struct
 void option_show(const struct option_spec *spec, const struct option_given *given, const struct options *options,
                  struct buffer *out);
 
+/* Puts the table's values in where nothing, or an empty array, was given. */
+MUST_CHECK enum status options_set_complete(struct option_set *set, struct reason *reason);
+
 /* Fills `out` (whose arena is the set's) from what was given. */
 MUST_CHECK enum status options_from_set(const struct option_set *set, struct options *out, struct reason *reason);
 
