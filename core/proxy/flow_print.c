@@ -121,12 +121,8 @@ static void append_server(struct flow_print *print, const struct flow *flow, uns
 
 static void append_duration(struct flow_print *print, const struct flow *flow, unsigned *items)
 {
-    int64_t us = flow->finished_us - flow->started_us;
     next_item(print, items);
-    if (us < 1000)
-        buffer_format(&print->lines, "%.1f ms", us > 0 ? (double)us / 1000 : 0.0);
-    else
-        buffer_format(&print->lines, "%lld ms", (long long)(us + 500) / 1000);
+    buffer_format(&print->lines, "%lld ms", (long long)(flow->finished_us - flow->started_us + 500) / 1000);
 }
 
 /* Why there is no real answer. */

@@ -220,6 +220,14 @@ static enum status apply_settings(const struct option_spec *spec, const struct o
     return apply_texts(spec, given, options, reason);
 }
 
+/* Says which of several texts it was, where the reason does not. */
+static enum status name_text(enum status status, const char *text, struct reason *reason)
+{
+    if (status == STATUS_INVALID && reason && !strstr(reason->text, text))
+        reason_prefix(reason, "'%s': ", text);
+    return status;
+}
+
 static enum status apply_listens(const struct option_spec *spec, const struct option_given *given,
                                  struct options *options, struct reason *reason)
 {
@@ -230,7 +238,7 @@ static enum status apply_listens(const struct option_spec *spec, const struct op
     for (size_t i = 0; i < given->count; i++) {
         enum status status = options_listen_from_text(given->texts[i], &options->listens[i], reason);
         if (status)
-            return status;
+            return name_text(status, given->texts[i], reason);
     }
     options->listens_count = given->count;
     return STATUS_OK;
@@ -270,7 +278,7 @@ static enum status apply_upstreams(const struct option_spec *spec, const struct 
     for (size_t i = 0; i < given->count; i++) {
         enum status status = add_upstreams(options, given->texts[i], &capacity, reason);
         if (status)
-            return status;
+            return name_text(status, given->texts[i], reason);
     }
     for (size_t i = 0; options->upstream_none && i < options->upstreams_count; i++) {
         if (options->upstreams[i].domain.length == 0) {

@@ -263,6 +263,7 @@ static void errors_say_what_to_do(void **state)
     refuse_line(ARGS("--set", "novalue"), "--set: NAME=VALUE expected, got 'novalue'");
     refuse_line(ARGS("--set", "=1"), "--set: NAME=VALUE expected, got '=1'");
     refuse_line(ARGS("--hosts="), "--hosts: path of a file expected, got ''");
+    refuse_line(ARGS("--timeout", "\x1b[31m"), "--timeout: seconds (more than 0) expected, got '\\x1b[31m'");
     refuse_line(ARGS("a", "&", "b"), "one FILTER expected, got 'a' and '&': quote the filter, it is one argument");
 }
 
@@ -270,7 +271,8 @@ static void errors_of_addresses(void **state)
 {
     (void)state;
     refuse_line(ARGS("-l", "localhost"), "--listen: IP address expected, got 'localhost'");
-    refuse_line(ARGS("-l", "127.0.0.1:99999"), "--listen: port from 0 to 65535 expected, got '99999'");
+    refuse_line(ARGS("-l", "127.0.0.1:99999"),
+                "--listen: '127.0.0.1:99999': port from 0 to 65535 expected, got '99999'");
     refuse_line(ARGS("-u", "none", "-u", "9.9.9.9"),
                 "--upstream: 'none' and an upstream for all names exclude each other; leave one out");
     refuse_line(ARGS("-u", "[//]9.9.9.9"),
