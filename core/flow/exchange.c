@@ -96,14 +96,13 @@ static void refuse(struct exchange *exchange, const struct reply_to *to, enum st
     exchange->io->reply(exchange->io->context, to, exchange->scratch.data, exchange->scratch.length);
 }
 
-/* What a well-formed query is refused with, NOERROR when it isn't: OPT is the root's, in the additional section, and at
- * most one (RFC 6891 section 6.1.1), of version 0 (section 6.1.3). */
+/* What a well-formed query is refused with, NOERROR when it isn't: there is at most one OPT (RFC 6891 section 6.1.1),
+ * it is the root's (section 6.1.2), of version 0 (section 6.1.3). */
 static uint16_t refusal(const struct dns_message *query)
 {
     if (query->opt.count == 0)
         return DNS_RCODE_NOERROR;
-    if (query->opt.count > 1 || query->opt.offset < query->section[DNS_SECTION_ADDITIONAL] ||
-        query->wire[query->opt.offset] != 0)
+    if (query->opt.count > 1 || query->wire[query->opt.offset] != 0)
         return DNS_RCODE_FORMERR;
     return query->opt.version > 0 ? DNS_RCODE_BADVERS : DNS_RCODE_NOERROR;
 }

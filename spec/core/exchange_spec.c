@@ -1,0 +1,528 @@
+/* The exchange: what becomes of a query that comes in, and how it is asked upstream. The world around it is the spec's.
+ */
+#include "world.h"
+
+/* --- intake --- */
+
+static void response_sent_as_query_is_dropped(void **state)
+{
+    struct world *world = *state;
+    world_query(world, TRANSPORT_UDP, message_of(CLIENT_ID, DNS_FLAG_QR, "example.com", 1));
+    assert_int_equal(world->reply_count, 0);
+    assert_int_equal(world->sent_count, 0);
+    assert_int_equal(world_counters(world)->malformed_dropped, 1);
+}
+
+static void packet_without_a_whole_header_is_dropped(void **state)
+{
+    struct world *world = *state;
+    for (size_t length = 0; length < DNS_HEADER_SIZE; length++) {
+        struct buffer wire = plain_query();
+        wire.length = length;
+        world_query(world, TRANSPORT_UDP, wire);
+    }
+    assert_int_equal(world->reply_count, 0);
+    assert_int_equal(world_counters(world)->malformed_dropped, DNS_HEADER_SIZE);
+}
+
+static void malformed_query_gets_formerr(void **state)
+{
+    struct world *world = *state;
+    for (size_t length = DNS_HEADER_SIZE; length < 29; length++) {
+        struct buffer wire = plain_query();
+        wire.length = length;
+        world_query(world, TRANSPORT_UDP, wire);
+        assert_int_equal(world_reply_code(world), DNS_RCODE_FORMERR);
+    }
+    assert_int_equal(world->sent_count, 0);
+    assert_int_equal(world_counters(world)->malformed_answered, world->reply_count);
+}
+
+static void trailing_bytes_get_formerr(void **state)
+{
+    struct world *world = *state;
+    struct buffer wire = plain_query();
+    buffer_u8(&wire, 0);
+    world_query(world, TRANSPORT_UDP, wire);
+    assert_int_equal(world_reply_code(world), DNS_RCODE_FORMERR);
+    assert_int_equal(world->sent_count, 0);
+}
+
+/* RFC 9619 */
+static void two_questions_get_formerr(void **state)
+{
+    struct world *world = *state;
+    struct buffer wire = plain_query();
+    buffer_append(&wire, "\1a\0\0\1\0\1", 7);
+    store_u16(wire.data + 4, 2);
+    world_query(world, TRANSPORT_UDP, wire);
+    assert_int_equal(world_reply_code(world), DNS_RCODE_FORMERR);
+    assert_int_equal(world->sent_count, 0);
+}
+
+static void no_question_passes(void **state)
+{
+    struct world *world = *state;
+    world_query(world, TRANSPORT_UDP, message_of(CLIENT_ID, 0, NULL, 0));
+    assert_int_equal(world_sent(world)->length, DNS_HEADER_SIZE);
+    world_answer(world, world->channel, message_of(world_sent_id(world), DNS_FLAG_QR, NULL, 0));
+    assert_int_equal(world_reply_message(world).length, DNS_HEADER_SIZE);
+}
+
+/* RFC 6891 section 6.1.1 */
+static void two_opts_get_formerr(void **state)
+{
+    struct world *world = *state;
+    struct buffer wire = plain_query();
+    add_opt(&wire, 1232, 0, NULL, 0);
+    add_opt(&wire, 1232, 0, NULL, 0);
+    world_query(world, TRANSPORT_UDP, wire);
+    assert_int_equal(world_reply_code(world), DNS_RCODE_FORMERR);
+    assert_int_equal(world_reply_message(world).opt.count, 1);
+    assert_int_equal(world->sent_count, 0);
+}
+
+/* RFC 6891 section 6.1.2 */
+static void opt_with_a_name_gets_formerr(void **state)
+{
+    struct world *world = *state;
+    struct buffer wire = plain_query();
+    add_record(&wire, DNS_SECTION_ADDITIONAL, "x", DNS_TYPE_OPT, NULL, 0);
+    world_query(world, TRANSPORT_UDP, wire);
+    assert_int_equal(world_reply_code(world), DNS_RCODE_FORMERR);
+    assert_int_equal(world->sent_count, 0);
+}
+
+/* RFC 6891 section 6.1.3 */
+static void edns_version_1_gets_badvers(void **state)
+{
+    struct world *world = *state;
+    struct buffer wire = plain_query();
+    add_opt(&wire, 1232, 1 << 16, NULL, 0);
+    world_query(world, TRANSPORT_UDP, wire);
+    assert_int_equal(world_reply_code(world), DNS_RCODE_BADVERS);
+    assert_int_equal(world_reply_message(world).opt.version, 0);
+    assert_int_equal(world->sent_count, 0);
+}
+
+static void queries_beyond_the_limit_are_dropped(void **state)
+{
+    struct world *world = *state;
+    world->config.flows_max = 2;
+    exchange_set_config(world->exchange, &world->config);
+    for (int i = 0; i < 5; i++)
+        world_ask(world);
+    assert_int_equal(exchange_flows(world->exchange), 2);
+    assert_int_equal(world_counters(world)->overload_dropped, 3);
+    world_answer_well(world);
+    world_ask(world);
+    assert_int_equal(exchange_flows(world->exchange), 2);
+    assert_int_equal(world_counters(world)->overload_dropped, 3);
+}
+
+/* --- asking --- */
+
+static void query_goes_out_as_it_came_but_for_the_id(void **state)
+{
+    struct world *world = *state;
+    struct buffer wire = message_of(CLIENT_ID, DNS_FLAG_RD | DNS_FLAG_Z, "eXaMpLe.CoM", 65280);
+    add_record(&wire, DNS_SECTION_ADDITIONAL, "x", 65281, "odd", 3);
+    add_opt(&wire, 4096, 0x8000, "\0\12\0\10abcdefgh", 12);
+    struct buffer copy = {0};
+    buffer_append(&copy, wire.data, wire.length);
+    world_query(world, TRANSPORT_UDP, wire);
+    const struct buffer *sent = world_sent(world);
+    assert_int_equal(sent->length, copy.length);
+    assert_memory_equal(sent->data + 2, copy.data + 2, copy.length - 2);
+    buffer_free(&copy);
+}
+
+/* RFC 5452 section 4.3: no two alike on a channel, and no step between them that repeats. */
+static void ids_are_random_and_unique_on_a_channel(void **state)
+{
+    struct world *world = *state;
+    static unsigned seen[65536], steps[65536];
+    memset(seen, 0, sizeof seen);
+    memset(steps, 0, sizeof steps);
+    for (int i = 0; i < 4000; i++) {
+        world_ask(world);
+        uint16_t id = world_sent_id(world);
+        assert_int_equal(seen[id]++, 0);
+        if (i > 0)
+            assert_true(++steps[(uint16_t)(id - load_u16(world->sent[i - 1].data))] < 10);
+    }
+}
+
+static void same_id_of_many_clients_is_never_crossed(void **state)
+{
+    struct world *world = *state;
+    for (uint8_t i = 0; i < 200; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "n%u.example", i);
+        world_query(world, TRANSPORT_UDP, message_of(CLIENT_ID, 0, name, 1));
+    }
+    for (int i = 199; i >= 0; i--) {
+        struct buffer answer = {0};
+        buffer_append(&answer, world->sent[i].data, world->sent[i].length);
+        answer.data[2] |= 0x80;
+        world_answer(world, world->channel, answer);
+        struct dns_message reply = world_reply_message(world);
+        assert_memory_equal(reply.question.name, world->sent[i].data + 12, reply.question.name_length);
+    }
+    assert_int_equal(world->reply_count, 200);
+}
+
+/* RFC 7828 section 3.4, RFC 7830 section 6: other options go through. */
+static void options_of_one_connection_stay_behind(void **state)
+{
+    struct world *world = *state;
+    struct buffer wire = plain_query();
+    add_opt(&wire, 1232, 0, "\0\13\0\0\0\12\0\10abcdefgh\0\14\0\2\0\0", 22);
+    world_query(world, TRANSPORT_UDP, wire);
+    struct dns_message sent;
+    must(dns_message_parse(world_sent(world)->data, world_sent(world)->length, &sent, NULL));
+    assert_int_equal(sent.opt.options.length, 12);
+    assert_memory_equal(sent.opt.options.data, "\0\12\0\10abcdefgh", 12);
+}
+
+static enum hook_result ask_for_other_name(struct world *world, struct flow *flow)
+{
+    (void)world;
+    struct buffer wire = message_of(9, DNS_FLAG_RD, "other.example", 1);
+    must(flow_set_request(flow, wire.data, wire.length, NULL));
+    buffer_free(&wire);
+    return HOOK_DONE;
+}
+
+static void edited_request_goes_out(void **state)
+{
+    struct world *world = *state;
+    world_on(world, HOOK_REQUEST, ask_for_other_name);
+    world_ask(world);
+    struct dns_message sent;
+    must(dns_message_parse(world_sent(world)->data, world_sent(world)->length, &sent, NULL));
+    struct dns_name name = name_of("other.example");
+    assert_true(dns_name_equal(sent.question.name, name.wire));
+}
+
+/* --- answers: what matches (RFC 5452 section 9.1) --- */
+
+/* Gives the answer, which must be dropped; the right one is still taken afterwards. */
+static void expect_dropped(struct world *world, uint32_t channel, struct buffer answer)
+{
+    uint64_t dropped = world_counters(world)->unmatched_dropped;
+    world_answer(world, channel, answer);
+    assert_int_equal(world_counters(world)->unmatched_dropped, dropped + 1);
+    assert_int_equal(world->reply_count, 0);
+    assert_int_equal(exchange_flows(world->exchange), 1);
+}
+
+static void answers_to_something_else_are_dropped(void **state)
+{
+    struct world *world = *state;
+    world_ask(world);
+    uint16_t id = world_sent_id(world), qr = DNS_FLAG_QR;
+    expect_dropped(world, world->channel + 1, good_answer(world));
+    expect_dropped(world, world->channel, message_of((uint16_t)(id + 1), qr, "example.com", 1));
+    expect_dropped(world, world->channel, message_of(id, qr, "example.net", 1));
+    expect_dropped(world, world->channel, message_of(id, qr, "www.example.com", 1));
+    expect_dropped(world, world->channel, message_of(id, qr, "com", 1));
+    expect_dropped(world, world->channel, message_of(id, qr, "example.com", 28));
+    expect_dropped(world, world->channel, message_of(id, 0, "example.com", 1));
+    expect_dropped(world, world->channel, message_of(id, qr | 2 << 11, "example.com", 1));
+    struct buffer other_class = good_answer(world);
+    other_class.data[28] = 3;
+    expect_dropped(world, world->channel, other_class);
+    struct buffer two = message_of(id, qr, "example.com", 1);
+    buffer_append(&two, "\1a\0\0\1\0\1", 7);
+    store_u16(two.data + 4, 2);
+    expect_dropped(world, world->channel, two);
+    for (size_t length = 0; length < 29; length++) {
+        struct buffer cut = good_answer(world);
+        cut.length = length;
+        expect_dropped(world, world->channel, cut);
+    }
+    world_answer_well(world);
+    assert_int_equal(world_reply_a(world), 1);
+}
+
+static void answer_in_other_letter_case_matches(void **state)
+{
+    struct world *world = *state;
+    world_ask(world);
+    world_answer(world, world->channel, message_of(world_sent_id(world), DNS_FLAG_QR, "EXAMPLE.com", 1));
+    assert_int_equal(world->reply_count, 1);
+}
+
+static void answer_without_question_matches_only_as_an_error(void **state)
+{
+    struct world *world = *state;
+    world_ask(world);
+    uint16_t id = world_sent_id(world);
+    expect_dropped(world, world->channel, message_of(id, DNS_FLAG_QR, NULL, 0));
+    expect_dropped(world, world->channel, message_of(id, DNS_FLAG_QR | DNS_RCODE_NXDOMAIN, NULL, 0));
+    world_answer(world, world->channel, message_of(id, DNS_FLAG_QR | DNS_RCODE_REFUSED, NULL, 0));
+    assert_int_equal(world_reply_code(world), DNS_RCODE_REFUSED);
+}
+
+static void answer_that_comes_twice_is_taken_once(void **state)
+{
+    struct world *world = *state;
+    world_ask(world);
+    struct buffer again = good_answer(world);
+    world_answer_well(world);
+    world_answer(world, world->channel, again);
+    assert_int_equal(world->reply_count, 1);
+    assert_int_equal(world_counters(world)->unmatched_dropped, 1);
+}
+
+/* --- tries --- */
+
+static struct buffer malformed_answer(const struct world *world)
+{
+    struct buffer wire = good_answer(world);
+    wire.length -= 2;
+    return wire;
+}
+
+static void malformed_answers_spend_the_tries(void **state)
+{
+    struct world *world = *state;
+    world_ask(world);
+    for (unsigned attempt = 0; attempt < 3; attempt++) {
+        assert_int_equal(world->route_count, attempt + 1);
+        assert_int_equal(world->routed[attempt].attempt, attempt);
+        world_answer(world, world->channel, malformed_answer(world));
+    }
+    assert_int_equal(world_reply_code(world), DNS_RCODE_SERVFAIL);
+    assert_int_equal(world_counters(world)->malformed_answers, 3);
+    assert_int_equal(world_counters(world)->retries, 2);
+    assert_non_null(strstr(world_ended(world)->error, "malformed answer: answer #1"));
+}
+
+static void silence_spends_the_tries(void **state)
+{
+    struct world *world = *state;
+    world_ask(world);
+    for (unsigned attempt = 0; attempt < 3; attempt++) {
+        assert_int_equal(world->routed[attempt].attempt, attempt);
+        assert_int_equal(exchange_next_deadline(world->exchange), world->now_us + TIMEOUT_US);
+        world_sleep(world, TIMEOUT_US - 1);
+        exchange_expire(world->exchange);
+        assert_int_equal(world->route_count, attempt + 1);
+        world_sleep(world, 1);
+        exchange_expire(world->exchange);
+    }
+    assert_int_equal(world_reply_code(world), DNS_RCODE_SERVFAIL);
+    assert_int_equal(exchange_next_deadline(world->exchange), -1);
+    assert_string_equal(world_ended(world)->error, "time-out");
+    assert_int_equal(world_ended(world)->tries, 3);
+    assert_int_equal(world_ended(world)->source, FLOW_SOURCE_PROXY);
+    assert_int_equal(world_ended(world)->server.bytes[3], 3);
+    assert_int_equal(world_counters(world)->timeouts, 3);
+}
+
+static void late_answer_is_dropped(void **state)
+{
+    struct world *world = *state;
+    world_ask(world);
+    struct buffer late = good_answer(world);
+    world_sleep(world, TIMEOUT_US);
+    exchange_expire(world->exchange);
+    if (load_u16(late.data) != world_sent_id(world)) /* else it is no late one */
+        expect_dropped(world, world->channel, late);
+    else
+        buffer_free(&late);
+    world_answer_well(world);
+    assert_int_equal(world_reply_a(world), 1);
+}
+
+static void next_try_can_succeed(void **state)
+{
+    struct world *world = *state;
+    world_ask(world);
+    world_answer(world, world->channel, malformed_answer(world));
+    world_answer_well(world);
+    assert_int_equal(world_reply_a(world), 1);
+    assert_int_equal(world_ended(world)->tries, 2);
+    assert_string_equal(world_ended(world)->error, "");
+}
+
+static void broken_channel_spends_the_tries_that_wait_on_it(void **state)
+{
+    struct world *world = *state;
+    for (int i = 0; i < 3; i++)
+        world_ask(world);
+    world->channel = 8;
+    world_ask(world);
+    world->channel = 9;
+    exchange_channel_failed(world->exchange, 7, "connection refused");
+    assert_int_equal(world->sent_count, 7);
+    assert_int_equal(world_counters(world)->channel_failures, 3);
+    for (size_t i = 4; i < 7; i++)
+        assert_int_equal(world->sent_on[i].number, 9);
+    for (int i = 0; i < 2; i++)
+        exchange_channel_failed(world->exchange, 9, "connection refused");
+    assert_int_equal(world->reply_count, 3);
+    assert_string_equal(world_ended(world)->error, "connection refused");
+    assert_int_equal(exchange_flows(world->exchange), 1);
+    exchange_channel_failed(world->exchange, 12345, "nothing waits here");
+    assert_int_equal(exchange_flows(world->exchange), 1);
+}
+
+static void without_upstream_the_answer_is_servfail_at_once(void **state)
+{
+    struct world *world = *state;
+    world->no_upstream = true;
+    world_ask(world);
+    assert_int_equal(world->route_count, 1);
+    assert_int_equal(world_reply_code(world), DNS_RCODE_SERVFAIL);
+    assert_string_equal(world_ended(world)->error, "no upstream");
+    assert_false(world_ended(world)->asked);
+}
+
+static void unreachable_upstream_spends_the_try(void **state)
+{
+    struct world *world = *state;
+    world->unreachable = 2;
+    world_ask(world);
+    assert_int_equal(world->routed[2].attempt, 2);
+    assert_int_equal(world->sent_count, 1);
+    world->unreachable = 3;
+    world_ask(world);
+    assert_int_equal(world_reply_code(world), DNS_RCODE_SERVFAIL);
+    assert_string_equal(world_ended(world)->error, "connection refused");
+    assert_true(world_ended(world)->asked);
+}
+
+static void failure_to_send_spends_the_try(void **state)
+{
+    struct world *world = *state;
+    world->send_fails = 1;
+    world_ask(world);
+    assert_int_equal(world->routed[1].attempt, 1);
+    assert_int_equal(world->release_count, 1);
+    world->send_fails = 3;
+    world_ask(world);
+    assert_string_equal(world_ended(world)->error, "no buffer space");
+}
+
+static void shorter_timeout_counts_for_tries_to_come(void **state)
+{
+    struct world *world = *state;
+    world_ask(world);
+    int64_t first = world->now_us + TIMEOUT_US;
+    world->config.timeout_us = 1000;
+    exchange_set_config(world->exchange, &world->config);
+    world_ask(world);
+    assert_int_equal(exchange_next_deadline(world->exchange), world->now_us + 1000);
+    world_answer_well(world);
+    assert_int_equal(exchange_next_deadline(world->exchange), first);
+}
+
+/* --- cut answers --- */
+
+static struct buffer cut_answer(const struct world *world)
+{
+    struct buffer wire = good_answer(world);
+    wire.data[2] |= 2;
+    return wire;
+}
+
+static void cut_answer_is_asked_again_over_a_stream_for_a_stream_client(void **state)
+{
+    struct world *world = *state;
+    world_query(world, TRANSPORT_TCP, plain_query());
+    world_answer(world, world->channel, cut_answer(world));
+    assert_int_equal(world->reply_count, 0);
+    const struct routed *again = &world->routed[1];
+    assert_true(again->stream);
+    assert_int_equal(again->attempt, 0);
+    assert_int_equal(again->again.bytes[3], 1);
+    world_answer(world, world->channel + 1000, good_answer(world));
+    assert_int_equal(world_reply_a(world), 1);
+    assert_int_equal(world_ended(world)->tries, 1);
+    assert_int_equal(world_counters(world)->retries, 0);
+}
+
+static void cut_answer_goes_to_a_udp_client_as_it_came(void **state)
+{
+    struct world *world = *state;
+    world_ask(world);
+    world_answer(world, world->channel, cut_answer(world));
+    assert_int_equal(world->route_count, 1);
+    assert_true(world_reply_message(world).header.flags & DNS_FLAG_TC);
+}
+
+static void upstream_with_a_scheme_is_not_asked_otherwise(void **state)
+{
+    struct world *world = *state;
+    world->scheme = UPSTREAM_UDP;
+    world_query(world, TRANSPORT_TCP, plain_query());
+    world_answer(world, world->channel, cut_answer(world));
+    assert_int_equal(world->route_count, 1);
+    assert_true(world_reply_message(world).header.flags & DNS_FLAG_TC);
+}
+
+static void answer_cut_over_the_stream_too_is_passed_on(void **state)
+{
+    struct world *world = *state;
+    world_query(world, TRANSPORT_TCP, plain_query());
+    world_answer(world, world->channel, cut_answer(world));
+    world_answer(world, world->channel + 1000, cut_answer(world));
+    assert_int_equal(world->route_count, 2);
+    assert_int_equal(world->reply_count, 1);
+}
+
+static void stream_that_fails_spends_the_try(void **state)
+{
+    struct world *world = *state;
+    world->stream_fails = true;
+    world_query(world, TRANSPORT_TCP, plain_query());
+    world_answer(world, world->channel, cut_answer(world));
+    assert_int_equal(world->route_count, 3);
+    assert_false(world->routed[2].stream);
+    assert_int_equal(world->routed[2].attempt, 1);
+    world_answer_well(world);
+    assert_int_equal(world_reply_a(world), 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WORLD_TEST(response_sent_as_query_is_dropped),
+        WORLD_TEST(packet_without_a_whole_header_is_dropped),
+        WORLD_TEST(malformed_query_gets_formerr),
+        WORLD_TEST(trailing_bytes_get_formerr),
+        WORLD_TEST(two_questions_get_formerr),
+        WORLD_TEST(no_question_passes),
+        WORLD_TEST(two_opts_get_formerr),
+        WORLD_TEST(opt_with_a_name_gets_formerr),
+        WORLD_TEST(edns_version_1_gets_badvers),
+        WORLD_TEST(queries_beyond_the_limit_are_dropped),
+        WORLD_TEST(query_goes_out_as_it_came_but_for_the_id),
+        WORLD_TEST(ids_are_random_and_unique_on_a_channel),
+        WORLD_TEST(same_id_of_many_clients_is_never_crossed),
+        WORLD_TEST(options_of_one_connection_stay_behind),
+        WORLD_TEST(edited_request_goes_out),
+        WORLD_TEST(answers_to_something_else_are_dropped),
+        WORLD_TEST(answer_in_other_letter_case_matches),
+        WORLD_TEST(answer_without_question_matches_only_as_an_error),
+        WORLD_TEST(answer_that_comes_twice_is_taken_once),
+        WORLD_TEST(malformed_answers_spend_the_tries),
+        WORLD_TEST(silence_spends_the_tries),
+        WORLD_TEST(late_answer_is_dropped),
+        WORLD_TEST(next_try_can_succeed),
+        WORLD_TEST(broken_channel_spends_the_tries_that_wait_on_it),
+        WORLD_TEST(without_upstream_the_answer_is_servfail_at_once),
+        WORLD_TEST(unreachable_upstream_spends_the_try),
+        WORLD_TEST(failure_to_send_spends_the_try),
+        WORLD_TEST(shorter_timeout_counts_for_tries_to_come),
+        WORLD_TEST(cut_answer_is_asked_again_over_a_stream_for_a_stream_client),
+        WORLD_TEST(cut_answer_goes_to_a_udp_client_as_it_came),
+        WORLD_TEST(upstream_with_a_scheme_is_not_asked_otherwise),
+        WORLD_TEST(answer_cut_over_the_stream_too_is_passed_on),
+        WORLD_TEST(stream_that_fails_spends_the_try),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
