@@ -1,0 +1,278 @@
+#include "net/datagrams.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+
+enum {
+    PACKET_MAX = 65536,
+    SLOT_SIZE = PACKET_MAX + 192, /* so that the slots' starts fall into different cache sets */
+    OUT_BYTES = 1024 * 1024,      /* of which only what packets need is ever touched */
+    CONTROL_SIZE = 64,
+};
+
+_Static_assert(CONTROL_SIZE >= CMSG_SPACE(sizeof(struct in6_pktinfo)), "room for one packet info");
+
+/* One control message's room, aligned as the kernel wants it. */
+union control {
+    struct cmsghdr header;
+    char bytes[CONTROL_SIZE];
+};
+
+static void *map_bytes(size_t size)
+{
+    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return at == MAP_FAILED ? NULL : at;
+}
+
+/* --- in --- */
+
+struct datagrams_in {
+    struct mmsghdr messages[DATAGRAMS_MAX];
+    struct iovec vectors[DATAGRAMS_MAX];
+    struct sockaddr_storage names[DATAGRAMS_MAX];
+    union control controls[DATAGRAMS_MAX];
+    uint8_t *bytes;
+};
+
+struct datagrams_in *datagrams_in_new(void)
+{
+    struct datagrams_in *in = calloc(1, sizeof *in);
+    if (!in)
+        return NULL;
+    in->bytes = map_bytes((size_t)DATAGRAMS_MAX * SLOT_SIZE);
+    if (!in->bytes) {
+        free(in);
+        return NULL;
+    }
+    for (size_t i = 0; i < DATAGRAMS_MAX; i++) {
+        in->vectors[i] = (struct iovec){in->bytes + i * SLOT_SIZE, PACKET_MAX};
+        in->messages[i].msg_hdr.msg_iov = &in->vectors[i];
+        in->messages[i].msg_hdr.msg_iovlen = 1;
+    }
+    return in;
+}
+
+void datagrams_in_free(struct datagrams_in *in)
+{
+    if (!in)
+        return;
+    munmap(in->bytes, (size_t)DATAGRAMS_MAX * SLOT_SIZE);
+    free(in);
+}
+
+static void prepare(struct datagrams_in *in, unsigned flags, unsigned want)
+{
+    for (unsigned i = 0; i < want; i++) {
+        struct msghdr *header = &in->messages[i].msg_hdr;
+        bool named = flags & DATAGRAMS_NAMED, local = flags & DATAGRAMS_LOCAL;
+        header->msg_name = named ? &in->names[i] : NULL;
+        header->msg_namelen = named ? sizeof in->names[i] : 0;
+        header->msg_control = local ? &in->controls[i] : NULL;
+        header->msg_controllen = local ? sizeof in->controls[i] : 0;
+    }
+}
+
+int datagrams_receive(struct datagrams_in *in, int fd, unsigned flags, unsigned want)
+{
+    if (want > DATAGRAMS_MAX)
+        want = DATAGRAMS_MAX;
+    prepare(in, flags, want);
+    int got;
+    do {
+        if (want > 1) {
+            got = recvmmsg(fd, in->messages, want, MSG_DONTWAIT, NULL);
+            continue;
+        }
+        ssize_t length;
+        if (flags & DATAGRAMS_LOCAL) {
+            length = recvmsg(fd, &in->messages[0].msg_hdr, MSG_DONTWAIT);
+        } else {
+            struct msghdr *header = &in->messages[0].msg_hdr;
+            length = recvfrom(fd, in->bytes, PACKET_MAX, MSG_DONTWAIT, header->msg_name,
+                              header->msg_name ? &header->msg_namelen : NULL);
+        }
+        in->messages[0].msg_len = length < 0 ? 0 : (unsigned)length;
+        got = length < 0 ? -1 : 1;
+    } while (got < 0 && errno == EINTR);
+    return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? 0 : got;
+}
+
+struct span datagrams_data(const struct datagrams_in *in, unsigned index)
+{
+    return (struct span){in->vectors[index].iov_base, in->messages[index].msg_len};
+}
+
+struct address datagrams_sender(const struct datagrams_in *in, unsigned index)
+{
+    return address_from_sockaddr((const struct sockaddr *)&in->names[index]);
+}
+
+bool datagrams_local(const struct datagrams_in *in, unsigned index, struct address *local, uint32_t *interface_index)
+{
+    struct msghdr header = in->messages[index].msg_hdr;
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(&header); part; part = CMSG_NXTHDR(&header, part)) {
+        if (part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_PKTINFO) {
+            struct in_pktinfo info;
+            memcpy(&info, CMSG_DATA(part), sizeof info);
+            local->family = AF_INET;
+            memcpy(local->bytes, &info.ipi_spec_dst, 4); /* for a broadcast: the address to answer from */
+            *interface_index = (uint32_t)info.ipi_ifindex;
+            return true;
+        }
+        if (part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == IPV6_PKTINFO) {
+            struct in6_pktinfo info;
+            memcpy(&info, CMSG_DATA(part), sizeof info);
+            local->family = AF_INET6;
+            memcpy(local->bytes, &info.ipi6_addr, 16);
+            *interface_index = info.ipi6_ifindex;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* --- out --- */
+
+struct datagrams_out {
+    unsigned count; /* first: datagrams_out_is_empty reads it */
+    size_t used;
+    int fds[DATAGRAMS_MAX];
+    void *owners[DATAGRAMS_MAX];
+    struct msghdr headers[DATAGRAMS_MAX];
+    struct iovec vectors[DATAGRAMS_MAX];
+    struct sockaddr_storage names[DATAGRAMS_MAX];
+    union control controls[DATAGRAMS_MAX];
+    struct mmsghdr batch[DATAGRAMS_MAX]; /* those of one socket, while they are sent */
+    void (*failed)(void *context, void *owner, int error);
+    void *context;
+    uint8_t *bytes;
+};
+
+struct datagrams_out *datagrams_out_new(void (*failed)(void *context, void *owner, int error), void *context)
+{
+    struct datagrams_out *out = calloc(1, sizeof *out);
+    if (!out)
+        return NULL;
+    out->failed = failed;
+    out->context = context;
+    out->bytes = map_bytes(OUT_BYTES);
+    if (!out->bytes) {
+        free(out);
+        return NULL;
+    }
+    for (size_t i = 0; i < DATAGRAMS_MAX; i++) {
+        out->headers[i].msg_iov = &out->vectors[i];
+        out->headers[i].msg_iovlen = 1;
+    }
+    return out;
+}
+
+void datagrams_out_free(struct datagrams_out *out)
+{
+    if (!out)
+        return;
+    munmap(out->bytes, OUT_BYTES);
+    free(out);
+}
+
+/* Only link-local addresses need their interface; for others the routing table knows best. */
+static bool is_link_local(const struct address *address)
+{
+    return address->family == AF_INET6 && address->bytes[0] == 0xfe && (address->bytes[1] & 0xc0) == 0x80;
+}
+
+static void set_source(struct msghdr *header, union control *control, const struct datagram_way *way)
+{
+    header->msg_control = control;
+    control->header.cmsg_level = way->from->family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
+    if (way->from->family == AF_INET) {
+        struct in_pktinfo info = {0};
+        memcpy(&info.ipi_spec_dst, way->from->bytes, 4);
+        control->header.cmsg_type = IP_PKTINFO;
+        control->header.cmsg_len = CMSG_LEN(sizeof info);
+        memcpy(CMSG_DATA(&control->header), &info, sizeof info);
+        header->msg_controllen = CMSG_SPACE(sizeof info);
+    } else {
+        struct in6_pktinfo info = {.ipi6_ifindex = is_link_local(way->to) ? way->interface_index : 0};
+        memcpy(&info.ipi6_addr, way->from->bytes, 16);
+        control->header.cmsg_type = IPV6_PKTINFO;
+        control->header.cmsg_len = CMSG_LEN(sizeof info);
+        memcpy(CMSG_DATA(&control->header), &info, sizeof info);
+        header->msg_controllen = CMSG_SPACE(sizeof info);
+    }
+}
+
+void datagrams_add(struct datagrams_out *out, const struct datagram_way *way, const uint8_t *data, size_t length)
+{
+    if (length > PACKET_MAX)
+        return;
+    if (out->count == DATAGRAMS_MAX || OUT_BYTES - out->used < length)
+        datagrams_flush(out);
+    unsigned i = out->count++;
+    struct msghdr *header = &out->headers[i];
+    out->fds[i] = way->fd;
+    out->owners[i] = way->owner;
+    out->vectors[i] = (struct iovec){out->bytes + out->used, length};
+    memcpy(out->bytes + out->used, data, length);
+    out->used += length;
+    header->msg_name = way->to ? &out->names[i] : NULL;
+    header->msg_namelen = way->to ? address_to_sockaddr(way->to, &out->names[i]) : 0;
+    header->msg_control = NULL;
+    header->msg_controllen = 0;
+    if (way->from)
+        set_source(header, &out->controls[i], way);
+}
+
+static int send_one(int fd, const struct msghdr *header)
+{
+    const struct iovec *vector = header->msg_iov;
+    ssize_t sent = header->msg_control ? sendmsg(fd, header, MSG_DONTWAIT)
+                                       : sendto(fd, vector->iov_base, vector->iov_len, MSG_DONTWAIT, header->msg_name,
+                                                header->msg_namelen);
+    return sent < 0 ? -1 : 1;
+}
+
+/* Sends the first `count` packets of the batch. An error concerns the first one not sent, or, on a connected socket,
+ * one that was sent earlier; that one is told first and the packet tried once more. */
+static void send_batch(struct datagrams_out *out, int fd, void *const *owners, unsigned count)
+{
+    bool told = false;
+    for (unsigned done = 0; done < count;) {
+        int sent = count - done == 1 ? send_one(fd, &out->batch[done].msg_hdr)
+                                     : sendmmsg(fd, out->batch + done, count - done, MSG_DONTWAIT);
+        if (sent > 0) {
+            done += (unsigned)sent;
+            told = false;
+        } else if (errno != EINTR) {
+            int error = errno;
+            out->failed(out->context, owners[done], error);
+            if (told || error != ECONNREFUSED)
+                done++;
+            told = !told && error == ECONNREFUSED;
+        }
+    }
+}
+
+void datagrams_flush(struct datagrams_out *out)
+{
+    void *owners[DATAGRAMS_MAX];
+    for (unsigned left = out->count, first = 0; left > 0; first++) {
+        int fd = out->fds[first];
+        if (fd < 0)
+            continue;
+        unsigned count = 0;
+        for (unsigned i = first; i < out->count; i++) {
+            if (out->fds[i] != fd)
+                continue;
+            out->fds[i] = -1;
+            owners[count] = out->owners[i];
+            out->batch[count++].msg_hdr = out->headers[i];
+        }
+        left -= count;
+        send_batch(out, fd, owners, count);
+    }
+    out->count = 0;
+    out->used = 0;
+}

@@ -1,0 +1,321 @@
+/* The net's life: made from its configuration, started, stopped; its lists; what it tells of itself. */
+#include "net/resolv_conf.h"
+#include "net/transport.h"
+
+#include <errno.h>
+#include <linux/sock_diag.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct net_config net_config_defaults(void)
+{
+    return (struct net_config){
+        .resolv_conf = "/etc/resolv.conf",
+        .tcp_idle_us = 10 * 1000000,
+        .tcp_connections_max = 10000,
+        .tcp_connections_per_client = 10000,
+        .tcp_pipeline_max = 256,
+        .tcp_output_max = 256 * 1024,
+        .upstream_idle_us = 10 * 1000000,
+        .upstream_sockets_max = 512,
+    };
+}
+
+const char *net_error_text(int error)
+{
+    static const struct {
+        int error;
+        const char *text;
+    } texts[] = {
+        {ECONNREFUSED, "connection refused"},
+        {ECONNRESET, "connection reset"},
+        {EPIPE, "connection closed"},
+        {ETIMEDOUT, "time-out of the connection"},
+        {EHOSTUNREACH, "host unreachable"},
+        {ENETUNREACH, "network unreachable"},
+        {EMFILE, "too many open files"},
+        {ENFILE, "too many open files in the system"},
+        {EADDRNOTAVAIL, "address not available"},
+        {EACCES, "not permitted"},
+        {EPERM, "not permitted (by a firewall?)"},
+        {ENOMEM, "out of memory"},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (texts[i].error == error)
+            return texts[i].text;
+    const char *text = strerrordesc_np(error);
+    return text ? text : "unknown error";
+}
+
+/* --- lists --- */
+
+/* The given upstreams, and where none of them takes every name, resolv.conf's servers. */
+static enum status load_upstreams(struct net *net, struct reason *reason)
+{
+    struct resolv_conf conf = {.count = 0};
+    size_t given = net->config.upstream_count;
+    bool takes_all = false;
+    for (size_t i = 0; i < given; i++)
+        takes_all = takes_all || net->given_upstreams[i].domain.length <= 1;
+    if (!takes_all && net->resolv_conf_path) {
+        enum status status = resolv_conf_load(net->resolv_conf_path, &conf, reason);
+        if (status)
+            return status;
+    }
+    struct net_upstream *all = calloc(given + conf.count + 1, sizeof *all);
+    if (!all)
+        return STATUS_NO_MEMORY;
+    if (given)
+        memcpy(all, net->given_upstreams, given * sizeof *all);
+    for (size_t i = 0; i < conf.count; i++) {
+        all[given + i].domain.length = 1;
+        all[given + i].target.address = conf.servers[i];
+    }
+    enum status status = upstreams_set(&net->upstreams, all, given + conf.count);
+    free(all);
+    return status;
+}
+
+static enum status load_hosts(struct net *net, struct reason *reason)
+{
+    struct hosts *hosts = NULL;
+    if (!net->hosts_path)
+        return STATUS_OK;
+    enum status status = hosts_load(net->hosts_path, net->log, &hosts, reason);
+    if (status)
+        return status;
+    hosts_free(net->hosts);
+    net->hosts = hosts;
+    log_line(net->log, LOG_DEBUG, "%s: %zu names", net->hosts_path, hosts_count(hosts));
+    return STATUS_OK;
+}
+
+static void warn_of_self(const struct net *net)
+{
+    char text[ADDRESS_TEXT_MAX];
+    for (size_t i = 0; i < net->upstreams.count; i++) {
+        const struct address *address = &net->upstreams.items[i].target.address;
+        if (net_is_self(net, address))
+            log_line(net->log, LOG_WARN, "upstream %s is this proxy itself and will not be asked; name another with -u",
+                     address_text(address, text));
+    }
+}
+
+void net_reload_lists(struct net *net)
+{
+    struct reason reason = {""};
+    if (load_hosts(net, &reason))
+        log_line(net->log, LOG_ERROR, "%s; the old one stays", reason.text);
+    if (load_upstreams(net, &reason))
+        log_line(net->log, LOG_ERROR, "%s; the old servers stay", reason.text);
+    warn_of_self(net);
+}
+
+/* --- life --- */
+
+/* One more than `count`, so that none is no failure. */
+static void *copy_items(const void *items, size_t count, size_t size)
+{
+    void *copy = calloc(count + 1, size);
+    if (copy && count)
+        memcpy(copy, items, count * size);
+    return copy;
+}
+
+static enum status copy_config(struct net *net, const struct net_config *config)
+{
+    net->config = *config;
+    net->log = config->log;
+    net->hosts_path = config->hosts ? strdup(config->hosts) : NULL;
+    net->resolv_conf_path = config->resolv_conf ? strdup(config->resolv_conf) : NULL;
+    net->listens = copy_items(config->listens, config->listen_count, sizeof *config->listens);
+    net->given_upstreams = copy_items(config->upstreams, config->upstream_count, sizeof *config->upstreams);
+    bool whole = (net->hosts_path || !config->hosts) && (net->resolv_conf_path || !config->resolv_conf) &&
+                 net->listens && net->given_upstreams;
+    return whole ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+static void answer_failed(void *context, void *owner, int error)
+{
+    struct net *net = context;
+    (void)owner;
+    (void)error;
+    net->counters.udp_send_dropped++;
+}
+
+/* A full buffer is overload, and costs one packet; all else is a channel that does not work. */
+static void query_failed(void *context, void *owner, int error)
+{
+    struct net *net = context;
+    if (error == EAGAIN || error == EWOULDBLOCK || error == ENOBUFS || error == EMSGSIZE)
+        net->counters.upstream_send_dropped++;
+    else
+        net_channel_failed(net, owner, net_error_text(error));
+}
+
+static enum status make_parts(struct net *net)
+{
+    net->tcp_server = tcp_server_new(net);
+    net->datagrams_in = datagrams_in_new();
+    net->answers_out = datagrams_out_new(answer_failed, net);
+    net->queries_out = datagrams_out_new(query_failed, net);
+    net->stream_bytes = malloc(STREAM_READ_SIZE);
+    return net->tcp_server && net->datagrams_in && net->answers_out && net->queries_out && net->stream_bytes
+               ? STATUS_OK
+               : STATUS_NO_MEMORY;
+}
+
+static enum status check_schemes(const struct net_config *config, struct reason *reason)
+{
+    for (size_t i = 0; i < config->upstream_count; i++)
+        if (upstream_scheme_check(config->upstreams[i].target.scheme, reason))
+            return STATUS_INVALID;
+    return STATUS_OK;
+}
+
+enum status net_new(struct event_base *base, const struct net_config *config, struct net **out, struct reason *reason)
+{
+    enum status status = check_schemes(config, reason);
+    if (status)
+        return status;
+    struct net *net = calloc(1, sizeof *net);
+    if (!net) {
+        reason_set(reason, "out of memory");
+        return STATUS_NO_MEMORY;
+    }
+    net->base = base;
+    net_io_set(net);
+    net_turns_start(net);
+    reason_set(reason, "out of memory");
+    if ((status = copy_config(net, config)) || (status = make_parts(net)) || (status = load_hosts(net, reason)) ||
+        (status = load_upstreams(net, reason))) {
+        net_free(net);
+        return status;
+    }
+    *out = net;
+    return STATUS_OK;
+}
+
+const struct exchange_io *net_io(struct net *net)
+{
+    return &net->io;
+}
+
+enum status net_start(struct net *net, struct exchange *exchange, struct reason *reason)
+{
+    net->exchange = exchange;
+    net->started = true;
+    warn_of_self(net);
+    for (size_t i = 0; i < net->listener_count; i++) {
+        struct listener *listener = &net->listeners[i];
+        event_assign(&listener->event, net->base, listener->fd, EV_READ | EV_PERSIST, listener->ops->readable,
+                     listener);
+        if (event_add(&listener->event, NULL)) {
+            reason_set(reason, "cannot watch a listener");
+            return STATUS_IO;
+        }
+        listener->event_added = true;
+    }
+    net_turn(net);
+    return STATUS_OK;
+}
+
+void net_stop_listening(struct net *net)
+{
+    if (net->stopping || !net->started)
+        return;
+    net_turn(net);
+    net->stopping = true;
+    for (size_t i = 0; i < net->listener_count; i++) {
+        struct listener *listener = &net->listeners[i];
+        if (listener->event_added)
+            event_del(&listener->event);
+        listener->event_added = false;
+        listener->ops->stop(listener);
+    }
+    tcp_server_stop(net->tcp_server);
+}
+
+bool net_is_idle(const struct net *net)
+{
+    return exchange_flows(net->exchange) == 0 && tcp_server_is_empty(net->tcp_server) &&
+           datagrams_out_is_empty(net->answers_out);
+}
+
+void net_free(struct net *net)
+{
+    if (!net)
+        return;
+    net->config.on_connection = NULL; /* nobody is there any more to be told */
+    net->config.on_idle = NULL;
+    for (size_t i = 0; i < net->listener_count; i++) {
+        struct listener *listener = &net->listeners[i];
+        if (listener->event_added)
+            event_del(&listener->event);
+        listener->event_added = false;
+        if (listener->fd >= 0)
+            close(listener->fd);
+    }
+    if (net->answers_out)
+        datagrams_flush(net->answers_out);
+    tcp_server_free(net->tcp_server);
+    net_turns_stop(net);
+    datagrams_in_free(net->datagrams_in);
+    datagrams_out_free(net->answers_out);
+    datagrams_out_free(net->queries_out);
+    upstreams_free(&net->upstreams);
+    hosts_free(net->hosts);
+    free(net->stream_bytes);
+    free(net->listeners);
+    free(net->listens);
+    free(net->given_upstreams);
+    free(net->hosts_path);
+    free(net->resolv_conf_path);
+    free(net);
+}
+
+/* --- what it tells of itself --- */
+
+/* What the kernel dropped for lack of room in this socket's buffer. */
+static uint64_t dropped_by_kernel(int fd)
+{
+    uint32_t info[SK_MEMINFO_VARS] = {0};
+    socklen_t length = sizeof info;
+    if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &length))
+        return 0;
+    return info[SK_MEMINFO_DROPS];
+}
+
+struct net_counters net_counters(const struct net *net)
+{
+    struct net_counters counters = net->counters;
+    for (size_t i = 0; i < net->listener_count; i++)
+        if (net->listeners[i].ops == &udp_server_transport)
+            counters.udp_receive_dropped += dropped_by_kernel(net->listeners[i].fd);
+    counters.tcp_connections = counters.tcp_accepted - counters.tcp_closed;
+    counters.upstream_sockets = net->udp_sockets;
+    return counters;
+}
+
+void net_describe_upstreams(const struct net *net, struct buffer *out)
+{
+    upstreams_describe(&net->upstreams, out);
+}
+
+void net_describe_listeners(const struct net *net, struct buffer *out)
+{
+    char text[ADDRESS_TEXT_MAX];
+    for (size_t i = 0; i < net->listener_count; i++) {
+        const struct listener *listener = &net->listeners[i];
+        bool same = i > 0 && address_equal(&listener->local, &net->listeners[i - 1].local);
+        bool last = i + 1 == net->listener_count || !address_equal(&listener->local, &net->listeners[i + 1].local);
+        if (!same)
+            buffer_format(out, "%s%s (", i ? ", " : "", address_text(&listener->local, text));
+        buffer_format(out, "%s%s%s", same ? ", " : "", transport_name(listener->ops->transport), last ? ")" : "");
+    }
+}
+
+struct address net_first_address(const struct net *net)
+{
+    return net->listener_count ? net->listeners[0].local : (struct address){.family = AF_UNSPEC};
+}

@@ -1,0 +1,190 @@
+/* What a transport implements, and what net.c gives it. A transport is a listener side (struct server_transport), an
+ * upstream side (struct upstream_transport), or both; each side is one file and one table here.
+ *
+ * A turn: the first callback of a pass of the event loop opens it (net_enter tells the exchange the time), all
+ * callbacks of the pass work in it, and its end flushes every transport once, so that what belongs together goes out
+ * together. */
+#ifndef MOONDNS_NET_TRANSPORT_H
+#define MOONDNS_NET_TRANSPORT_H
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "net/datagrams.h"
+#include "net/hosts.h"
+#include "net/net.h"
+#include "net/upstream.h"
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <uthash.h>
+
+/* --- the listener side --- */
+
+/* One socket that clients reach. */
+struct listener {
+    struct net *net;
+    const struct server_transport *ops;
+    uint32_t index; /* reply_to.listener */
+    int fd;         /* -1: closed */
+    struct address local;
+    bool wildcard; /* bound to all addresses: each packet tells which one was asked */
+    bool event_added;
+    unsigned crowded; /* UDP: turns to go on with batches of packets */
+    unsigned turns;   /* UDP: counts, to look for batches now and then */
+    struct event event;
+};
+
+struct server_transport {
+    enum transport transport;
+    int socket_type;
+    /* Called for a socket that is bound: sets its options, listens. Gives 0 or errno. */
+    int (*open)(struct listener *listener);
+    event_callback_fn readable;
+    void (*reply)(struct listener *listener, const struct reply_to *to, const uint8_t *wire, size_t length);
+    /* Takes no more clients; the answers in flight still go out. */
+    void (*stop)(struct listener *listener);
+};
+
+extern const struct server_transport udp_server_transport;
+extern const struct server_transport tcp_server_transport;
+
+/* The stream clients of one net, over all its listeners. */
+struct tcp_server;
+struct tcp_server *tcp_server_new(struct net *net);
+void tcp_server_free(struct tcp_server *server);
+void tcp_server_flush(struct tcp_server *server); /* writes; goes on with queries that had to wait; closes */
+void tcp_server_stop(struct tcp_server *server);  /* closes what is idle, and the others once they are answered */
+void tcp_server_no_reply(struct tcp_server *server, const struct reply_to *to);
+bool tcp_server_tick(struct tcp_server *server); /* true: there is something to look after */
+bool tcp_server_is_empty(const struct tcp_server *server);
+bool tcp_server_is_dirty(const struct tcp_server *server); /* tcp_server_flush has work */
+
+/* --- the upstream side --- */
+
+struct upstream_transport;
+
+/* What every channel begins with. Freed at the end of a turn, when it is retired and nothing is pending. */
+struct channel_end {
+    const struct upstream_transport *ops;
+    struct server *server;
+    uint32_t number;
+    unsigned pending; /* routes that were not released */
+    bool retired;     /* takes no more queries */
+    bool dead;        /* in the list of those to be freed */
+    bool failed;      /* in the list of failures to be told */
+    const char *why;  /* static text */
+    struct channel_end *next_dead, *next_failed;
+};
+
+enum { UDP_POOL_SIZE = 64 };
+
+struct udp_socket;
+struct tcp_channel;
+
+/* A server that is asked, by its address, with its channels. */
+struct server {
+    struct address address; /* bytes that its family does not use are 0 */
+    UT_hash_handle hh;
+    unsigned channels; /* open */
+    bool is_self;      /* one of our own listeners: never asked */
+    int64_t used_us;
+
+    struct udp_socket *pool[UDP_POOL_SIZE]; /* a ring of the newest */
+    unsigned pool_count, pool_next;
+    struct udp_socket *current; /* this turn's */
+    uint64_t current_turn;
+    int64_t opened_us; /* the newest */
+
+    struct tcp_channel *stream;
+};
+
+struct upstream_transport {
+    enum transport transport;
+    enum status (*route)(struct net *net, struct server *server, struct channel_end **out, struct reason *reason);
+    enum status (*send)(struct channel_end *end, const uint8_t *wire, size_t length, struct reason *reason);
+    void (*released)(struct channel_end *end); /* `pending` is already one less; may be NULL */
+    void (*retired)(struct channel_end *end);  /* takes no more queries from now on */
+    void (*free)(struct channel_end *end);     /* closes it; it is retired */
+    /* Looks after the server's idle channels; true: some take queries. */
+    bool (*tick)(struct net *net, struct server *server);
+};
+
+extern const struct upstream_transport udp_upstream_transport;
+extern const struct upstream_transport tcp_upstream_transport;
+
+/* Writes what was gathered on stream channels in this turn. */
+void tcp_upstream_flush(struct net *net);
+
+/* --- what net.c gives them --- */
+
+enum {
+    CHANNEL_SLOTS = 4096,         /* a power of two, above the number of channels open at one time */
+    STREAM_READ_SIZE = 64 * 1024, /* one read */
+};
+
+struct net {
+    struct event_base *base;
+    const struct log *log;
+    struct net_config config; /* its strings and arrays are not to be used, but for the counts */
+    struct exchange *exchange;
+    struct exchange_io io;
+
+    struct listener *listeners;
+    size_t listener_count;
+    struct tcp_server *tcp_server;
+    struct datagrams_in *datagrams_in;
+    struct datagrams_out *answers_out, *queries_out;
+    uint8_t *stream_bytes; /* STREAM_READ_SIZE; each read's, used up within the callback */
+
+    struct upstreams upstreams;
+    struct server *servers, *last_server; /* by address; the one asked last */
+    unsigned udp_sockets;
+    struct channel_end *channels[CHANNEL_SLOTS]; /* by number modulo the size */
+    uint32_t last_channel;
+    struct channel_end *dead, *failed;
+    struct tcp_channel *dirty_channels;
+
+    struct hosts *hosts;
+    char *hosts_path, *resolv_conf_path;
+    struct net_listen *listens; /* both as configured, owned */
+    struct net_upstream *given_upstreams;
+
+    struct event turn_end_event, deadline_event, tick_event;
+    int64_t now_us, wall_us; /* of this turn */
+    int64_t deadline_us;     /* that the timer is set to, or -1 */
+    uint64_t turn;           /* counts */
+    bool turn_open, turn_end_scheduled, ticking, started, stopping, idle_told;
+    struct random random;
+    struct net_counters counters;
+};
+
+/* A callback's first and last act: opens the turn unless it is open; ends it unless another event still waits. */
+void net_enter(struct net *net);
+void net_leave(struct net *net);
+
+/* Sees that the tick (once a second) runs as long as anybody needs it. */
+void net_need_tick(struct net *net);
+
+/* Gives the channel a number; STATUS_NO_SPACE when there are too many. */
+MUST_CHECK enum status net_channel_add(struct net *net, struct channel_end *end);
+
+/* The channel broke: retired at once; the exchange is told at the end of the turn. `why` is static text. */
+void net_channel_failed(struct net *net, struct channel_end *end, const char *why);
+
+/* No more queries go on the channel; it is freed once nothing is pending. */
+void net_channel_retire(struct net *net, struct channel_end *end);
+
+/* In words: "connection refused". Static storage. */
+const char *net_error_text(int error);
+
+/* Whether a query to this address would come back to a listener of ours. */
+bool net_is_self(const struct net *net, const struct address *address);
+
+/* Fills in the functions of net->io. */
+void net_io_set(struct net *net);
+
+/* Starts and ends what the turns need; net_turns_stop closes all channels. */
+void net_turns_start(struct net *net);
+void net_turns_stop(struct net *net);
+
+#endif

@@ -1,0 +1,268 @@
+/* Asking over TCP (RFC 7766): one connection for each server, opened when it is needed, queries pipelined, kept while
+ * it is used. */
+#include "net/framing.h"
+#include "net/transport.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    OUTPUT_MAX = 1024 * 1024, /* bytes a server may leave waiting */
+    PENDING_MAX = 16384,      /* a quarter of all ids */
+    SILENT_MAX = 3,           /* queries in a row without any answer: the next ones get a new connection */
+    CONNECT_US = 5000000,
+    UNSENT_MS = 10000, /* data that is not acknowledged for so long ends the connection */
+};
+
+struct tcp_channel {
+    struct channel_end end; /* first */
+    struct net *net;
+    struct tcp_channel *next_dirty;
+    int fd;
+    bool connecting, dirty;
+    unsigned silent; /* queries given up since the last answer */
+    int64_t opened_us, used_us;
+    struct framing framing;
+    struct buffer out;
+    size_t written;
+    struct event readable, writable;
+};
+
+static struct tcp_channel *channel_of(struct channel_end *end)
+{
+    return (struct tcp_channel *)end;
+}
+
+/* --- input --- */
+
+static bool take_answer(void *context, const uint8_t *wire, size_t length)
+{
+    struct tcp_channel *channel = context;
+    channel->silent = 0;
+    exchange_answer(channel->net->exchange, channel->end.number, wire, length);
+    return true;
+}
+
+static void take_bytes(struct tcp_channel *channel, size_t length)
+{
+    struct net *net = channel->net;
+    switch (framing_feed(&channel->framing, net->stream_bytes, length, take_answer, channel)) {
+    case FRAMING_MORE:
+    case FRAMING_PAUSED:
+        break;
+    case FRAMING_EMPTY:
+        net_channel_failed(net, &channel->end, "empty message");
+        break;
+    case FRAMING_NO_MEMORY:
+        net_channel_failed(net, &channel->end, "out of memory");
+    }
+}
+
+static void readable(evutil_socket_t fd, short what, void *context)
+{
+    (void)what;
+    struct tcp_channel *channel = context;
+    struct net *net = channel->net;
+    net_enter(net);
+    ssize_t got = recv(fd, net->stream_bytes, STREAM_READ_SIZE, MSG_DONTWAIT);
+    if (got > 0)
+        take_bytes(channel, (size_t)got);
+    else if (got == 0)
+        net_channel_failed(net, &channel->end, "connection closed");
+    else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+        net_channel_failed(net, &channel->end, net_error_text(errno));
+    net_leave(net);
+}
+
+/* --- output --- */
+
+static void mark_dirty(struct tcp_channel *channel)
+{
+    if (channel->dirty)
+        return;
+    channel->dirty = true;
+    channel->next_dirty = channel->net->dirty_channels;
+    channel->net->dirty_channels = channel;
+}
+
+static void write_queries(struct tcp_channel *channel)
+{
+    if (channel->connecting || channel->end.failed)
+        return;
+    while (channel->written < channel->out.length) {
+        ssize_t sent = send(channel->fd, channel->out.data + channel->written, channel->out.length - channel->written,
+                            MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent >= 0) {
+            channel->written += (size_t)sent;
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            event_add(&channel->writable, NULL);
+            return;
+        } else if (errno != EINTR) {
+            net_channel_failed(channel->net, &channel->end, net_error_text(errno));
+            return;
+        }
+    }
+    buffer_clear(&channel->out);
+    channel->written = 0;
+}
+
+void tcp_upstream_flush(struct net *net)
+{
+    while (net->dirty_channels) {
+        struct tcp_channel *channel = net->dirty_channels;
+        net->dirty_channels = channel->next_dirty;
+        channel->dirty = false;
+        write_queries(channel);
+    }
+}
+
+static void writable(evutil_socket_t fd, short what, void *context)
+{
+    (void)what;
+    struct tcp_channel *channel = context;
+    int error = 0;
+    socklen_t length = sizeof error;
+    net_enter(channel->net);
+    if (channel->connecting && !getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) && error) {
+        channel->net->counters.upstream_connections_failed++;
+        net_channel_failed(channel->net, &channel->end, net_error_text(error));
+    } else {
+        channel->connecting = false;
+        mark_dirty(channel);
+    }
+    net_leave(channel->net);
+}
+
+/* --- opening --- */
+
+static enum status connect_socket(const struct address *address, int *out)
+{
+    struct sockaddr_storage name;
+    socklen_t length = address_to_sockaddr(address, &name);
+    int on = 1;
+    unsigned unsent_ms = UNSENT_MS;
+    int fd = socket(address->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return STATUS_IO;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unsent_ms, sizeof unsent_ms);
+    if (connect(fd, (const struct sockaddr *)&name, length) && errno != EINPROGRESS) {
+        int error = errno;
+        close(fd);
+        errno = error;
+        return STATUS_IO;
+    }
+    *out = fd;
+    return STATUS_OK;
+}
+
+/* NULL with errno when it can't be. */
+static struct tcp_channel *open_channel(struct net *net, struct server *server)
+{
+    struct tcp_channel *channel = calloc(1, sizeof *channel);
+    if (!channel)
+        return NULL;
+    channel->end = (struct channel_end){.ops = &tcp_upstream_transport, .server = server};
+    channel->net = net;
+    channel->connecting = true;
+    channel->opened_us = channel->used_us = net->now_us;
+    if (connect_socket(&server->address, &channel->fd))
+        goto failed;
+    if (net_channel_add(net, &channel->end)) {
+        close(channel->fd);
+        errno = EMFILE;
+        goto failed;
+    }
+    event_assign(&channel->readable, net->base, channel->fd, EV_READ | EV_PERSIST, readable, channel);
+    event_assign(&channel->writable, net->base, channel->fd, EV_WRITE, writable, channel);
+    event_add(&channel->writable, NULL);
+    event_add(&channel->readable, NULL);
+    server->stream = channel;
+    net->counters.upstream_connections_opened++;
+    net_need_tick(net);
+    return channel;
+failed:
+    net->counters.upstream_connections_failed++;
+    free(channel);
+    return NULL;
+}
+
+/* --- the transport --- */
+
+static void unlink_stream(struct channel_end *end)
+{
+    if (end->server->stream == channel_of(end))
+        end->server->stream = NULL;
+}
+
+static enum status route(struct net *net, struct server *server, struct channel_end **out, struct reason *reason)
+{
+    struct tcp_channel *channel = server->stream;
+    if (channel && (channel->end.pending >= PENDING_MAX || channel->silent >= SILENT_MAX))
+        net_channel_retire(net, &channel->end);
+    if (!server->stream && !open_channel(net, server)) {
+        reason_set(reason, "%s", net_error_text(errno));
+        return STATUS_IO;
+    }
+    server->stream->used_us = net->now_us;
+    *out = &server->stream->end;
+    return STATUS_OK;
+}
+
+static enum status send_query(struct channel_end *end, const uint8_t *wire, size_t length, struct reason *reason)
+{
+    struct tcp_channel *channel = channel_of(end);
+    if (channel->out.length - channel->written > OUTPUT_MAX) {
+        reason_set(reason, "the server takes no more queries");
+        return STATUS_IO;
+    }
+    framing_append(&channel->out, wire, length);
+    mark_dirty(channel);
+    if (buffer_status(&channel->out)) {
+        net_channel_failed(channel->net, end, "out of memory");
+        reason_set(reason, "out of memory");
+        return STATUS_NO_MEMORY;
+    }
+    return STATUS_OK;
+}
+
+/* An answer has just set `silent` back, so that it comes to 1 for each one answered. */
+static void released(struct channel_end *end)
+{
+    channel_of(end)->silent++;
+}
+
+static void free_channel(struct channel_end *end)
+{
+    struct tcp_channel *channel = channel_of(end);
+    event_del(&channel->readable);
+    event_del(&channel->writable);
+    close(channel->fd);
+    framing_free(&channel->framing);
+    buffer_free(&channel->out);
+    free(channel);
+}
+
+static bool tick(struct net *net, struct server *server)
+{
+    struct tcp_channel *channel = server->stream;
+    if (!channel)
+        return false;
+    if (channel->connecting && net->now_us - channel->opened_us >= CONNECT_US)
+        net_channel_failed(net, &channel->end, "time-out of the connection");
+    else if (channel->end.pending == 0 && net->now_us - channel->used_us >= net->config.upstream_idle_us)
+        net_channel_retire(net, &channel->end);
+    return server->stream != NULL;
+}
+
+const struct upstream_transport tcp_upstream_transport = {
+    .transport = TRANSPORT_TCP,
+    .route = route,
+    .send = send_query,
+    .released = released,
+    .retired = unlink_stream,
+    .free = free_channel,
+    .tick = tick,
+};
