@@ -1,0 +1,167 @@
+/* The table of pending queries, against a plain list that does the same slowly. */
+#include "flow/pending.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { ENTRIES = 3000, TIMEOUT_US = 2000000 };
+
+struct setup {
+    struct pending_table table;
+    struct random random;
+    struct pending entries[ENTRIES];
+};
+
+static int setup(void **state)
+{
+    struct setup *made = calloc(1, sizeof *made);
+    assert_non_null(made);
+    made->table.random = &made->random;
+    *state = made;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct setup *made = *state;
+    pending_free(&made->table);
+    free(made);
+    return 0;
+}
+
+static void add(struct setup *made, size_t i, uint32_t channel, int64_t now_us, int64_t timeout_us)
+{
+    assert_int_equal(pending_add(&made->table, &made->entries[i], channel, now_us, timeout_us), STATUS_OK);
+    assert_true(made->entries[i].waiting);
+    assert_int_equal(made->entries[i].deadline_us, now_us + timeout_us);
+}
+
+static void empty_table_finds_nothing(void **state)
+{
+    struct setup *made = *state;
+    assert_null(pending_find(&made->table, 1, 1));
+    assert_null(pending_first(&made->table));
+    assert_null(pending_take_channel(&made->table, 1));
+    assert_int_equal(pending_count(&made->table), 0);
+}
+
+static void entry_is_found_by_channel_and_id_alone(void **state)
+{
+    struct setup *made = *state;
+    add(made, 0, 5, 0, TIMEOUT_US);
+    uint16_t id = made->entries[0].id;
+    assert_ptr_equal(pending_find(&made->table, 5, id), &made->entries[0]);
+    assert_null(pending_find(&made->table, 6, id));
+    assert_null(pending_find(&made->table, 5, (uint16_t)(id + 1)));
+    pending_remove(&made->table, &made->entries[0]);
+    assert_null(pending_find(&made->table, 5, id));
+    assert_false(made->entries[0].waiting);
+}
+
+/* What the list says about the table: all that wait are found, and the first one due is the first one due. */
+static void check(const struct setup *made)
+{
+    size_t waiting = 0;
+    int64_t first = INT64_MAX;
+    for (size_t i = 0; i < ENTRIES; i++) {
+        const struct pending *entry = &made->entries[i];
+        if (!entry->waiting)
+            continue;
+        waiting++;
+        first = entry->deadline_us < first ? entry->deadline_us : first;
+        assert_ptr_equal(pending_find(&made->table, entry->channel, entry->id), entry);
+    }
+    assert_int_equal(pending_count(&made->table), waiting);
+    if (waiting)
+        assert_int_equal(pending_first(&made->table)->deadline_us, first);
+    else
+        assert_null(pending_first(&made->table));
+}
+
+/* Entries come and go, on few channels and with many durations, some of them in whole channels. */
+static void table_agrees_with_a_list_whatever_happens(void **state)
+{
+    static const int64_t timeouts[] = {TIMEOUT_US, 1000, 5000000, 7, 2500, 900000, 3};
+    struct setup *made = *state;
+    struct random random = {0};
+    for (int64_t step = 0; step < 60000; step++) {
+        struct pending *entry = &made->entries[random_below(&random, ENTRIES)];
+        uint32_t channel = random_below(&random, 6);
+        if (random_below(&random, 2000) == 0) {
+            struct pending *chain = pending_take_channel(&made->table, channel);
+            for (; chain; chain = chain->channel_next) {
+                assert_int_equal(chain->channel, channel);
+                assert_false(chain->waiting);
+            }
+            for (size_t i = 0; i < ENTRIES; i++)
+                assert_false(made->entries[i].waiting && made->entries[i].channel == channel);
+        } else if (entry->waiting) {
+            pending_remove(&made->table, entry);
+        } else {
+            int64_t timeout_us = timeouts[random_below(&random, sizeof timeouts / sizeof *timeouts)];
+            assert_int_equal(pending_add(&made->table, entry, channel, step, timeout_us), STATUS_OK);
+        }
+        if (step % 500 == 0)
+            check(made);
+    }
+    check(made);
+}
+
+static void entries_come_due_in_order(void **state)
+{
+    struct setup *made = *state;
+    for (size_t i = 0; i < ENTRIES; i++)
+        add(made, i, 1, (int64_t)i, i % 3 ? TIMEOUT_US : TIMEOUT_US - 1500 + (int64_t)(i * 7 % 11));
+    int64_t last = 0;
+    for (size_t i = 0; i < ENTRIES; i++) {
+        struct pending *first = pending_first(&made->table);
+        assert_true(first->deadline_us >= last);
+        last = first->deadline_us;
+        pending_remove(&made->table, first);
+    }
+    assert_null(pending_first(&made->table));
+}
+
+static void ids_are_unique_on_a_channel_and_free_on_another(void **state)
+{
+    struct setup *made = *state;
+    static bool seen[65536];
+    memset(seen, 0, sizeof seen);
+    for (size_t i = 0; i < ENTRIES; i++) {
+        add(made, i, 1, 0, TIMEOUT_US);
+        assert_false(seen[made->entries[i].id]);
+        seen[made->entries[i].id] = true;
+    }
+}
+
+static void full_channel_is_refused_and_not_searched_for_ever(void **state)
+{
+    struct setup *made = *state;
+    struct pending *many = calloc(65536, sizeof *many);
+    assert_non_null(many);
+    size_t added = 0;
+    while (added < 65535 && !pending_add(&made->table, &many[added], 1, 0, TIMEOUT_US))
+        added++;
+    assert_true(added > 40000 && added < 65535);
+    assert_false(many[added].waiting);
+    assert_int_equal(pending_count(&made->table), added);
+    add(made, 0, 2, 0, TIMEOUT_US); /* another channel has room */
+    free(many);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(empty_table_finds_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(entry_is_found_by_channel_and_id_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(table_agrees_with_a_list_whatever_happens, setup, teardown),
+        cmocka_unit_test_setup_teardown(entries_come_due_in_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(ids_are_unique_on_a_channel_and_free_on_another, setup, teardown),
+        cmocka_unit_test_setup_teardown(full_channel_is_refused_and_not_searched_for_ever, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
