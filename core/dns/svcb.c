@@ -155,6 +155,13 @@ static enum status builder_finish(struct builder *builder, struct buffer *out, s
     return good ? STATUS_OK : STATUS_INVALID;
 }
 
+/* "key" and digits: no registered name begins with it. */
+static bool is_numbered_key(const char *text, size_t length)
+{
+    return length > 3 && dns_lower((uint8_t)text[0]) == 'k' && dns_lower((uint8_t)text[1]) == 'e' &&
+           dns_lower((uint8_t)text[2]) == 'y';
+}
+
 /* KEY or KEY=VALUE or KEY="VALUE". A key written as a number has its value's bytes as they are (RFC 9460 section 2.1).
  */
 static enum status scan_param(const struct dns_token *word, struct builder *builder, struct buffer *scratch,
@@ -166,7 +173,7 @@ static enum status scan_param(const struct dns_token *word, struct builder *buil
     uint16_t key;
     if (word->quoted || dns_registry_from_text(DNS_SVC_PARAMS, word->text, key_length, &key))
         return dns_word_refuse(word, "KEY=VALUE", reason);
-    bool generic = key_length > 3 && word->text[3] >= '0' && word->text[3] <= '9';
+    bool generic = is_numbered_key(word->text, key_length);
     if (end - value >= 2 && *value == '"') {
         value++;
         end--;
