@@ -137,7 +137,7 @@ static void warn(struct hosts *hosts, const char *what, const char *text, size_t
 {
     int shown = length > LINE_SHOWN_MAX ? LINE_SHOWN_MAX : (int)length;
     if (++hosts->unusable <= WARNINGS_MAX && hosts->log)
-        log_line(hosts->log, LOG_WARN, "%s:%u: %s, got '%.*s'", hosts->file, hosts->line, what, shown, text);
+        log_line(hosts->log, LOG_WARN, "%s:%u: '%.*s': %s", hosts->file, hosts->line, shown, text, what);
 }
 
 static bool is_blank(char c)
@@ -168,23 +168,26 @@ static void take_line(struct hosts *hosts, const char *line, const char *end)
         return;
     const char *zone = memchr(word, '%', length); /* as in fe80::1%lo0: names an interface, of no use in an answer */
     if (address_from_ip(word, zone ? (size_t)(zone - word) : length, &address)) {
-        warn(hosts, "IP address expected", word, length);
+        warn(hosts, "this is no IP address", word, length);
         return;
     }
-    bool first = true;
+    const char *written = word;
+    size_t written_length = length;
+    bool any = false, reversed = false;
     while (next_word(&line, end, &word, &length)) {
         struct reason reason;
+        any = true;
         if (dns_name_from_text(word, length, &name, &reason)) {
             warn(hosts, reason.text, word, length);
             continue;
         }
         add_address(hosts, &name, &address);
-        if (first)
+        if (!reversed)
             add_reverse(hosts, &address, &name);
-        first = false;
+        reversed = true;
     }
-    if (first)
-        warn(hosts, "a name behind the address expected", "", 0);
+    if (!any)
+        warn(hosts, "no name follows the address", written, written_length);
 }
 
 enum status hosts_parse(const char *text, size_t length, const char *name, const struct log *log, struct hosts **out)
