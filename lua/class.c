@@ -130,6 +130,12 @@ static void set_functions(lua_State *L, int table, const struct lua_method *meth
     }
 }
 
+void lua_functions_push(lua_State *L, const struct lua_method *functions)
+{
+    lua_newtable(L);
+    set_functions(L, lua_gettop(L), functions);
+}
+
 static void push_members(lua_State *L, const struct lua_class *class)
 {
     lua_newtable(L);

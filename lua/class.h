@@ -65,6 +65,9 @@ void lua_class_register(lua_State *L, const struct lua_class *class);
 /* Pushes the class table of a registered class. */
 void lua_class_push(lua_State *L, const struct lua_class *class);
 
+/* Pushes a table of plain functions (a list as of a class's statics). */
+void lua_functions_push(lua_State *L, const struct lua_method *functions);
+
 /* A new object of `size` bytes with the class's metatable, pushed. The first `zeroed` bytes are zero, the rest is not
  * written. */
 void *lua_class_new_partly(lua_State *L, const struct lua_class *class, size_t size, size_t zeroed);

@@ -1,7 +1,7 @@
-/* dns.DNSMessage. An object owns its wire: it is copied in when the object is made, so it lives as long as a script holds
- * it. Sections are decoded into plain Lua tables when first read. As long as nobody changes anything, packing gives the
- * very bytes that came (reading changes nothing; a header edit patches the header; a section that holds the same records
- * in the same order, unchanged, is no change). */
+/* dns.DNSMessage. An object owns its wire: it is copied in when the object is made, so it lives as long as a script
+ * holds it. Sections are decoded into plain Lua tables when first read. As long as nobody changes anything, packing
+ * gives the very bytes that came (reading changes nothing; a header edit patches the header; a section that holds the
+ * same records in the same order, unchanged, is no change). */
 #ifndef MOONDNS_LUA_MESSAGE_CLASS_H
 #define MOONDNS_LUA_MESSAGE_CLASS_H
 
@@ -10,7 +10,8 @@
 
 extern const struct lua_class lua_message_class;
 
-/* Pushes a DNSMessage over a copy of wire bytes that dns_message_parse has checked. `timestamp` in seconds, negative: nil. */
+/* Pushes a DNSMessage over a copy of wire bytes that dns_message_parse has checked. `timestamp` in seconds, negative:
+ * nil. */
 void lua_message_push(lua_State *L, const uint8_t *wire, size_t length, double timestamp);
 
 /* Whether the message at `index` would pack to other bytes than those it was made from (true for one made by hand). */

@@ -1,0 +1,90 @@
+/* What the files of dns.DNSMessage share. */
+#ifndef MOONDNS_LUA_MESSAGE_OBJECT_H
+#define MOONDNS_LUA_MESSAGE_OBJECT_H
+
+#include "lua/message_class.h"
+#include "lua/question_class.h"
+#include "lua/record_class.h"
+
+enum { LUA_MESSAGE_SECTIONS = 4 };
+
+/* Slots of the object: the sections' tables, by enum dns_section from 1 on; and the one Question of a message whose
+ * `questions` nobody has read yet. */
+enum { LUA_MESSAGE_SLOT_SECTION = 1, LUA_MESSAGE_SLOT_QUESTION = LUA_MESSAGE_SLOT_SECTION + LUA_MESSAGE_SECTIONS };
+
+struct lua_message {
+    uint16_t id, flags;      /* as they are now; the wire has those that came */
+    bool made;               /* by hand, or as an answer: the wire is only where it began */
+    bool parsed;             /* `view` holds */
+    double timestamp;        /* seconds; negative: none */
+    uint64_t serial;         /* of the state's messages, what records decoded from this one bear; 0: none yet */
+    uint32_t length;         /* of the wire */
+    struct dns_message view; /* over the wire */
+    uint8_t wire[];
+};
+
+/* The section's name as a property: "answers". */
+const char *lua_message_section_name(unsigned section);
+
+/* Pushes a message with a copy of these bytes. */
+struct lua_message *lua_message_new(lua_State *L, const uint8_t *wire, size_t length, double timestamp);
+
+/* The checked view over the wire; made when first asked for. */
+MUST_CHECK enum status lua_message_view(struct lua_message *self, const struct dns_message **out,
+                                        struct reason *reason);
+
+/* Pushes the table of the section, decoding it when nobody has before. */
+void lua_message_push_section(lua_State *L, int index, unsigned section);
+
+/* Pushes the question, nil unless there is exactly one. */
+void lua_message_push_question(lua_State *L, int index);
+
+/* Whether the section is what came: never read, or a table that holds the very records it was decoded to, unchanged. */
+bool lua_message_section_unchanged(lua_State *L, int index, unsigned section);
+
+/* Walks a section as it is now, in its table or on the wire. Keeps one value on the stack until it is ended. Runs no
+ * Lua code and never raises. */
+struct lua_message_walk {
+    lua_State *L;
+    unsigned section;
+    int table; /* where the table stands on the stack, 0: the section is on the wire */
+    int next, count;
+    const struct lua_question *question; /* the only one, where it alone was decoded */
+    struct dns_reader reader;
+};
+MUST_CHECK enum status lua_message_walk_start(struct lua_message_walk *walk, lua_State *L, int index, unsigned section,
+                                              struct buffer *expanded, struct reason *reason);
+/* STATUS_NOT_FOUND at the end; STATUS_INVALID for an element that does not belong there, with a reason that names it.
+ */
+MUST_CHECK enum status lua_message_walk_record(struct lua_message_walk *walk, struct dns_record *out,
+                                               struct reason *reason);
+MUST_CHECK enum status lua_message_walk_question(struct lua_message_walk *walk, struct dns_question *out,
+                                                 struct reason *reason);
+void lua_message_walk_end(struct lua_message_walk *walk);
+
+/* The first OPT record among the additionals (its name and options borrowed from the message); false when there is
+ * none. */
+bool lua_message_find_opt(lua_State *L, int index, struct dns_record *out);
+
+/* The response code with OPT's upper bits (RFC 6891 section 6.1.3). */
+uint16_t lua_message_response_code(lua_State *L, int index);
+
+/* Appends an OPT record with the upper bits of this response code, and DO when asked for, to the additionals. */
+void lua_message_add_opt(lua_State *L, int index, uint16_t response_code, bool dnssec_ok);
+
+void lua_message_get_edns(lua_State *L, void *self);
+void lua_message_set_edns(lua_State *L, void *self, int value);
+void lua_message_get_response_code(lua_State *L, void *self);
+void lua_message_set_response_code(lua_State *L, void *self, int value);
+
+/* Pushes the packed message; raises "WHAT: …". */
+void lua_message_push_packed(lua_State *L, int index, const char *what);
+
+extern const struct lua_method lua_message_methods[], lua_message_statics[];
+extern const struct lua_property lua_message_properties[];
+int lua_message_tostring(lua_State *L);
+int lua_message_equal(lua_State *L);
+struct cJSON *lua_message_json(lua_State *L, int index, struct reason *reason);
+int lua_message_construct(lua_State *L);
+
+#endif
