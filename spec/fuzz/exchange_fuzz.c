@@ -1,0 +1,452 @@
+/* The whole exchange: packets from clients and upstreams in any order, time, channels that break, and scripts that
+ * answer, edit, clear, fail, kill and suspend. The input is a program: a byte says what happens next, and what it needs
+ * follows.
+ *
+ * Must hold: a query sent comes to one answer or to none, never two; a response sent as a query to none; answers are
+ * whole messages, carry the client's id and question, no OPT if it sent none, and fit it; each route is released once.
+ */
+#include "flow/exchange.h"
+#include "messages.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum {
+    QUERIES_MAX = 256, /* of one run; reply_to.connection is a query's number */
+    SENT_MAX = 64,     /* the last ones sent upstream are remembered */
+    PARKED_MAX = 16,
+    GENERATIONS = 4,
+};
+
+struct client_query {
+    struct buffer wire;
+    bool ended;
+    enum transport transport;
+};
+
+struct sent_query {
+    struct buffer wire;
+    uint32_t channel;
+};
+
+struct world {
+    struct cursor input;
+    struct exchange *exchange;
+    struct client_query queries[QUERIES_MAX];
+    struct sent_query sent[SENT_MAX];
+    struct flow *parked[PARKED_MAX];
+    struct hooks generations[GENERATIONS];
+    size_t query_count, sent_count, routed, released;
+    int64_t now_us;
+};
+
+static struct span take(struct world *world, size_t length)
+{
+    size_t left = cursor_left(&world->input);
+    length = length < left ? length : left;
+    return (struct span){cursor_take(&world->input, length), length};
+}
+
+/* Bytes whose length is in the input. */
+static struct span take_some(struct world *world)
+{
+    return take(world, cursor_u8(&world->input));
+}
+
+/* Changes some bytes as the input says. */
+static void disturb(struct world *world, struct buffer *wire)
+{
+    for (unsigned left = cursor_u8(&world->input) % 4; left > 0 && wire->length > 0; left--) {
+        size_t at = cursor_u16(&world->input) % wire->length;
+        wire->data[at] ^= cursor_u8(&world->input);
+    }
+}
+
+/* --- the world --- */
+
+static struct client_query *end_query(struct world *world, const struct reply_to *to)
+{
+    MUST(to->connection < world->query_count);
+    struct client_query *query = &world->queries[to->connection];
+    MUST(!query->ended);
+    query->ended = true;
+    return query;
+}
+
+static void check_reply(const struct client_query *query, const struct dns_message *reply)
+{
+    struct dns_message asked;
+    if (dns_message_parse(query->wire.data, query->wire.length, &asked, NULL))
+        return;
+    if (asked.opt.count == 0)
+        MUST(reply->opt.count == 0);
+    size_t limit = asked.opt.count && asked.opt.udp_payload_size > 512 ? asked.opt.udp_payload_size : 512;
+    MUST(transport_is_stream(query->transport) || reply->length <= limit);
+    if (asked.header.counts[0] != 1 || reply->header.counts[0] == 0)
+        return;
+    MUST(reply->header.counts[0] == 1);
+    MUST(reply->question.name_length == asked.question.name_length);
+    MUST(!memcmp(reply->question.name, asked.question.name, asked.question.name_length + 4u));
+}
+
+static void reply(void *context, const struct reply_to *to, const uint8_t *wire, size_t length)
+{
+    const struct client_query *query = end_query(context, to);
+    struct dns_message message;
+    MUST(query->wire.length >= DNS_HEADER_SIZE && !(query->wire.data[2] & 0x80));
+    MUST(dns_message_parse(wire, length, &message, NULL) == STATUS_OK);
+    MUST(message.header.id == load_u16(query->wire.data));
+    check_reply(query, &message);
+}
+
+static void no_reply(void *context, const struct reply_to *to)
+{
+    end_query(context, to);
+}
+
+static enum status route(void *context, const struct route *wanted, struct channel *out, struct reason *reason)
+{
+    struct world *world = context;
+    uint8_t how = cursor_u8(&world->input);
+    MUST(wanted->stream == (wanted->again != NULL));
+    if (how >= 250)
+        return STATUS_NOT_FOUND;
+    out->server = (struct address){.family = AF_INET, .port = 53, .bytes = {how}};
+    if (how >= 240) {
+        reason_set(reason, "out of reach");
+        return STATUS_IO;
+    }
+    out->number = how % 5;
+    out->transport = wanted->stream || how % 5 == 4 ? TRANSPORT_TCP : TRANSPORT_UDP;
+    out->scheme = how & 64 ? UPSTREAM_UDP : UPSTREAM_PLAIN;
+    world->routed++;
+    return STATUS_OK;
+}
+
+static enum status send_query(void *context, const struct channel *channel, const uint8_t *wire, size_t length,
+                              struct reason *reason)
+{
+    struct world *world = context;
+    struct dns_message message;
+    MUST(dns_message_parse(wire, length, &message, NULL) == STATUS_OK);
+    if (cursor_u8(&world->input) >= 250) {
+        reason_set(reason, "cannot send");
+        return STATUS_IO;
+    }
+    struct sent_query *sent = &world->sent[world->sent_count++ % SENT_MAX];
+    buffer_clear(&sent->wire);
+    buffer_append(&sent->wire, wire, length);
+    sent->channel = channel->number;
+    return STATUS_OK;
+}
+
+static void release(void *context, const struct channel *channel)
+{
+    struct world *world = context;
+    MUST(channel->number < 5);
+    world->released++;
+}
+
+static enum status local_answer(void *context, const struct flow *flow, struct buffer *out)
+{
+    struct world *world = context;
+    MUST(!flow->response.present && out->length == 0);
+    if (cursor_u8(&world->input) < 240)
+        return STATUS_NOT_FOUND;
+    struct span bytes = take_some(world);
+    if (bytes.length)
+        buffer_append(out, bytes.data, bytes.length);
+    else
+        MUST(!dns_message_make_error(&flow->query.view, DNS_RCODE_NXDOMAIN, out));
+    return STATUS_OK;
+}
+
+/* --- scripts --- */
+
+/* What a script makes of a message: one of the input's, or the one there is with some bytes changed. */
+static struct buffer edited(struct world *world, const struct flow_message *message)
+{
+    struct buffer wire = {0};
+    struct span bytes = take_some(world);
+    if (bytes.length > 1) {
+        buffer_append(&wire, bytes.data, bytes.length);
+    } else if (message->present) {
+        buffer_append(&wire, message->wire.data, message->wire.length);
+        disturb(world, &wire);
+    }
+    return wire;
+}
+
+static void set_response(struct world *world, struct flow *flow)
+{
+    struct buffer wire = edited(world, flow->response.present ? &flow->response : &flow->query);
+    struct reason reason;
+    enum status status = flow_set_response(flow, wire.data, wire.length, FLOW_SOURCE_SCRIPT, "fuzz.lua", &reason);
+    MUST(flow->response.present == (status == STATUS_OK));
+    buffer_free(&wire);
+}
+
+static void set_request(struct world *world, struct flow *flow)
+{
+    struct buffer wire = edited(world, flow_request(flow));
+    struct reason reason;
+    if (flow_set_request(flow, wire.data, wire.length, &reason))
+        MUST(reason.text[0]);
+    buffer_free(&wire);
+}
+
+static bool park(struct world *world, struct flow *flow)
+{
+    for (size_t i = 0; i < PARKED_MAX; i++) {
+        if (world->parked[i])
+            continue;
+        world->parked[i] = flow;
+        return true;
+    }
+    return false;
+}
+
+static enum hook_result run(struct hooks *hooks, enum hook hook, struct flow *flow)
+{
+    struct world *world = hooks->context;
+    MUST(hooks->defined & 1u << hook && flow->hooks == hooks && flow->finished_us == 0 && !flow->killed);
+    MUST(hook != HOOK_RESPONSE || flow->response.present);
+    MUST(hook != HOOK_ERROR || flow->error[0]);
+    for (unsigned left = 1 + cursor_u8(&world->input) % 3; left > 0; left--) {
+        switch (cursor_u8(&world->input) % 10) {
+        case 1:
+            set_response(world, flow);
+            break;
+        case 2:
+            set_request(world, flow);
+            break;
+        case 3:
+            flow_clear_response(flow);
+            break;
+        case 4:
+            flow_set_error(flow, "fuzz", 1);
+            break;
+        case 5:
+            flow_kill(flow);
+            break;
+        case 6:
+            flow->wrapper = world;
+            break;
+        case 7:
+            flow_response_unpackable(flow);
+            break;
+        case 8:
+            if (park(world, flow))
+                return HOOK_SUSPENDED;
+            break;
+        default:
+            break;
+        }
+    }
+    return HOOK_DONE;
+}
+
+static void wrapper_ended(struct hooks *hooks, struct flow *flow)
+{
+    MUST(flow->hooks == hooks && flow->wrapper == hooks->context);
+    flow->wrapper = NULL;
+}
+
+static void unused(struct hooks *hooks)
+{
+    MUST(hooks->flows == 0);
+}
+
+static void finished(void *context, const struct flow *flow)
+{
+    struct world *world = context;
+    MUST(!flow->wrapper && flow->finished_us > 0);
+    for (size_t i = 0; i < PARKED_MAX; i++)
+        if (world->parked[i] == flow)
+            world->parked[i] = NULL;
+}
+
+/* --- what happens --- */
+
+static void ask(struct world *world, struct buffer *wire)
+{
+    if (world->query_count < QUERIES_MAX) {
+        uint8_t from = cursor_u8(&world->input);
+        struct reply_to to = {.transport = from & 1 ? TRANSPORT_TCP : TRANSPORT_UDP, .connection = world->query_count};
+        struct client_query *query = &world->queries[world->query_count++];
+        *query = (struct client_query){.wire = *wire, .transport = to.transport};
+        *wire = (struct buffer){0};
+        exchange_query(world->exchange, query->wire.data, query->wire.length, &to);
+    }
+    buffer_free(wire);
+}
+
+static void happen_raw_query(struct world *world)
+{
+    struct buffer wire = {0};
+    struct span bytes = take_some(world);
+    buffer_append(&wire, bytes.data, bytes.length);
+    ask(world, &wire);
+}
+
+/* A good query: so that the input need not find one. */
+static void happen_query(struct world *world)
+{
+    static const char *const names[] = {"\7eXample\3Com", "\1a", "", "\3www\7example\3com"};
+    struct buffer wire = {0};
+    uint8_t kind = cursor_u8(&world->input);
+    const char *name = names[kind & 3];
+    struct dns_header header = {
+        .id = cursor_u16(&world->input), .flags = DNS_FLAG_RD, .counts = {1, 0, 0, (kind & 4) != 0}};
+    buffer_reserve(&wire, DNS_HEADER_SIZE);
+    dns_header_write(wire.data, &header);
+    wire.length = DNS_HEADER_SIZE;
+    buffer_append(&wire, name, strlen(name) + 1);
+    buffer_u32(&wire, 1 << 16 | DNS_CLASS_IN);
+    if (kind & 4) {
+        struct span options = take(world, kind & 8 ? cursor_u8(&world->input) % 32 : 0);
+        buffer_u8(&wire, 0);
+        buffer_u16(&wire, DNS_TYPE_OPT);
+        buffer_u16(&wire, cursor_u16(&world->input));
+        buffer_u32(&wire, kind & 16 ? 0x8000 : 0);
+        buffer_u16(&wire, (uint16_t)options.length);
+        buffer_append(&wire, options.data, options.length);
+    }
+    disturb(world, &wire);
+    ask(world, &wire);
+}
+
+static void happen_raw_answer(struct world *world)
+{
+    uint32_t channel = cursor_u8(&world->input) % 5;
+    struct span bytes = take_some(world);
+    exchange_answer(world->exchange, channel, bytes.data, bytes.length);
+}
+
+/* An answer to one of the last queries: its question, then records of the input's, so many as it says. */
+static void happen_answer(struct world *world)
+{
+    size_t known = world->sent_count < SENT_MAX ? world->sent_count : SENT_MAX;
+    if (!known)
+        return;
+    const struct sent_query *sent = &world->sent[cursor_u8(&world->input) % known];
+    struct dns_message asked;
+    struct buffer wire = {0};
+    MUST(!dns_message_parse(sent->wire.data, sent->wire.length, &asked, NULL));
+    buffer_append(&wire, sent->wire.data, asked.section[DNS_SECTION_ANSWER]);
+    uint8_t kind = cursor_u8(&world->input);
+    uint16_t repeat = kind & 8 ? cursor_u8(&world->input) * 16 : 1;
+    wire.data[2] |= (uint8_t)(0x80 | (kind & 2));
+    memset(wire.data + 6, 0, 6);
+    struct span record = take(world, kind & 1 ? cursor_u8(&world->input) % 64 : 0);
+    for (unsigned i = 0; record.length && i < repeat && wire.length < DNS_MESSAGE_MAX - 64; i++) {
+        buffer_append(&wire, record.data, record.length);
+        uint8_t *count = wire.data + 6 + 2 * (kind >> 4) % 3;
+        store_u16(count, (uint16_t)(load_u16(count) + 1));
+    }
+    if (kind & 4)
+        disturb(world, &wire);
+    exchange_answer(world->exchange, sent->channel, wire.data, wire.length);
+    buffer_free(&wire);
+}
+
+static void happen_broken_channel(struct world *world)
+{
+    exchange_channel_failed(world->exchange, cursor_u8(&world->input) % 5, "connection refused");
+}
+
+static void happen_time(struct world *world)
+{
+    world->now_us += 1 + cursor_u8(&world->input) * 1000;
+    exchange_set_time(world->exchange, world->now_us, world->now_us + 5);
+    exchange_expire(world->exchange);
+    int64_t next = exchange_next_deadline(world->exchange);
+    MUST(next == -1 || next > world->now_us);
+}
+
+static void happen_resume(struct world *world)
+{
+    size_t i = cursor_u8(&world->input) % PARKED_MAX;
+    struct flow *flow = world->parked[i];
+    world->parked[i] = NULL;
+    if (flow)
+        exchange_resume(world->exchange, flow);
+}
+
+static void happen_kill(struct world *world)
+{
+    struct flow *flow = world->parked[cursor_u8(&world->input) % PARKED_MAX];
+    if (flow)
+        flow_kill(flow);
+}
+
+static void happen_reload(struct world *world)
+{
+    uint8_t which = cursor_u8(&world->input);
+    exchange_set_hooks(world->exchange, which % 5 == 4 ? NULL : &world->generations[which % 5]);
+}
+
+static struct exchange_config config_of(struct world *world)
+{
+    return (struct exchange_config){.timeout_us = 1 + cursor_u8(&world->input) * 2000,
+                                    .retries = cursor_u8(&world->input) % 4,
+                                    .flows_max = 8,
+                                    .payload_size = 1232};
+}
+
+static void happen_config(struct world *world)
+{
+    struct exchange_config config = config_of(world);
+    exchange_set_config(world->exchange, &config);
+}
+
+static void live(struct world *world)
+{
+    static void (*const happenings[])(struct world *) = {
+        happen_query, happen_answer, happen_raw_query, happen_raw_answer, happen_broken_channel,
+        happen_time,  happen_kill,   happen_resume,    happen_reload,     happen_config,
+    };
+    while (cursor_left(&world->input)) {
+        happenings[cursor_u8(&world->input) % (sizeof happenings / sizeof *happenings)](world);
+        size_t open = 0;
+        for (size_t i = 0; i < world->query_count; i++)
+            open += !world->queries[i].ended;
+        MUST(open == exchange_flows(world->exchange));
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct world empty;
+    struct world *world = malloc(sizeof *world);
+    if (!world)
+        return 0;
+    *world = empty;
+    world->input = cursor_over(data, size);
+    for (unsigned i = 0; i < GENERATIONS; i++)
+        world->generations[i] =
+            (struct hooks){.context = world, .defined = 7u >> i, .run = run, .ended = wrapper_ended, .unused = unused};
+    struct exchange_io io = {.context = world,
+                             .reply = reply,
+                             .no_reply = no_reply,
+                             .route = route,
+                             .send = send_query,
+                             .release = release,
+                             .local_answer = local_answer};
+    struct flow_observer observer = {.context = world, .finished = finished};
+    struct exchange_config config = config_of(world);
+    world->exchange = exchange_new(&config, &io, &world->generations[0], &observer);
+    MUST(world->exchange);
+    world->now_us = 1;
+    exchange_set_time(world->exchange, 1, 1);
+    live(world);
+    exchange_free(world->exchange);
+    MUST(world->routed == world->released);
+    for (unsigned i = 0; i < GENERATIONS; i++)
+        MUST(world->generations[i].flows == 0);
+    for (size_t i = 0; i < QUERIES_MAX; i++)
+        buffer_free(&world->queries[i].wire);
+    for (size_t i = 0; i < SENT_MAX; i++)
+        buffer_free(&world->sent[i].wire);
+    free(world);
+    return 0;
+}
