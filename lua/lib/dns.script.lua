@@ -209,6 +209,21 @@ local function check_returned(path, returned)
   end
 end
 
+-- Takes from the process what would end it or defeat the engine: what scripts share, modules from elsewhere included.
+-- Finalizers (newproxy) would raise where nobody catches.
+function script.harden(host, jit_is_on)
+  os.exit = exit
+  newproxy = nil
+  local _, print = make_log(host)
+  _G.print = print
+  local closed = { "sethook", "getregistry", "setmetatable", "setfenv", "getfenv", "setuservalue", "getuservalue" }
+  for _, name in ipairs(closed) do debug[name] = nil end
+  debug.getmetatable = getmetatable
+  if not jit_is_on then
+    jit.on = function() error("jit.on: LuaJIT's compiler is turned on with --jit", 2) end
+  end
+end
+
 -- Runs the file once. Raises what goes wrong, with its place.
 function script.load(path, host)
   local text, reason = host.read(path)

@@ -1,0 +1,311 @@
+#include "lua/engine/engine_private.h"
+
+#include "lua/engine/async.h"
+#include "lua/engine/script_options.h"
+#include "lua/internal.h"
+#include "lua/module.h"
+
+#include <errno.h>
+#include <luajit.h>
+#include <lualib.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* --- C functions --- */
+
+struct engine *engine_of(lua_State *L)
+{
+    return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+void engine_push_function(struct engine *engine, lua_CFunction function)
+{
+    lua_pushlightuserdata(engine->L, engine);
+    lua_pushcclosure(engine->L, function, 1);
+}
+
+/* --- calls and errors --- */
+
+/* The text of the error at 1. */
+static int error_text(lua_State *L)
+{
+    lua_settop(L, 1);
+    if (lua_isstring(L, 1))
+        lua_tostring(L, 1);
+    else if (!luaL_callmeta(L, 1, "__tostring") || !lua_isstring(L, -1))
+        lua_pushfstring(L, "(the error is a %s)", luaL_typename(L, 1));
+    return 1;
+}
+
+/* Message handler: the text and the traceback. */
+static int traceback(lua_State *L)
+{
+    error_text(L);
+    luaL_traceback(L, L, lua_tostring(L, -1), 1);
+    return 1;
+}
+
+void engine_push_error(struct engine *engine, lua_State *co)
+{
+    lua_State *L = engine->L;
+    lua_pushcfunction(L, error_text);
+    lua_xmove(co, L, 1);
+    (void)lua_pcall(L, 1, 1, 0);
+    const char *text = lua_tostring(L, -1);
+    luaL_traceback(L, co, text ? text : "(an error in an error's __tostring)", 0);
+    lua_remove(L, -2);
+}
+
+bool engine_call(struct engine *engine, int arguments, int results, struct buffer *error)
+{
+    lua_State *L = engine->L;
+    int function = lua_gettop(L) - arguments;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, engine->traceback);
+    lua_insert(L, function);
+    engine->memory.enforced = true;
+    guard_enter(&engine->guard);
+    int code = lua_pcall(L, arguments, results, function);
+    guard_leave(&engine->guard);
+    engine->memory.enforced = false;
+    if (code) {
+        size_t length;
+        const char *text = lua_tolstring(L, -1, &length);
+        if (error)
+            buffer_append(error, text, text ? length : 0);
+        else if (text)
+            report_error(&engine->report, text, length);
+        lua_pop(L, 1);
+    }
+    lua_remove(L, function);
+    engine_settle(engine);
+    return code == 0;
+}
+
+void engine_settle(struct engine *engine)
+{
+    enum { MIB = 1024 * 1024 };
+    struct memory *memory = &engine->memory;
+    if (memory_settle(memory, engine->L))
+        log_line(engine->config.log, LOG_ERROR, "the scripts' memory was used up (%zu MiB; --script-memory raises it)",
+                 memory->limit / MIB);
+}
+
+/* --- what scripts are lent --- */
+
+/* log(level, text) */
+static int host_log(lua_State *L)
+{
+    size_t length;
+    int level = luaL_checkint(L, 1);
+    const char *text = luaL_checklstring(L, 2, &length);
+    log_text(engine_of(L)->config.log, (enum log_level)level, text, length);
+    return 0;
+}
+
+/* Pushes the table of what all scripts are lent; see dns.script. */
+static void push_host(struct engine *engine)
+{
+    lua_State *L = engine->L;
+    lua_newtable(L);
+    engine_push_function(engine, host_log);
+    lua_setfield(L, -2, "log");
+    lua_pushinteger(L, (lua_Integer)engine->config.log->level);
+    lua_setfield(L, -2, "log_level");
+    script_options_open(engine);
+    lua_setfield(L, -2, "options");
+    lua_newtable(L);
+    lua_setfield(L, -2, "persisted");
+    lua_newtable(L);
+    async_open(engine);
+    lua_setfield(L, -2, "globals");
+}
+
+/* --- making --- */
+
+static int open_state(lua_State *L)
+{
+    struct engine *engine = lua_touserdata(L, 1);
+    luaL_openlibs(L);
+    if (!engine->config.jit)
+        luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+    lua_pushcfunction(L, traceback);
+    engine->traceback = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "loaded");
+    lua_pushcfunction(L, lua_dns_open);
+    lua_call(L, 0, 1);
+    lua_pushvalue(L, -1);
+    lua_setglobal(L, "dns");
+    lua_setfield(L, -2, "dns");
+    lua_getfield(L, -2, "preload");
+    lua_pushcfunction(L, lua_test_open);
+    lua_setfield(L, -2, "dns.test");
+    lua_internal_lib(L, "dns.script");
+    lua_pushvalue(L, -1);
+    engine->script_lib = luaL_ref(L, LUA_REGISTRYINDEX);
+    push_host(engine);
+    lua_pushvalue(L, -1);
+    engine->host = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_getfield(L, -2, "harden");
+    lua_insert(L, -2);
+    lua_pushboolean(L, engine->config.jit);
+    lua_call(L, 2, 0);
+    return 0;
+}
+
+static bool make_sources(struct engine *engine)
+{
+    const char *const *paths = engine->config.scripts;
+    size_t count = 0;
+    while (paths && paths[count])
+        count++;
+    engine->sources = calloc(count + 1, sizeof *engine->sources);
+    if (!engine->sources)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        const char *slash = strrchr(paths[i], '/');
+        engine->sources[i] =
+            (struct script_source){.engine = engine, .path = paths[i], .name = slash ? slash + 1 : paths[i]};
+    }
+    engine->sources_count = count;
+    return true;
+}
+
+struct engine *engine_new(const struct engine_config *config)
+{
+    struct engine *engine = calloc(1, sizeof *engine);
+    if (!engine)
+        return NULL;
+    engine->config = *config;
+    engine->report.log = config->log;
+    engine->watch.fd = -1;
+    engine->L = luaL_newstate();
+    if (!engine->L || !make_sources(engine)) {
+        engine_free(engine);
+        return NULL;
+    }
+    memory_install(&engine->memory, engine->L, config->memory_limit);
+    if (lua_cpcall(engine->L, open_state, engine) != 0) {
+        log_line(config->log, LOG_ERROR, "%s", lua_tostring(engine->L, -1));
+        engine_free(engine);
+        return NULL;
+    }
+    lua_settop(engine->L, 0);
+    lua_newtable(engine->L);
+    if (!config->jit && !guard_start(&engine->guard, engine->L, config->hook_timeout))
+        log_line(config->log, LOG_WARN, "no timer for the guard against endless hooks: %s", strerror(errno));
+    return engine;
+}
+
+void engine_free(struct engine *engine)
+{
+    if (!engine)
+        return;
+    guard_stop(&engine->guard);
+    if (engine->L) {
+        async_cancel(engine, NULL);
+        while (engine->generations)
+            generation_free(engine->generations);
+        flow_runs_free(engine);
+        for (size_t i = 0; i < engine->sources_count; i++)
+            script_source_free(&engine->sources[i]);
+        lua_close(engine->L);
+    }
+    watch_stop(&engine->watch);
+    free(engine->sources);
+    buffer_free(&engine->scratch);
+    free(engine);
+}
+
+/* --- loading --- */
+
+/* Loads and configures one after the other, so that all have declared their options before one is configured. */
+static enum status load_all(struct engine *engine, struct reason *reason)
+{
+    for (size_t i = 0; i < engine->sources_count; i++) {
+        enum status status = script_load(&engine->sources[i], &engine->sources[i].script);
+        if (status)
+            return status;
+    }
+    for (size_t i = 0; i < engine->sources_count; i++)
+        if (!script_options_load(engine->sources[i].script))
+            return STATUS_MALFORMED;
+    enum status status = script_options_check(engine, true, reason);
+    for (size_t i = 0; i < engine->sources_count && !status; i++)
+        if (!script_options_configure(engine->sources[i].script) || !script_gather(engine->sources[i].script))
+            status = STATUS_MALFORMED;
+    return status;
+}
+
+enum status engine_load(struct engine *engine, struct reason *reason)
+{
+    for (size_t i = 0; i < engine->sources_count; i++) {
+        if (access(engine->sources[i].path, F_OK) != 0) {
+            reason_set(reason, "%s: no such script: %s", engine->sources[i].path, strerror(errno));
+            return STATUS_NOT_FOUND;
+        }
+    }
+    enum status status = load_all(engine, reason);
+    if (status)
+        return status;
+    engine->current = generation_new(engine);
+    if (!engine->current) {
+        reason_set(reason, "out of memory");
+        return STATUS_NO_MEMORY;
+    }
+    return STATUS_OK;
+}
+
+struct hooks *engine_hooks(struct engine *engine)
+{
+    return engine->current ? &engine->current->hooks : NULL;
+}
+
+void engine_running(struct engine *engine)
+{
+    engine->listening = true;
+    for (size_t i = 0; i < engine->sources_count; i++)
+        if (script_call(engine->sources[i].script, SCRIPT_RUNNING, 0))
+            (void)script_gather(engine->sources[i].script);
+    (void)generation_gather(engine->current);
+}
+
+void engine_done(struct engine *engine)
+{
+    for (size_t i = 0; i < engine->sources_count; i++)
+        if (engine->sources[i].script)
+            (void)script_call(engine->sources[i].script, SCRIPT_DONE, 0);
+    async_cancel(engine, NULL);
+}
+
+/* --- for people --- */
+
+void engine_describe_options(struct engine *engine, struct buffer *out)
+{
+    script_options_describe(engine, out);
+}
+
+void engine_describe_hooks(struct engine *engine, struct buffer *out)
+{
+    for (size_t i = 0; i < engine->sources_count; i++) {
+        const struct script *script = engine->sources[i].script;
+        const char *separator = ": ";
+        buffer_text(out, engine->sources[i].path);
+        for (int hook = 0; hook < SCRIPT_HOOK_COUNT; hook++) {
+            bool defined = false;
+            for (size_t j = 0; script && j < script->count; j++)
+                defined = defined || script->addons[j].functions[hook] != LUA_NOREF;
+            if (!defined)
+                continue;
+            buffer_format(out, "%s%s", separator, script_hook_names[hook]);
+            separator = ", ";
+        }
+        buffer_text(out, *separator == ':' ? ": no hooks\n" : "\n");
+    }
+}
+
+void engine_script_names(struct engine *engine, struct buffer *out)
+{
+    for (size_t i = 0; i < engine->sources_count; i++)
+        buffer_format(out, "%s%s", i ? ", " : "", engine->sources[i].name);
+}

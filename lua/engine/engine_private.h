@@ -1,0 +1,59 @@
+/* What the engine's files share. One engine belongs to one thread. */
+#ifndef MOONDNS_LUA_ENGINE_PRIVATE_H
+#define MOONDNS_LUA_ENGINE_PRIVATE_H
+
+#include "lua/engine/engine.h"
+#include "lua/engine/flow_run.h"
+#include "lua/engine/generation.h"
+#include "lua/engine/guard.h"
+#include "lua/engine/memory.h"
+#include "lua/engine/report.h"
+#include "lua/engine/script.h"
+#include "lua/engine/task.h"
+#include "lua/engine/watch.h"
+
+/* The main state's stack holds these for good. */
+enum { ENGINE_LIVE = 1 /* the objects of live flows, by the number of their run */, ENGINE_STACK = 1 };
+
+struct engine {
+    struct engine_config config;
+    lua_State *L;
+    struct memory memory;
+    struct guard guard;
+    struct report report;
+
+    struct script_source *sources; /* one for each path, in order */
+    size_t sources_count;
+    int script_lib, options, host,
+        traceback; /* references: dns.script, the options, what scripts are lent, a handler */
+
+    struct generation *current, *generations; /* the list holds all that live */
+    struct watch watch;
+
+    struct task_pool tasks;
+    struct flow_runs flows;
+    struct task *running; /* whose coroutine runs now; NULL: none */
+    struct timer *timers;
+    uint64_t timer_numbers;
+    struct script *script; /* whose chunk or lifecycle hook runs now; NULL: none */
+    struct buffer scratch; /* a message on its way to the flow, a file on its way to Lua */
+    bool listening;        /* engine_running was called */
+};
+
+/* The engine of a C function that was made with engine_push_function. */
+struct engine *engine_of(lua_State *L);
+
+/* Pushes a C function that knows its engine. */
+void engine_push_function(struct engine *engine, lua_CFunction function);
+
+/* Calls the function below the `arguments` at the top of the main state, guarded; `results` are left on it. On an error
+ * logs it (false), or where `reason` is not NULL only says it there. */
+bool engine_call(struct engine *engine, int arguments, int results, struct buffer *error);
+
+/* Pushes a text for the error value at the top of `co` (which it pops) with the traceback of that coroutine. */
+void engine_push_error(struct engine *engine, lua_State *co);
+
+/* After every run of Lua. */
+void engine_settle(struct engine *engine);
+
+#endif

@@ -1,0 +1,200 @@
+#include "lua/engine/flow_run.h"
+
+#include "lua/engine/engine_private.h"
+#include "lua/engine/flow_sync.h"
+
+#include <stdlib.h>
+
+enum { RUNS_PER_BLOCK = 64 };
+
+/* --- runs --- */
+
+static void awake(struct task *task);
+
+static bool more_runs(struct engine *engine)
+{
+    struct flow_runs *runs = &engine->flows;
+    struct flow_run *block = calloc(RUNS_PER_BLOCK, sizeof *block);
+    struct flow_run **blocks = realloc(runs->blocks, (runs->blocks_count + 1) * sizeof(struct flow_run *));
+    if (blocks)
+        runs->blocks = blocks;
+    if (!blocks || !block) {
+        free(block);
+        return false;
+    }
+    blocks[runs->blocks_count++] = block;
+    for (size_t i = 0; i < RUNS_PER_BLOCK; i++) {
+        block[i].task.engine = engine;
+        block[i].task.awake = awake;
+        block[i].number = ++runs->numbers;
+        block[i].next = runs->free;
+        runs->free = &block[i];
+    }
+    return true;
+}
+
+void flow_runs_free(struct engine *engine)
+{
+    struct flow_runs *runs = &engine->flows;
+    for (size_t i = 0; i < runs->blocks_count; i++) {
+        for (size_t j = 0; j < RUNS_PER_BLOCK; j++)
+            task_free(&runs->blocks[i][j].task);
+        free(runs->blocks[i]);
+    }
+    free(runs->blocks);
+    *runs = (struct flow_runs){0};
+}
+
+/* --- what a live object asks of the engine --- */
+
+static void on_intercept(lua_State *L, struct flow *flow)
+{
+    struct flow_run *run = flow->wrapper;
+    if (!run->task.engine->config.base)
+        luaL_error(L, "DNSFlow.intercept: nobody could resume the flow here");
+}
+
+/* Only once no Lua runs may the exchange go on. */
+static void on_resume(struct flow *flow)
+{
+    struct flow_run *run = flow->wrapper;
+    struct engine *engine = run->task.engine;
+    if (run->suspended && !run->task.waiting && !run->ready) {
+        run->ready = true;
+        run->next = engine->flows.ready;
+        engine->flows.ready = run;
+    }
+}
+
+static const struct lua_flow_host host = {on_intercept, on_resume};
+
+static struct flow_run *begin(struct engine *engine, struct flow *flow)
+{
+    struct flow_runs *runs = &engine->flows;
+    if (!runs->free && !more_runs(engine))
+        return NULL;
+    struct flow_run *run = runs->free;
+    runs->free = run->next;
+    run->next = NULL;
+    run->flow = flow;
+    run->suspended = run->ready = false;
+    run->object = lua_flow_push_live(engine->L, flow, &host);
+    lua_rawseti(engine->L, ENGINE_LIVE, run->number);
+    flow->wrapper = run;
+    return run;
+}
+
+/* --- hooks --- */
+
+/* Pushes the function and its arguments; gives their number. */
+static int push_call(struct flow_run *run, const struct hook_call *call)
+{
+    lua_State *L = run->task.engine->L, *co = task_coroutine(&run->task);
+    int arguments = 1;
+    lua_rawgeti(co, LUA_REGISTRYINDEX, call->function);
+    if (call->self != LUA_NOREF) {
+        lua_rawgeti(co, LUA_REGISTRYINDEX, call->self);
+        arguments = 2;
+    }
+    lua_rawgeti(L, ENGINE_LIVE, run->number);
+    lua_xmove(L, co, 1);
+    return arguments;
+}
+
+/* Runs the hooks from run->call on; `resumed`: that one goes on after a wait. */
+static enum hook_result advance(struct flow_run *run, bool resumed)
+{
+    const struct generation *generation = (const struct generation *)run->flow->hooks;
+    const struct hook_calls *calls = &generation->calls[run->hook];
+    for (; run->call < calls->count; run->call++) {
+        const struct hook_call *call = &calls->list[run->call];
+        enum task_result result =
+            resumed ? task_resume(&run->task, 0) : task_start(&run->task, call->script, push_call(run, call));
+        resumed = false;
+        if (result == TASK_WAITS) {
+            run->suspended = true;
+            return HOOK_SUSPENDED;
+        }
+        flow_sync_note(run, call->script, calls->count == 1);
+    }
+    task_end(&run->task);
+    flow_sync_changes(run);
+    run->suspended = run->flow->intercepted && !run->flow->killed;
+    return run->suspended ? HOOK_SUSPENDED : HOOK_DONE;
+}
+
+enum hook_result flow_run_hooks(struct hooks *hooks, enum hook hook, struct flow *flow)
+{
+    struct engine *engine = ((struct generation *)hooks)->engine;
+    struct flow_run *run = flow->wrapper;
+    if (!run)
+        run = begin(engine, flow);
+    if (!run)
+        return HOOK_DONE;
+    run->hook = run->object->hook = hook;
+    run->call = 0;
+    flow_sync_begin(run);
+    enum hook_result result = advance(run, false);
+    flow_runs_go_on(engine);
+    return result;
+}
+
+static void resume_exchange(struct flow_run *run)
+{
+    struct engine *engine = run->task.engine;
+    run->suspended = false;
+    if (engine->config.resumed)
+        engine->config.resumed(engine->config.context, run->flow);
+}
+
+void flow_runs_go_on(struct engine *engine)
+{
+    struct flow_run *run;
+    while ((run = engine->flows.ready)) {
+        engine->flows.ready = run->next;
+        run->next = NULL;
+        run->ready = false;
+        flow_sync_changes(run);
+        resume_exchange(run);
+    }
+}
+
+static void awake(struct task *task)
+{
+    struct flow_run *run = (struct flow_run *)task;
+    if (advance(run, true) == HOOK_DONE)
+        resume_exchange(run);
+    flow_runs_go_on(task->engine);
+}
+
+static void leave_ready(struct flow_run *run)
+{
+    struct flow_run **at = &run->task.engine->flows.ready;
+    while (*at && *at != run)
+        at = &(*at)->next;
+    if (*at)
+        *at = run->next;
+    run->ready = false;
+}
+
+void flow_run_ended(struct hooks *hooks, struct flow *flow)
+{
+    (void)hooks;
+    struct flow_run *run = flow->wrapper;
+    struct engine *engine = run->task.engine;
+    lua_State *L = engine->L;
+    if (run->ready)
+        leave_ready(run);
+    task_end(&run->task);
+    flow_sync_notes(run);
+    lua_rawgeti(L, ENGINE_LIVE, run->number);
+    lua_flow_detach(L, lua_gettop(L));
+    lua_pop(L, 1);
+    lua_pushnil(L);
+    lua_rawseti(L, ENGINE_LIVE, run->number);
+    flow->wrapper = NULL;
+    run->flow = NULL;
+    run->object = NULL;
+    run->next = engine->flows.free;
+    engine->flows.free = run;
+}

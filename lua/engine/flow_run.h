@@ -1,0 +1,39 @@
+/* Flows on their way through the hooks. A run is what flow->wrapper points to. */
+#ifndef MOONDNS_LUA_ENGINE_FLOW_RUN_H
+#define MOONDNS_LUA_ENGINE_FLOW_RUN_H
+
+#include "lua/engine/task.h"
+#include "lua/flow_class.h"
+
+struct engine;
+
+struct flow_run {
+    struct task task;      /* first */
+    struct flow_run *next; /* free ones, or those that go on once no hook runs */
+    struct flow *flow;
+    struct lua_flow *object; /* kept by the table of live objects, at `number` */
+    int number;
+    enum hook hook;
+    size_t call;                     /* the one that runs, of the generation's calls */
+    unsigned touched;                /* bits of enum lua_flow_change: what happened to the response in this hook */
+    const struct script *changed_by; /* who did that */
+    bool suspended;                  /* the exchange waits for the flow */
+    bool ready;                      /* it is in the list of those that go on */
+};
+
+struct flow_runs {
+    struct flow_run *free, *ready, **blocks; /* runs live in blocks, which are never moved */
+    size_t blocks_count;
+    int numbers;
+};
+
+/* struct hooks's functions. */
+enum hook_result flow_run_hooks(struct hooks *hooks, enum hook hook, struct flow *flow);
+void flow_run_ended(struct hooks *hooks, struct flow *flow);
+
+/* Lets the flows go on that a script resumed or killed while Lua ran. To be called once Lua has returned. */
+void flow_runs_go_on(struct engine *engine);
+
+void flow_runs_free(struct engine *engine);
+
+#endif

@@ -1,0 +1,216 @@
+#include "lua/engine/flow_sync.h"
+
+#include "base/clock.h"
+#include "lua/engine/engine_private.h"
+#include "lua/json.h"
+#include "lua/message_class.h"
+
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+
+static const unsigned RESPONSE_BITS =
+    LUA_FLOW_RESPONSE_TOUCHED | LUA_FLOW_RESPONSE_ASSIGNED | LUA_FLOW_RESPONSE_CLEARED;
+
+/* Pushes the flow's object and gives its place. */
+static int push_object(struct flow_run *run)
+{
+    lua_State *L = run->task.engine->L;
+    lua_rawgeti(L, ENGINE_LIVE, run->number);
+    return lua_gettop(L);
+}
+
+static void clear_slot(lua_State *L, int object, int slot)
+{
+    if (!lua_class_slot_used(L, object, slot))
+        return;
+    lua_pushnil(L);
+    lua_class_slot_set(L, object, slot);
+}
+
+void flow_sync_begin(struct flow_run *run)
+{
+    struct lua_flow *object = run->object;
+    const struct flow *flow = run->flow;
+    bool stale = object->changed & (LUA_FLOW_RESPONSE_ASSIGNED | LUA_FLOW_RESPONSE_CLEARED);
+    object->changed &= (unsigned)LUA_FLOW_REQUEST_TOUCHED;
+    run->touched = 0;
+    run->changed_by = NULL;
+    if (run->hook == HOOK_REQUEST)
+        return;
+    lua_State *L = run->task.engine->L;
+    int at = push_object(run);
+    if (!flow->response.present || stale)
+        clear_slot(L, at, LUA_FLOW_RESPONSE);
+    if (flow->error[0] || run->hook == HOOK_ERROR)
+        clear_slot(L, at, LUA_FLOW_ERROR);
+    lua_pop(L, 1);
+}
+
+static bool response_differs(struct flow_run *run)
+{
+    lua_State *L = run->task.engine->L;
+    int object = push_object(run);
+    lua_class_slot_get(L, object, LUA_FLOW_RESPONSE);
+    bool differs = !lua_isnil(L, -1) && lua_message_changed(L, lua_gettop(L));
+    lua_settop(L, object - 1);
+    return differs;
+}
+
+void flow_sync_note(struct flow_run *run, const struct script *script, bool alone)
+{
+    struct lua_flow *object = run->object;
+    unsigned touched = object->changed & RESPONSE_BITS;
+    if (!touched)
+        return;
+    if (touched & (LUA_FLOW_RESPONSE_ASSIGNED | LUA_FLOW_RESPONSE_CLEARED))
+        run->changed_by = script;
+    else if (!run->changed_by && (alone || response_differs(run)))
+        run->changed_by = script;
+    run->touched |= touched;
+    object->changed &= ~(unsigned)(LUA_FLOW_RESPONSE_TOUCHED | LUA_FLOW_RESPONSE_ASSIGNED);
+}
+
+/* --- messages --- */
+
+static bool same_bytes(const struct buffer *wire, const struct flow_message *message)
+{
+    return message->present && message->wire.length == wire->length &&
+           memcmp(message->wire.data, wire->data, wire->length) == 0;
+}
+
+static void report_unpackable(struct flow_run *run, const char *what, const struct script *script,
+                              const struct reason *reason)
+{
+    struct buffer text = {0};
+    buffer_format(&text, "%s: flow.%s cannot be packed: %s", script ? script->source->path : "script", what,
+                  reason->text);
+    if (!text.failed)
+        report_error(&run->task.engine->report, (const char *)text.data, text.length);
+    buffer_free(&text);
+}
+
+static void sync_request(struct flow_run *run, int object)
+{
+    struct engine *engine = run->task.engine;
+    struct reason reason = {""};
+    if (!lua_class_slot_used(engine->L, object, LUA_FLOW_REQUEST))
+        return;
+    lua_class_slot_get(engine->L, object, LUA_FLOW_REQUEST);
+    int message = lua_gettop(engine->L);
+    if (lua_message_changed(engine->L, message)) {
+        enum status status = lua_message_pack(engine->L, message, &engine->scratch, &reason);
+        if (!status && !same_bytes(&engine->scratch, flow_request(run->flow)))
+            status = flow_set_request(run->flow, engine->scratch.data, engine->scratch.length, &reason);
+        if (status) {
+            report_unpackable(run, "request", run->task.script, &reason);
+            flow_set_error(run->flow, "a script's request cannot be packed", clock_wall_us());
+        }
+    }
+    lua_settop(engine->L, object);
+}
+
+static void set_response(struct flow_run *run, int message)
+{
+    struct engine *engine = run->task.engine;
+    struct reason reason = {""};
+    const struct script *script = run->changed_by ? run->changed_by : run->task.script;
+    enum status status = lua_message_pack(engine->L, message, &engine->scratch, &reason);
+    if (!status && same_bytes(&engine->scratch, &run->flow->response) && !(run->touched & LUA_FLOW_RESPONSE_ASSIGNED))
+        return;
+    if (!status)
+        status = flow_set_response(run->flow, engine->scratch.data, engine->scratch.length, FLOW_SOURCE_SCRIPT,
+                                   script ? script->source->name : "", &reason);
+    if (status) {
+        report_unpackable(run, "response", script, &reason);
+        flow_response_unpackable(run->flow);
+    }
+}
+
+static void sync_response(struct flow_run *run, int object)
+{
+    lua_State *L = run->task.engine->L;
+    if (run->object->changed & LUA_FLOW_RESPONSE_CLEARED) {
+        flow_clear_response(run->flow);
+        return;
+    }
+    if (!lua_class_slot_used(L, object, LUA_FLOW_RESPONSE))
+        return;
+    lua_class_slot_get(L, object, LUA_FLOW_RESPONSE);
+    if (run->touched & LUA_FLOW_RESPONSE_ASSIGNED || lua_message_changed(L, object + 1))
+        set_response(run, object + 1);
+    lua_settop(L, object);
+}
+
+static void sync_error(struct flow_run *run, int object)
+{
+    lua_State *L = run->task.engine->L;
+    lua_class_slot_get(L, object, LUA_FLOW_ERROR);
+    double timestamp = 0;
+    const char *text = lua_error_text(L, -1, &timestamp);
+    flow_set_error(run->flow, text ? text : "", text ? (int64_t)(timestamp * 1e6) : 0);
+    lua_pop(L, 1);
+}
+
+void flow_sync_changes(struct flow_run *run)
+{
+    struct lua_flow *object = run->object;
+    run->touched |= object->changed & RESPONSE_BITS;
+    unsigned changed = object->changed | run->touched;
+    if (!changed || run->flow->killed)
+        return;
+    int at = push_object(run);
+    if (changed & LUA_FLOW_ERROR_ASSIGNED)
+        sync_error(run, at);
+    if (changed & LUA_FLOW_REQUEST_TOUCHED && run->hook == HOOK_REQUEST)
+        sync_request(run, at);
+    if (changed & RESPONSE_BITS)
+        sync_response(run, at);
+    object->changed &= (unsigned)LUA_FLOW_REQUEST_TOUCHED;
+    run->touched = 0;
+    lua_settop(run->task.engine->L, at - 1);
+}
+
+/* --- notes --- */
+
+static void copy_text(lua_State *L, int object, int slot, char **out)
+{
+    if (!lua_class_slot_used(L, object, slot))
+        return;
+    lua_class_slot_get(L, object, slot);
+    const char *text = lua_tostring(L, -1);
+    char *copy = text && *text ? strdup(text) : NULL;
+    lua_pop(L, 1);
+    free(*out);
+    *out = copy;
+}
+
+static void copy_metadata(struct flow_run *run, int object)
+{
+    lua_State *L = run->task.engine->L;
+    struct reason reason = {""};
+    if (!lua_class_slot_used(L, object, LUA_FLOW_METADATA))
+        return;
+    lua_class_slot_get(L, object, LUA_FLOW_METADATA);
+    lua_pushnil(L);
+    if (lua_next(L, -2)) {
+        lua_pop(L, 2);
+        cJSON *json = lua_json_from(L, lua_gettop(L), &reason);
+        char *text = json ? cJSON_PrintUnformatted(json) : NULL;
+        if (!json)
+            log_line(run->task.engine->config.log, LOG_WARN, "flow.metadata is not recorded: %s", reason.text);
+        cJSON_Delete(json);
+        free(run->flow->metadata);
+        run->flow->metadata = text;
+    }
+    lua_settop(L, object);
+}
+
+void flow_sync_notes(struct flow_run *run)
+{
+    lua_State *L = run->task.engine->L;
+    int object = push_object(run);
+    copy_text(L, object, LUA_FLOW_MARKED, &run->flow->marked);
+    copy_text(L, object, LUA_FLOW_COMMENT, &run->flow->comment);
+    copy_metadata(run, object);
+    lua_settop(L, object - 1);
+}

@@ -1,0 +1,111 @@
+#include "lua/engine/generation.h"
+
+#include "lua/engine/engine_private.h"
+
+#include <stdlib.h>
+
+static void on_connection(struct hooks *hooks, const struct reply_to *connection, bool connected)
+{
+    const struct generation *generation = (struct generation *)hooks;
+    lua_State *L = generation->engine->L;
+    struct lua_conn_data data = lua_conn_data_from(connection);
+    for (size_t i = 0; i < generation->count; i++) {
+        lua_conn_push(L, &data);
+        (void)script_call(generation->scripts[i], connected ? SCRIPT_CLIENT_CONNECTED : SCRIPT_CLIENT_DISCONNECTED, 1);
+    }
+}
+
+static void on_unused(struct hooks *hooks)
+{
+    generation_free((struct generation *)hooks);
+}
+
+static size_t count_calls(const struct generation *generation, int hook)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < generation->count; i++)
+        for (size_t j = 0; j < generation->scripts[i]->count; j++)
+            count += generation->scripts[i]->addons[j].functions[hook] != LUA_NOREF;
+    return count;
+}
+
+static bool gather_hook(struct generation *generation, int hook)
+{
+    struct hook_calls *calls = &generation->calls[hook];
+    size_t count = count_calls(generation, hook);
+    struct hook_call *list = calloc(count + 1, sizeof *list);
+    if (!list)
+        return false;
+    free(calls->list);
+    *calls = (struct hook_calls){.list = list};
+    for (size_t i = 0; i < generation->count; i++) {
+        struct script *script = generation->scripts[i];
+        for (size_t j = 0; j < script->count; j++) {
+            const struct addon *addon = &script->addons[j];
+            if (addon->functions[hook] != LUA_NOREF)
+                list[calls->count++] = (struct hook_call){addon->functions[hook], addon->self, script};
+        }
+    }
+    if (count)
+        generation->hooks.defined |= 1u << hook;
+    else
+        generation->hooks.defined &= ~(1u << hook);
+    return true;
+}
+
+bool generation_gather(struct generation *generation)
+{
+    for (int hook = 0; hook < HOOK_COUNT; hook++)
+        if (!gather_hook(generation, hook))
+            return false;
+    if (count_calls(generation, SCRIPT_CLIENT_CONNECTED) + count_calls(generation, SCRIPT_CLIENT_DISCONNECTED))
+        generation->hooks.defined |= HOOKS_CONNECTION_BIT;
+    else
+        generation->hooks.defined &= ~(unsigned)HOOKS_CONNECTION_BIT;
+    return true;
+}
+
+struct generation *generation_new(struct engine *engine)
+{
+    struct generation *generation = calloc(1, sizeof *generation);
+    struct script **scripts = calloc(engine->sources_count + 1, sizeof(struct script *));
+    if (!generation || !scripts) {
+        free(generation);
+        free(scripts);
+        return NULL;
+    }
+    generation->engine = engine;
+    generation->next = engine->generations;
+    engine->generations = generation;
+    generation->scripts = scripts;
+    for (size_t i = 0; i < engine->sources_count; i++)
+        if (engine->sources[i].script)
+            scripts[generation->count++] = script_hold(engine->sources[i].script);
+    generation->hooks = (struct hooks){
+        .context = generation,
+        .run = flow_run_hooks,
+        .ended = flow_run_ended,
+        .connection = on_connection,
+        .unused = on_unused,
+    };
+    if (generation_gather(generation))
+        return generation;
+    generation_free(generation);
+    return NULL;
+}
+
+void generation_free(struct generation *generation)
+{
+    if (!generation)
+        return;
+    struct generation **at = &generation->engine->generations;
+    while (*at != generation)
+        at = &(*at)->next;
+    *at = generation->next;
+    for (size_t i = 0; i < generation->count; i++)
+        script_release(generation->scripts[i]);
+    for (int hook = 0; hook < HOOK_COUNT; hook++)
+        free(generation->calls[hook].list);
+    free(generation->scripts);
+    free(generation);
+}

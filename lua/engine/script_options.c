@@ -1,0 +1,135 @@
+#include "lua/engine/script_options.h"
+
+#include "lua/engine/engine_private.h"
+#include "lua/internal.h"
+
+/* Pushes a method of the options and the options. */
+static void push_method(struct engine *engine, const char *name)
+{
+    lua_State *L = engine->L;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, engine->options);
+    lua_getfield(L, -1, name);
+    lua_insert(L, -2);
+}
+
+/* configure(updated): tells all scripts; what one raises is raised. */
+static int configure_all(lua_State *L)
+{
+    struct engine *engine = engine_of(L);
+    lua_settop(L, 1);
+    for (size_t i = 0; i < engine->sources_count; i++) {
+        const struct script *script = engine->sources[i].script;
+        for (size_t j = 0; script && j < script->count; j++) {
+            const struct addon *addon = &script->addons[j];
+            if (addon->functions[SCRIPT_CONFIGURE] == LUA_NOREF)
+                continue;
+            lua_rawgeti(L, LUA_REGISTRYINDEX, addon->functions[SCRIPT_CONFIGURE]);
+            bool own = addon->self != LUA_NOREF;
+            if (own)
+                lua_rawgeti(L, LUA_REGISTRYINDEX, addon->self);
+            lua_pushvalue(L, 1);
+            lua_call(L, own ? 2 : 1, 0);
+        }
+    }
+    return 0;
+}
+
+/* Pushes {name = value} of the proxy's own options. */
+static void push_proxy_options(lua_State *L, const struct engine_option *options)
+{
+    lua_newtable(L);
+    lua_getglobal(L, "dns");
+    lua_getfield(L, -1, "json");
+    lua_getfield(L, -1, "decode");
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+    for (; options && options->name; options++) {
+        lua_pushvalue(L, -1);
+        lua_pushstring(L, options->value);
+        lua_call(L, 1, 1);
+        if (lua_islightuserdata(L, -1)) { /* null: no value */
+            lua_pop(L, 1);
+            lua_pushboolean(L, false);
+        }
+        lua_setfield(L, -3, options->name);
+    }
+    lua_pop(L, 1);
+}
+
+void script_options_open(struct engine *engine)
+{
+    lua_State *L = engine->L;
+    lua_internal_lib(L, "dns.options");
+    lua_getfield(L, -1, "new");
+    push_proxy_options(L, engine->config.options);
+    lua_newtable(L);
+    for (int i = 0; engine->config.settings && engine->config.settings[i]; i++) {
+        lua_pushstring(L, engine->config.settings[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_call(L, 2, 1);
+    engine_push_function(engine, configure_all);
+    lua_setfield(L, -2, "configure");
+    lua_pushvalue(L, -1);
+    engine->options = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_getfield(L, -1, "view");
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+}
+
+bool script_options_load(struct script *script)
+{
+    struct engine *engine = script->engine;
+    push_method(engine, "loader");
+    lua_pushstring(engine->L, script->source->path);
+    return engine_call(engine, 2, 1, NULL) && script_call(script, SCRIPT_LOAD, 1);
+}
+
+bool script_options_configure(struct script *script)
+{
+    push_method(script->engine, "all");
+    return engine_call(script->engine, 1, 1, NULL) && script_call(script, SCRIPT_CONFIGURE, 1);
+}
+
+enum status script_options_check(struct engine *engine, bool all, struct reason *reason)
+{
+    lua_State *L = engine->L;
+    if (all) {
+        push_method(engine, "check_settings");
+        if (!engine_call(engine, 1, 1, NULL))
+            return STATUS_NO_MEMORY;
+    } else {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, engine->options);
+        lua_getfield(L, -1, "fault");
+        lua_remove(L, -2);
+    }
+    const char *fault = lua_tostring(L, -1);
+    if (fault)
+        reason_set(reason, "%s", fault);
+    lua_pop(L, 1);
+    return fault ? STATUS_INVALID : STATUS_OK;
+}
+
+void script_options_begin(struct engine *engine, const char *path)
+{
+    push_method(engine, "begin");
+    lua_pushstring(engine->L, path);
+    (void)engine_call(engine, 2, 0, NULL);
+}
+
+void script_options_rollback(struct engine *engine)
+{
+    push_method(engine, "rollback");
+    (void)engine_call(engine, 1, 0, NULL);
+}
+
+void script_options_describe(struct engine *engine, struct buffer *out)
+{
+    push_method(engine, "describe");
+    if (!engine_call(engine, 1, 1, NULL))
+        return;
+    size_t length;
+    const char *text = lua_tolstring(engine->L, -1, &length);
+    buffer_append(out, text, length);
+    lua_pop(engine->L, 1);
+}

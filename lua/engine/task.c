@@ -1,0 +1,126 @@
+#include "lua/engine/task.h"
+
+#include "lua/engine/engine_private.h"
+
+#include <event2/event.h>
+
+lua_State *task_coroutine(struct task *task)
+{
+    struct engine *engine = task->engine;
+    if (task->coroutine.L)
+        return task->coroutine.L;
+    if (engine->tasks.count) {
+        task->coroutine = engine->tasks.idle[--engine->tasks.count];
+    } else {
+        task->coroutine.L = lua_newthread(engine->L);
+        task->coroutine.reference = luaL_ref(engine->L, LUA_REGISTRYINDEX);
+    }
+    return task->coroutine.L;
+}
+
+static void throw_away(struct task *task)
+{
+    luaL_unref(task->engine->L, LUA_REGISTRYINDEX, task->coroutine.reference);
+    task->coroutine.L = NULL;
+    task->waiting = false;
+}
+
+static enum task_result finish(struct task *task, int code)
+{
+    struct engine *engine = task->engine;
+    lua_State *co = task->coroutine.L;
+    if (code == 0) {
+        lua_settop(co, 0);
+        return TASK_DONE;
+    }
+    if (code == LUA_YIELD && task->waiting)
+        return TASK_WAITS;
+    if (code == LUA_YIELD) {
+        lua_settop(co, 0);
+        lua_pushliteral(co, "coroutine.yield outside of a coroutine of the script's own");
+    }
+    engine_push_error(engine, co);
+    size_t length;
+    const char *text = lua_tolstring(engine->L, -1, &length);
+    report_error(&engine->report, text, length);
+    lua_pop(engine->L, 1);
+    throw_away(task);
+    return TASK_FAILED;
+}
+
+static enum task_result run(struct task *task, int arguments)
+{
+    struct engine *engine = task->engine;
+    engine->running = task;
+    engine->memory.enforced = true;
+    guard_enter(&engine->guard);
+    int code = lua_resume(task->coroutine.L, arguments);
+    guard_leave(&engine->guard);
+    engine->memory.enforced = false;
+    engine->running = NULL;
+    enum task_result result = finish(task, code);
+    engine_settle(engine);
+    return result;
+}
+
+enum task_result task_start(struct task *task, struct script *script, int arguments)
+{
+    task->script = script;
+    return run(task, arguments);
+}
+
+enum task_result task_resume(struct task *task, int arguments)
+{
+    task->waiting = false;
+    return run(task, arguments);
+}
+
+void task_end(struct task *task)
+{
+    struct task_pool *pool = &task->engine->tasks;
+    if (task->waiting) {
+        if (task->alarm)
+            event_del(task->alarm);
+        throw_away(task);
+    }
+    if (!task->coroutine.L)
+        return;
+    if (pool->count < TASKS_IDLE_MAX)
+        pool->idle[pool->count++] = task->coroutine;
+    else
+        throw_away(task);
+    task->coroutine.L = NULL;
+}
+
+void task_free(struct task *task)
+{
+    task_end(task);
+    if (task->alarm)
+        event_free(task->alarm);
+    task->alarm = NULL;
+}
+
+void task_pool_free(struct engine *engine)
+{
+    while (engine->tasks.count)
+        luaL_unref(engine->L, LUA_REGISTRYINDEX, engine->tasks.idle[--engine->tasks.count].reference);
+}
+
+struct task *task_to_wait(lua_State *L, const char *what)
+{
+    struct engine *engine = engine_of(L);
+    struct task *task = engine->running;
+    const char *why = NULL;
+    if (!task)
+        why = "cannot wait here: only hooks of flows and connections, and timers, can";
+    else if (L != task->coroutine.L)
+        why = "cannot wait in a coroutine of the script's own";
+    else if (!lua_isyieldable(L))
+        why = "cannot wait inside a function that C calls (a metamethod, an iterator, a callback of string.gsub or "
+              "table.sort)";
+    else if (!engine->config.base)
+        why = "cannot wait here: nothing keeps the time";
+    if (why)
+        luaL_error(L, "%s: %s", what, why);
+    return task;
+}

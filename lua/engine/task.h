@@ -1,0 +1,61 @@
+/* Coroutines that run scripts' functions: pooled, since one that has finished can run the next function; one that died
+ * of an error is thrown away. */
+#ifndef MOONDNS_LUA_ENGINE_TASK_H
+#define MOONDNS_LUA_ENGINE_TASK_H
+
+#include <lua.h>
+#include <stdbool.h>
+
+struct engine;
+struct event;
+struct script;
+
+enum { TASKS_IDLE_MAX = 256 };
+
+struct task_pool {
+    struct task_coroutine {
+        lua_State *L;
+        int reference;
+    } idle[TASKS_IDLE_MAX];
+    unsigned count;
+};
+
+enum task_result {
+    TASK_DONE,
+    TASK_WAITS,  /* `awake` is called when it may go on */
+    TASK_FAILED, /* the error has been logged */
+};
+
+/* One function after the other that runs in the same coroutine. All zeros but `engine` and `awake` is ready for use. */
+struct task {
+    struct engine *engine;
+    void (*awake)(struct task *task); /* the wait is over: to call task_resume */
+    struct task_coroutine coroutine;  /* L is NULL when it has none */
+    struct script *script;            /* whose function runs; borrowed */
+    bool waiting;
+    struct event *alarm; /* of sleep; made when first needed */
+};
+
+/* The coroutine to push a function and its arguments on. */
+lua_State *task_coroutine(struct task *task);
+
+/* Runs the function below the `arguments` at the top of the coroutine, which is of this script. */
+enum task_result task_start(struct task *task, struct script *script, int arguments);
+
+/* Goes on with a function that waited; the `arguments` at the top are what the wait gives it. */
+enum task_result task_resume(struct task *task, int arguments);
+
+/* Gives back the coroutine. A function that still waits is abandoned. */
+void task_end(struct task *task);
+
+/* The same, and frees what the task holds. */
+void task_free(struct task *task);
+
+/* Throws the idle coroutines away. */
+void task_pool_free(struct engine *engine);
+
+/* To be called by a C function that is about to wait (and then returns lua_yield): the task that runs. Raises "WHAT: …"
+ * where nobody can wait. */
+struct task *task_to_wait(lua_State *L, const char *what);
+
+#endif
