@@ -10,19 +10,20 @@ enum {
 };
 
 /* What dns_name_read and dns_name_skip have in common: `out` is NULL for the latter. A run is what stands between two
- * pointers; each run must start before the one that led to it, so the walk comes to an end. */
+ * pointers; each lies wholly before the one that led to it, so the walk comes to an end, and a name needs no byte
+ * behind its own last. */
 static inline enum status walk(struct cursor *cursor, struct dns_name *out, struct reason *reason)
 {
     const uint8_t *data = cursor->data;
     const size_t length = cursor->failed ? 0 : cursor->length, start = cursor->offset;
-    size_t run = start, at = start, behind = 0, total = 0;
+    size_t run = start, limit = length, at = start, behind = 0, total = 0;
     unsigned pointers = 0;
     const char *wrong;
     uint8_t name[DNS_NAME_MAX];
 
     for (;;) {
-        if (at >= length) {
-            wrong = "is cut off";
+        if (at >= limit) {
+            wrong = behind ? "points into itself" : "is cut off";
             goto failed;
         }
         const uint8_t label = data[at];
@@ -40,13 +41,13 @@ static inline enum status walk(struct cursor *cursor, struct dns_name *out, stru
             wrong = "has a label of an unknown kind";
             goto failed;
         }
-        if (length - at < 2) {
-            wrong = "is cut off";
+        if (limit - at < 2) {
+            wrong = behind ? "points into itself" : "is cut off";
             goto failed;
         }
         const size_t target = load_u16(data + at) & 0x3fffu;
         if (target >= run) {
-            wrong = target > at ? "points forward" : "points to itself";
+            wrong = target > at ? "points forward" : "points into itself";
             goto failed;
         }
         if (target < FIRST_TARGET) {
@@ -62,6 +63,7 @@ static inline enum status walk(struct cursor *cursor, struct dns_name *out, stru
         total += at - run;
         if (behind == 0)
             behind = at + 2;
+        limit = run;
         run = at = target;
     }
     at++;

@@ -20,8 +20,9 @@ struct dns_name {
 };
 
 /* Reads a name that may be compressed (RFC 1035 section 4.1.4). `cursor` stands over the whole message at the name and
- * moves behind it. Pointers must point backwards, into the message's body (offset 12 and up), and the work is bounded by
- * the name's 255 bytes. On failure the reason says "name at offset N …" and the cursor has failed. */
+ * moves behind it. Pointers must point backwards, into the message's body (offset 12 and up), and at what ends before
+ * the name itself begins; the work is bounded by the name's 255 bytes and 127 pointers. On failure the reason says
+ * "name at offset N …" and the cursor has failed. */
 MUST_CHECK enum status dns_name_read(struct cursor *cursor, struct dns_name *out, struct reason *reason);
 
 /* The same without keeping the name: only checks it, all pointers included. */
@@ -31,8 +32,8 @@ MUST_CHECK enum status dns_name_skip(struct cursor *cursor, struct reason *reaso
 size_t dns_name_wire_length(const uint8_t *wire, size_t length);
 
 /* Takes text with or without the final dot; "." and "" are the root. `\.` and `\032` as in RFC 1035 section 5.1. A byte
- * that is not a plain name character (printable ASCII except space and . \ " ( ) ; @ $) must be escaped. UTF-8 is turned
- * into A-labels (IDNA 2008, UTS 46 non-transitional). The reason says what is wrong. */
+ * that is not a plain name character (printable ASCII except space and . \ " ( ) ; @ $) must be escaped. UTF-8 is
+ * turned into A-labels (IDNA 2008, UTS 46 non-transitional). The reason says what is wrong. */
 MUST_CHECK enum status dns_name_from_text(const char *text, size_t length, struct dns_name *out, struct reason *reason);
 
 enum dns_name_style {
@@ -41,7 +42,8 @@ enum dns_name_style {
     DNS_NAME_FINAL_DOT = 2, /* with the final dot, as in a zone file */
 };
 
-/* The text of an uncompressed name, which must be whole (dns_name_wire_length); ends with NUL. Gives the text's length. */
+/* The text of an uncompressed name, which must be whole (dns_name_wire_length); ends with NUL. Gives the text's length.
+ */
 size_t dns_name_to_text(const uint8_t *wire, unsigned style, char out[static DNS_NAME_TEXT_MAX]);
 
 /* Both uncompressed and whole. */

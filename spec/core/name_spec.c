@@ -58,13 +58,15 @@ static void classic_mistakes(void **state)
         size_t length, offset;
         const char *reason;
     } cases[] = {
-        {"\xc0\x0c", 2, 12, "name at offset 12 points to itself"},
-        {"\1a\xc0\x0c", 4, 12, "name at offset 12 points to itself"},
-        {"\1a\xc0\x0e", 4, 12, "name at offset 12 points to itself"},
+        {"\xc0\x0c", 2, 12, "name at offset 12 points into itself"},
+        {"\1a\xc0\x0c", 4, 12, "name at offset 12 points into itself"},
+        {"\1a\xc0\x0e", 4, 12, "name at offset 12 points into itself"},
         {"\xc0\x0e\xc0\x0c", 4, 12, "name at offset 12 points forward"},
         {"\xc0\x0e\xc0\x0c", 4, 14, "name at offset 14 points forward"},
         {"\1a\xc0\x10\1b\0", 7, 12, "name at offset 12 points forward"},
         {"\xc0\xff", 2, 12, "name at offset 12 points forward"},
+        {"\0\2a\xc0\x0d\0", 6, 15, "name at offset 15 points into itself"},
+        {"\0\3\xc0\x0d\0\0", 6, 14, "name at offset 14 points into itself"},
         {"\1a\0\xff\xff", 5, 15, "name at offset 15 points forward"},
         {"\0\xc0\x00", 3, 13, "name at offset 13 points into the header"},
         {"\0\xc0\x0b", 3, 13, "name at offset 13 points into the header"},
