@@ -1,6 +1,5 @@
 #include "dns/layout.h"
 
-
 /* --- the tables --- */
 
 #define F(name, kind)      \
@@ -228,7 +227,7 @@ enum status dns_rdata_from_value(uint16_t type, const struct dns_value *fields, 
         const struct dns_value *value = dns_value_get(fields, field->name);
         if (value) {
             status = to.kind->encode(value, &to, reason);
-            if (status)
+            if (status && status != STATUS_NO_MEMORY)
                 reason_prefix(reason, "%s: ", field->name);
         } else if (!to.kind->optional) {
             reason_set(reason, "%s: missing", field->name);
@@ -292,10 +291,10 @@ static enum status scan_layout(const struct dns_field *field, struct dns_scanner
     struct dns_data_out to = {.buffer = out, .start = out->length};
     for (; field->name; field++) {
         enum status status = scan_field(kinds[field->kind], scanner, &to, reason);
-        if (status) {
+        if (status && status != STATUS_NO_MEMORY)
             reason_prefix(reason, "%s: ", field->name);
+        if (status)
             return status;
-        }
     }
     return STATUS_OK;
 }

@@ -3,6 +3,11 @@
 
 #include <stdlib.h>
 
+bool svc_is_flag(uint16_t key)
+{
+    return svc_format(key)->print == NULL;
+}
+
 bool svc_next(struct cursor *cursor, uint16_t *key, struct span *value)
 {
     if (cursor_left(cursor) == 0)

@@ -37,6 +37,9 @@ struct svc_format {
 /* The format of a key's value; of a key that nobody registered, plain bytes. */
 const struct svc_format *svc_format(uint16_t key);
 
+/* Whether the key says all by being there: its typed value is true. */
+bool svc_is_flag(uint16_t key);
+
 /* The parameters that a wire form holds, in order; false at the end or where it is broken (then the cursor has failed).
  */
 bool svc_next(struct cursor *cursor, uint16_t *key, struct span *value);
