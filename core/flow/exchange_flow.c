@@ -30,7 +30,8 @@ static void give_free(struct exchange *exchange, struct exchange_flow *flow)
     exchange->free_count++;
 }
 
-/* All fields but the messages' memory; by hand, as most of a flow is room for text that a first NUL makes empty. */
+/* All fields but the messages, which are clear; by hand, as most of a flow is room for text that a first NUL makes
+ * empty. */
 static void begin(struct exchange *exchange, struct flow *flow, const struct reply_to *to)
 {
     flow->next = NULL;
@@ -84,8 +85,6 @@ struct exchange_flow *exchange_flow_new(struct exchange *exchange, const struct 
     struct exchange_flow *flow = take_free(exchange);
     if (!flow)
         return NULL;
-    flow_message_clear(&flow->flow.request);
-    flow_message_clear(&flow->flow.response);
     if (flow_message_adopt(&flow->flow.query, query, exchange->wall_us)) {
         give_free(exchange, flow);
         return NULL;

@@ -423,14 +423,17 @@ static void wrapper_lets_go_before_observers_see_the_flow(void **state)
 static void flow_that_is_used_again_remembers_nothing(void **state)
 {
     struct world *world = *state;
-    world_on(world, HOOK_REQUEST, spoof_and_fail);
+    world_on(world, HOOK_REQUEST, look);
+    world_on(world, HOOK_RESPONSE, spoof_and_fail);
     world_ask(world);
+    world_answer_well(world);
     struct flow *first = world->flow;
     uint64_t serial = world_ended(world)->serial;
-    world_on(world, HOOK_REQUEST, look);
+    world_on(world, HOOK_REQUEST, suspend);
     world_ask(world);
     assert_ptr_equal(world->flow, first);
-    assert_false(first->response.present || first->request.present || first->killed);
+    assert_false(first->response.present || first->request.present || first->killed || first->asked);
+    assert_int_equal(first->tries, 0);
     assert_string_equal(first->error, "");
     assert_string_equal(first->source_name, "");
     assert_int_equal(first->source, FLOW_SOURCE_NONE);

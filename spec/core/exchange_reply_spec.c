@@ -78,7 +78,9 @@ static void changed_question_is_the_clients_again(void **state)
     struct buffer answer = message_of(world_sent_id(world), DNS_FLAG_QR | DNS_FLAG_AA, "other.example", 1);
     add_a(&answer, "OTHER.example", 1);
     add_a(&answer, "third.example", 2);
+    int64_t came_us = 1700000000000000 + world->now_us;
     world_answer(world, world->channel, answer);
+    assert_int_equal(world_ended(world)->answered_us, came_us);
     struct dns_message reply = world_reply_message(world);
     dns_name_to_text(reply.question.name, DNS_NAME_PLAIN, owner);
     assert_string_equal(owner, "Example.com");

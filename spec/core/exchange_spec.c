@@ -135,6 +135,10 @@ static void query_goes_out_as_it_came_but_for_the_id(void **state)
     assert_int_equal(sent->length, copy.length);
     assert_memory_equal(sent->data + 2, copy.data + 2, copy.length - 2);
     buffer_free(&copy);
+    exchange_channel_failed(world->exchange, world->channel, "gone");
+    exchange_channel_failed(world->exchange, world->channel, "gone");
+    exchange_channel_failed(world->exchange, world->channel, "gone");
+    assert_int_equal(world_ended(world)->query_id, CLIENT_ID); /* what is kept is as it came throughout */
 }
 
 /* RFC 5452 section 4.3: no two alike on a channel, and no step between them that repeats. */
@@ -263,6 +267,17 @@ static void answer_without_question_matches_only_as_an_error(void **state)
     expect_dropped(world, world->channel, message_of(id, DNS_FLAG_QR | DNS_RCODE_NXDOMAIN, NULL, 0));
     world_answer(world, world->channel, message_of(id, DNS_FLAG_QR | DNS_RCODE_REFUSED, NULL, 0));
     assert_int_equal(world_reply_code(world), DNS_RCODE_REFUSED);
+    assert_int_equal(world_reply_message(world).header.counts[DNS_SECTION_QUESTION], 0); /* as it came */
+}
+
+/* RFC 2136 section 3.8 */
+static void answer_to_an_update_may_lack_the_question(void **state)
+{
+    struct world *world = *state;
+    uint16_t update = 5 << 11;
+    world_query(world, TRANSPORT_UDP, message_of(CLIENT_ID, update, "example.com", 6));
+    world_answer(world, world->channel, message_of(world_sent_id(world), DNS_FLAG_QR | update, NULL, 0));
+    assert_int_equal(world_reply_message(world).header.flags, DNS_FLAG_QR | update);
 }
 
 static void answer_that_comes_twice_is_taken_once(void **state)
@@ -508,6 +523,7 @@ int main(void)
         WORLD_TEST(answers_to_something_else_are_dropped),
         WORLD_TEST(answer_in_other_letter_case_matches),
         WORLD_TEST(answer_without_question_matches_only_as_an_error),
+        WORLD_TEST(answer_to_an_update_may_lack_the_question),
         WORLD_TEST(answer_that_comes_twice_is_taken_once),
         WORLD_TEST(malformed_answers_spend_the_tries),
         WORLD_TEST(silence_spends_the_tries),

@@ -23,6 +23,8 @@ struct ended {
     bool killed, responded, asked, wrapper;
     struct address server;
     unsigned tries;
+    int64_t answered_us;
+    uint16_t query_id;
 };
 
 struct routed {
@@ -166,7 +168,9 @@ static void world_finished(void *context, const struct flow *flow)
                             .asked = flow->asked,
                             .wrapper = flow->wrapper != NULL,
                             .server = flow->server,
-                            .tries = flow->tries};
+                            .tries = flow->tries,
+                            .answered_us = flow->response.timestamp_us,
+                            .query_id = load_u16(flow->query.wire.data)};
     memcpy(ended->error, flow->error, sizeof ended->error);
     memcpy(ended->source_name, flow->source_name, sizeof ended->source_name);
 }
