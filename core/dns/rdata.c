@@ -201,7 +201,8 @@ static enum status finish(uint16_t type, enum status status, struct buffer *out,
         reason_set(reason, "data of at most 65535 bytes expected, got %zu", out->length - start_at);
         status = STATUS_INVALID;
     }
-    if (status == STATUS_OK && !dns_rdata_fits(type, out->data + start_at, out->length - start_at)) {
+    const uint8_t *data = out->length > start_at ? out->data + start_at : NULL;
+    if (status == STATUS_OK && !dns_rdata_fits(type, data, out->length - start_at)) {
         reason_set(reason, "values do not fit together");
         status = STATUS_INVALID;
     }

@@ -121,7 +121,7 @@ enum status dns_rdata_pieces(uint16_t type, const uint8_t *data, size_t length,
                              enum status (*piece)(void *context, bool is_name, const uint8_t *at, size_t n),
                              void *context)
 {
-    if (dns_rdata_name_rule(type) != DNS_NAMES_COMPRESS)
+    if (dns_rdata_name_rule(type) != DNS_NAMES_COMPRESS || length == 0)
         return piece(context, false, data, length);
     struct cursor in = cursor_over(data, length);
     size_t ends[1 + NAMES_MAX]; /* of what stands in front, and of the names */

@@ -152,7 +152,8 @@ static enum status builder_finish(struct builder *builder, struct buffer *out, s
         }
         buffer_u16(out, entries[i].key);
         buffer_u16(out, (uint16_t)entries[i].length);
-        buffer_append(out, builder->values.data + entries[i].at, entries[i].length);
+        if (entries[i].length > 0)
+            buffer_append(out, builder->values.data + entries[i].at, entries[i].length);
     }
     if (out->failed)
         return STATUS_NO_MEMORY;
