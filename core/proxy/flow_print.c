@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 enum {
-    GATHER_MAX = 64 << 10, /* bytes beyond which a turn's lines are written early */
+    GATHER_MAX = 32 << 10, /* bytes beyond which a turn's lines are written early */
     DNS_PORT = 53,
 };
 
