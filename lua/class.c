@@ -2,19 +2,12 @@
 
 enum { ROOM_FOR_NAMES = 64 /* members of one class, at most */ };
 
-/* Stands before each object's own struct. The class pointer is what tells an object from any other userdata. */
-struct object {
-    const struct lua_class *class;
-    uint32_t slots; /* a bit for each slot that is not nil */
-    bool has_table; /* the environment is the object's own */
-};
-
-_Static_assert(sizeof(struct object) == 16, "an object's struct stays aligned");
+_Static_assert(sizeof(struct lua_object) == 16, "an object's struct stays aligned");
 
 /* The object at `index` if it is of this class. */
-static struct object *object_of(lua_State *L, int index, const struct lua_class *class)
+static struct lua_object *object_of(lua_State *L, int index, const struct lua_class *class)
 {
-    struct object *object = lua_touserdata(L, index);
+    struct lua_object *object = lua_touserdata(L, index);
     /* Light userdata has no length. */
     return object && lua_objlen(L, index) >= sizeof *object && object->class == class ? object : NULL;
 }
@@ -45,15 +38,15 @@ static const struct lua_property *find_member(lua_State *L, const struct lua_cla
 {
     lua_pushvalue(L, 2);
     lua_rawget(L, lua_upvalueindex(1));
-    int type = lua_type(L, -1);
-    if (type == LUA_TNIL)
+    const struct lua_property *property = lua_touserdata(L, -1);
+    if (!property && lua_isnil(L, -1))
         lua_raise_unknown(L, 2, class);
-    return type == LUA_TLIGHTUSERDATA ? lua_touserdata(L, -1) : NULL;
+    return property;
 }
 
-static struct object *check_object(lua_State *L, const struct lua_class *class)
+static struct lua_object *check_object(lua_State *L, const struct lua_class *class)
 {
-    struct object *object = object_of(L, 1, class);
+    struct lua_object *object = object_of(L, 1, class);
     if (!object)
         lua_raise_expected(L, 1, class->name, class->name);
     return object;
@@ -62,7 +55,7 @@ static struct object *check_object(lua_State *L, const struct lua_class *class)
 static int object_index(lua_State *L)
 {
     const struct lua_class *class = lua_touserdata(L, lua_upvalueindex(2));
-    struct object *object = check_object(L, class);
+    struct lua_object *object = check_object(L, class);
     const struct lua_property *property = find_member(L, class);
     if (property)
         property->get(L, object + 1);
@@ -72,7 +65,7 @@ static int object_index(lua_State *L)
 static int object_newindex(lua_State *L)
 {
     const struct lua_class *class = lua_touserdata(L, lua_upvalueindex(2));
-    struct object *object = check_object(L, class);
+    struct lua_object *object = check_object(L, class);
     lua_settop(L, 3);
     const struct lua_property *property = find_member(L, class);
     if (!property || !property->set) {
@@ -224,7 +217,7 @@ void lua_class_push(lua_State *L, const struct lua_class *class)
 
 void *lua_class_new_partly(lua_State *L, const struct lua_class *class, size_t size, size_t zeroed)
 {
-    struct object *object = lua_newuserdata(L, sizeof *object + size);
+    struct lua_object *object = lua_newuserdata(L, sizeof *object + size);
     memset(object, 0, sizeof *object + zeroed);
     object->class = class;
     push_registered(L, class);
@@ -256,7 +249,7 @@ const char *lua_class_name_of(lua_State *L, int index)
 
 void *lua_class_test(lua_State *L, int index, const struct lua_class *class)
 {
-    struct object *object = object_of(L, index, class);
+    struct lua_object *object = object_of(L, index, class);
     return object ? object + 1 : NULL;
 }
 
@@ -286,15 +279,10 @@ void *lua_class_self(lua_State *L, const struct lua_class *class, const char *wh
 
 /* --- slots --- */
 
-bool lua_class_slot_used(lua_State *L, int object, int slot)
-{
-    const struct object *at = lua_touserdata(L, object);
-    return at->slots & 1u << slot;
-}
-
 void lua_class_slot_get(lua_State *L, int object, int slot)
 {
-    if (!lua_class_slot_used(L, object, slot)) {
+    const struct lua_object *at = lua_touserdata(L, object);
+    if (!lua_class_slot_used(at + 1, slot)) {
         lua_pushnil(L);
         return;
     }
@@ -305,7 +293,7 @@ void lua_class_slot_get(lua_State *L, int object, int slot)
 
 void lua_class_slot_set(lua_State *L, int object, int slot)
 {
-    struct object *at = lua_touserdata(L, object);
+    struct lua_object *at = lua_touserdata(L, object);
     if (object < 0)
         object = lua_gettop(L) + 1 + object;
     if (at->has_table) {

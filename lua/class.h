@@ -96,9 +96,20 @@ void lua_class_slot_get(lua_State *L, int object, int slot);
 /* Pops a value into the slot (1 to LUA_CLASS_SLOTS); the table is made when the first slot is set. */
 void lua_class_slot_set(lua_State *L, int object, int slot);
 
-/* Whether the slot holds anything but nil; costs next to nothing. */
-bool lua_class_slot_used(lua_State *L, int object, int slot);
 enum { LUA_CLASS_SLOTS = 16 };
+
+/* Stands before each object's own struct, which is 16 bytes behind it. */
+struct lua_object {
+    const struct lua_class *class; /* what tells an object from any other userdata */
+    uint32_t slots;                /* a bit for each slot that is not nil */
+    bool has_table;                /* the environment is the object's own */
+};
+
+/* Whether the slot of the object whose struct is `self` holds anything but nil. */
+static inline bool lua_class_slot_used(const void *self, int slot)
+{
+    return ((const struct lua_object *)self)[-1].slots & 1u << slot;
+}
 
 /* --- checkers. `what` names the place: "ResourceRecord.ttl". They raise "WHAT: EXPECTED expected, got VALUE". Nothing
  * is coerced: "7" is no integer, 0 no boolean. --- */

@@ -113,7 +113,7 @@ void lua_message_set_response_code(lua_State *L, void *self, int value)
 
 /* --- edns --- */
 
-/* Pushes the array of {code, data}; nil when the options are broken off. */
+/* Pushes the array of {code, data}, as far as the options are whole. */
 static void push_options(lua_State *L, struct span options)
 {
     struct cursor cursor = cursor_over(options.data, options.length);
@@ -122,7 +122,7 @@ static void push_options(lua_State *L, struct span options)
     while (cursor_left(&cursor)) {
         uint16_t code = cursor_u16(&cursor), length = cursor_u16(&cursor);
         const uint8_t *data = cursor_take(&cursor, length);
-        if (!data)
+        if (cursor.failed)
             break;
         lua_createtable(L, 0, 2);
         lua_pushinteger(L, code);

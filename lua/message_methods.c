@@ -155,7 +155,7 @@ static void copy_questions(lua_State *L, const char *what)
  * that nobody changed are shared as bytes. */
 static void push_answer(lua_State *L, struct lua_message *self, unsigned flags, const char *what)
 {
-    bool edited = !lua_message_section_unchanged(L, 1, DNS_SECTION_QUESTION);
+    bool edited = !lua_message_section_unchanged(L, 1, self, DNS_SECTION_QUESTION);
     size_t length = edited ? DNS_HEADER_SIZE : questions_end(L, self);
     struct lua_message *answer = lua_message_new(L, self->wire, length, now());
     answer->made = true;

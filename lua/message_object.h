@@ -39,8 +39,22 @@ void lua_message_push_section(lua_State *L, int index, unsigned section);
 /* Pushes the question, nil unless there is exactly one. */
 void lua_message_push_question(lua_State *L, int index);
 
-/* Whether the section is what came: never read, or a table that holds the very records it was decoded to, unchanged. */
-bool lua_message_section_unchanged(lua_State *L, int index, unsigned section);
+/* Whether nobody has read or set the section. */
+static inline bool lua_message_section_untouched(const struct lua_message *self, unsigned section)
+{
+    return !lua_class_slot_used(self, LUA_MESSAGE_SLOT_SECTION + (int)section) &&
+           (section != DNS_SECTION_QUESTION || !lua_class_slot_used(self, LUA_MESSAGE_SLOT_QUESTION));
+}
+
+/* How many records the section had when it came. */
+static inline unsigned lua_message_count_on_wire(const struct lua_message *self, unsigned section)
+{
+    return load_u16(self->wire + 4 + 2 * section);
+}
+
+/* Whether the section of the message at `index` is what came: never read, or a table that holds the very records it was
+ * decoded to, unchanged. */
+bool lua_message_section_unchanged(lua_State *L, int index, const struct lua_message *self, unsigned section);
 
 /* Walks a section as it is now, in its table or on the wire. Keeps one value on the stack until it is ended. Runs no
  * Lua code and never raises. */
@@ -49,7 +63,8 @@ struct lua_message_walk {
     unsigned section;
     int table; /* where the table stands on the stack, 0: the section is on the wire */
     int next, count;
-    const struct lua_question *question; /* the only one, where it alone was decoded */
+    bool alone; /* there is one question, and this is it: */
+    struct dns_question question;
     struct dns_reader reader;
 };
 MUST_CHECK enum status lua_message_walk_start(struct lua_message_walk *walk, lua_State *L, int index, unsigned section,

@@ -47,8 +47,10 @@ static enum status pack_anew(lua_State *L, int index, const struct lua_message *
     struct buffer expanded = {0};
     enum status status = STATUS_OK;
     dns_packer_start(&packer, out, &header, DNS_MESSAGE_MAX);
-    for (unsigned section = 0; status == STATUS_OK && section < LUA_MESSAGE_SECTIONS; section++)
-        status = add_section(L, index, section, &packer, &expanded, reason);
+    for (unsigned section = 0; status == STATUS_OK && section < LUA_MESSAGE_SECTIONS; section++) {
+        if (!lua_message_section_untouched(self, section) || lua_message_count_on_wire(self, section))
+            status = add_section(L, index, section, &packer, &expanded, reason);
+    }
     buffer_free(&expanded);
     if (status)
         return status;
@@ -69,7 +71,7 @@ enum status lua_message_pack(lua_State *L, int index, struct buffer *out, struct
         return STATUS_NO_MEMORY;
     }
     for (unsigned section = 0; !changed && section < LUA_MESSAGE_SECTIONS; section++)
-        changed = !lua_message_section_unchanged(L, index, section);
+        changed = !lua_message_section_unchanged(L, index, self, section);
     buffer_clear(out);
     if (changed)
         return pack_anew(L, index, self, out, reason);

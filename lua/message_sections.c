@@ -12,12 +12,6 @@ static int slot_of(unsigned section)
     return LUA_MESSAGE_SLOT_SECTION + (int)section;
 }
 
-/* How many records the section had when it came. */
-static unsigned count_on_wire(const struct lua_message *self, unsigned section)
-{
-    return load_u16(self->wire + 4 + 2 * section);
-}
-
 struct lua_message *lua_message_new(lua_State *L, const uint8_t *wire, size_t length, double timestamp)
 {
     struct lua_message *self = lua_class_new_partly(L, &lua_message_class, offsetof(struct lua_message, wire) + length,
@@ -50,7 +44,7 @@ enum status lua_message_view(struct lua_message *self, const struct dns_message 
 /* The same where the bytes have been checked before. */
 static const struct dns_message *check_view(lua_State *L, struct lua_message *self)
 {
-    const struct dns_message *view;
+    const struct dns_message *view = NULL;
     struct reason reason;
     if (lua_message_view(self, &view, &reason))
         lua_raise_reason(L, "DNSMessage", &reason);
@@ -87,7 +81,7 @@ static void decode_questions(lua_State *L, int index, struct lua_message *self)
 {
     struct dns_reader reader;
     struct dns_question question;
-    if (lua_class_slot_used(L, index, LUA_MESSAGE_SLOT_QUESTION)) {
+    if (lua_class_slot_used(self, LUA_MESSAGE_SLOT_QUESTION)) {
         lua_class_slot_get(L, index, LUA_MESSAGE_SLOT_QUESTION);
         lua_rawseti(L, -2, 1);
         return;
@@ -102,8 +96,8 @@ static void decode_questions(lua_State *L, int index, struct lua_message *self)
 void lua_message_push_section(lua_State *L, int index, unsigned section)
 {
     struct lua_message *self = lua_class_test(L, index, &lua_message_class);
-    unsigned count = count_on_wire(self, section);
-    if (lua_class_slot_used(L, index, slot_of(section))) {
+    unsigned count = lua_message_count_on_wire(self, section);
+    if (lua_class_slot_used(self, slot_of(section))) {
         lua_class_slot_get(L, index, slot_of(section));
         return;
     }
@@ -117,23 +111,22 @@ void lua_message_push_section(lua_State *L, int index, unsigned section)
 }
 
 /* A message with one question has its name at the very place where the header ends. */
-static void decode_first_question(lua_State *L, struct lua_message *self)
+static struct dns_question only_question(const struct lua_message *self)
 {
     const uint8_t *name = self->wire + DNS_HEADER_SIZE;
     size_t length = dns_name_wire_length(name, self->length - DNS_HEADER_SIZE);
-    struct dns_question question = {
+    return (struct dns_question){
         .name = name,
         .name_length = (uint8_t)length,
         .type = load_u16(name + length),
         .class_ = load_u16(name + length + 2),
     };
-    lua_question_push(L, &question)->origin = origin_in(L, self, DNS_SECTION_QUESTION, 0);
 }
 
 void lua_message_push_question(lua_State *L, int index)
 {
     struct lua_message *self = lua_class_test(L, index, &lua_message_class);
-    if (lua_class_slot_used(L, index, slot_of(DNS_SECTION_QUESTION))) {
+    if (lua_class_slot_used(self, slot_of(DNS_SECTION_QUESTION))) {
         lua_class_slot_get(L, index, slot_of(DNS_SECTION_QUESTION));
         bool one = lua_objlen(L, -1) == 1;
         lua_rawgeti(L, -1, one ? 1 : 0);
@@ -142,12 +135,13 @@ void lua_message_push_question(lua_State *L, int index)
             lua_pop(L, 1);
             lua_pushnil(L);
         }
-    } else if (count_on_wire(self, DNS_SECTION_QUESTION) != 1) {
+    } else if (lua_message_count_on_wire(self, DNS_SECTION_QUESTION) != 1) {
         lua_pushnil(L);
-    } else if (lua_class_slot_used(L, index, LUA_MESSAGE_SLOT_QUESTION)) {
+    } else if (lua_class_slot_used(self, LUA_MESSAGE_SLOT_QUESTION)) {
         lua_class_slot_get(L, index, LUA_MESSAGE_SLOT_QUESTION);
     } else {
-        decode_first_question(L, self);
+        struct dns_question question = only_question(self);
+        lua_question_push(L, &question)->origin = origin_in(L, self, DNS_SECTION_QUESTION, 0);
         lua_pushvalue(L, -1);
         lua_class_slot_set(L, index, LUA_MESSAGE_SLOT_QUESTION);
     }
@@ -169,7 +163,7 @@ static bool is_original(lua_State *L, const struct lua_message *self, unsigned s
 /* The same for the table at the top. */
 static bool holds_originals(lua_State *L, const struct lua_message *self, unsigned section)
 {
-    unsigned count = count_on_wire(self, section);
+    unsigned count = lua_message_count_on_wire(self, section);
     if (lua_objlen(L, -1) != count)
         return false;
     if (count == 0) {
@@ -188,19 +182,19 @@ static bool holds_originals(lua_State *L, const struct lua_message *self, unsign
     return same;
 }
 
-bool lua_message_section_unchanged(lua_State *L, int index, unsigned section)
+bool lua_message_section_unchanged(lua_State *L, int index, const struct lua_message *self, unsigned section)
 {
-    const struct lua_message *self = lua_class_test(L, index, &lua_message_class);
-    bool same = true;
-    if (lua_class_slot_used(L, index, slot_of(section))) {
+    bool same;
+    if (lua_message_section_untouched(self, section))
+        return true;
+    if (lua_class_slot_used(self, slot_of(section))) {
         lua_class_slot_get(L, index, slot_of(section));
         same = holds_originals(L, self, section);
-        lua_pop(L, 1);
-    } else if (section == DNS_SECTION_QUESTION && lua_class_slot_used(L, index, LUA_MESSAGE_SLOT_QUESTION)) {
+    } else {
         lua_class_slot_get(L, index, LUA_MESSAGE_SLOT_QUESTION);
         same = is_original(L, self, section, 0);
-        lua_pop(L, 1);
     }
+    lua_pop(L, 1);
     return same;
 }
 
@@ -210,7 +204,7 @@ bool lua_message_changed(lua_State *L, int index)
     if (self->made || self->id != load_u16(self->wire) || self->flags != load_u16(self->wire + 2))
         return true;
     for (unsigned section = 0; section < LUA_MESSAGE_SECTIONS; section++) {
-        if (!lua_message_section_unchanged(L, index, section))
+        if (!lua_message_section_unchanged(L, index, self, section))
             return true;
     }
     return false;
@@ -239,12 +233,8 @@ enum status lua_message_walk_start(struct lua_message_walk *walk, lua_State *L, 
     walk->section = section;
     walk->table = 0;
     walk->next = walk->count = 0;
-    walk->question = NULL;
-    if (!lua_checkstack(L, 6)) {
-        reason_set(reason, "out of memory");
-        return STATUS_NO_MEMORY;
-    }
-    if (lua_class_slot_used(L, index, slot_of(section))) {
+    walk->alone = false;
+    if (lua_class_slot_used(self, slot_of(section))) {
         lua_class_slot_get(L, index, slot_of(section));
         walk->count = (int)lua_objlen(L, -1);
         enum status status = walk->count ? STATUS_OK : check_empty(L, section, reason);
@@ -254,13 +244,15 @@ enum status lua_message_walk_start(struct lua_message_walk *walk, lua_State *L, 
             walk->table = lua_gettop(L);
         return status;
     }
-    if (section == DNS_SECTION_QUESTION && lua_class_slot_used(L, index, LUA_MESSAGE_SLOT_QUESTION)) {
+    unsigned count = lua_message_count_on_wire(self, section);
+    if (section == DNS_SECTION_QUESTION && count == 1) {
         lua_class_slot_get(L, index, LUA_MESSAGE_SLOT_QUESTION);
-        walk->question = lua_class_test(L, -1, &lua_question_class);
-        walk->count = 1;
+        const struct lua_question *question = lua_class_test(L, -1, &lua_question_class);
+        walk->alone = true;
+        walk->question = question ? lua_question_view(question) : only_question(self);
         return STATUS_OK;
     }
-    if (count_on_wire(self, section)) {
+    if (count) {
         enum status status = lua_message_view(self, &view, reason);
         if (status)
             return status;
@@ -304,14 +296,16 @@ enum status lua_message_walk_record(struct lua_message_walk *walk, struct dns_re
 
 enum status lua_message_walk_question(struct lua_message_walk *walk, struct dns_question *out, struct reason *reason)
 {
-    const void *question = walk->question;
+    const void *question;
+    if (walk->alone) {
+        if (walk->next++)
+            return STATUS_NOT_FOUND;
+        *out = walk->question;
+        return STATUS_OK;
+    }
     if (walk->count < 0)
         return dns_reader_next_question(&walk->reader, out);
-    enum status status = STATUS_OK;
-    if (!question)
-        status = next_element(walk, &lua_question_class, &question, reason);
-    else if (walk->next++)
-        status = STATUS_NOT_FOUND;
+    enum status status = next_element(walk, &lua_question_class, &question, reason);
     if (status == STATUS_OK)
         *out = lua_question_view(question);
     return status;

@@ -6,22 +6,32 @@
 #include "lua/https_record_class.h"
 #include "lua/json.h"
 
+/* The TTL in {ttl = 300}. One walk tells known keys and unknown ones, as this is done for each record that a hook
+ * makes. */
+static uint32_t check_option_table(lua_State *L, int index, const char *factory)
+{
+    static const char *const keys[] = {"ttl", NULL};
+    uint32_t ttl = DNS_DEFAULT_TTL;
+    lua_pushnil(L);
+    while (lua_next(L, index)) {
+        if (lua_type(L, -2) != LUA_TSTRING || strcmp(lua_tostring(L, -2), keys[0]) != 0)
+            lua_raise_no_name(L, -2, factory, "option", keys);
+        ttl = (uint32_t)lua_check_integer(L, -1, 0, DNS_TTL_MAX, "ResourceRecord.ttl");
+        lua_pop(L, 1);
+    }
+    return ttl;
+}
+
 /* The TTL that the last argument of a factory gives: {ttl = 300}, or the number alone. */
 static uint32_t check_options(lua_State *L, int index, const char *factory)
 {
-    static const char *const keys[] = {"ttl", NULL};
     switch (lua_type(L, index)) {
-    case LUA_TNONE:
     case LUA_TNIL:
         return DNS_DEFAULT_TTL;
     case LUA_TNUMBER:
         return (uint32_t)lua_check_integer(L, index, 0, DNS_TTL_MAX, "ResourceRecord.ttl");
     case LUA_TTABLE:
-        lua_check_keys(L, index, keys, factory);
-        lua_getfield(L, index, "ttl");
-        if (lua_isnil(L, -1))
-            return DNS_DEFAULT_TTL;
-        return (uint32_t)lua_check_integer(L, -1, 0, DNS_TTL_MAX, "ResourceRecord.ttl");
+        return check_option_table(L, index, factory);
     default:
         lua_raise_expected(L, index, factory, "table or TTL as last argument");
         return 0;

@@ -7,7 +7,7 @@ bool svcb_next(struct span *params, uint16_t *key, struct span *value)
     struct cursor cursor = cursor_over(params->data, params->length);
     uint16_t number = cursor_u16(&cursor), length = cursor_u16(&cursor);
     const uint8_t *data = cursor_take(&cursor, length);
-    if (!data)
+    if (cursor.failed)
         return false;
     *key = number;
     *value = (struct span){data, length};
