@@ -3,9 +3,13 @@
 #include "net/transport.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/sock_diag.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+enum { DESCRIPTORS_FOR_OTHERS = 64 /* listeners, upstream connections, files, the Lua side */ };
 
 struct net_config net_config_defaults(void)
 {
@@ -13,7 +17,7 @@ struct net_config net_config_defaults(void)
         .resolv_conf = "/etc/resolv.conf",
         .tcp_idle_us = 10 * 1000000,
         .tcp_connections_max = 10000,
-        .tcp_connections_per_client = 10000,
+        .tcp_connections_per_client = 1000,
         .tcp_pipeline_max = 256,
         .tcp_output_max = 256 * 1024,
         .upstream_idle_us = 10 * 1000000,
@@ -122,9 +126,27 @@ static void *copy_items(const void *items, size_t count, size_t size)
     return copy;
 }
 
+/* Clients' connections may never use up the descriptors that asking upstreams needs. */
+static void fit_limits(struct net_config *config)
+{
+    struct rlimit limit;
+    unsigned all = config->descriptors_max;
+    if (all == 0 && !getrlimit(RLIMIT_NOFILE, &limit))
+        all = limit.rlim_cur < UINT_MAX ? (unsigned)limit.rlim_cur : UINT_MAX;
+    if (all == 0)
+        return;
+    if (config->upstream_sockets_max > all / 4)
+        config->upstream_sockets_max = all / 4;
+    unsigned others = all / 4 < DESCRIPTORS_FOR_OTHERS ? all / 4 : DESCRIPTORS_FOR_OTHERS;
+    unsigned left = all - config->upstream_sockets_max - others;
+    if (config->tcp_connections_max > left)
+        config->tcp_connections_max = left;
+}
+
 static enum status copy_config(struct net *net, const struct net_config *config)
 {
     net->config = *config;
+    fit_limits(&net->config);
     net->log = config->log;
     net->hosts_path = config->hosts ? strdup(config->hosts) : NULL;
     net->resolv_conf_path = config->resolv_conf ? strdup(config->resolv_conf) : NULL;

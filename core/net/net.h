@@ -51,6 +51,8 @@ struct net_config {
     size_t tcp_output_max;               /* bytes of answers waiting on one connection; the same */
     int64_t upstream_idle_us;            /* streams and UDP sockets that nothing waits on are closed after this */
     unsigned upstream_sockets_max;       /* UDP sockets open at one time */
+    unsigned descriptors_max; /* this net may open so many; where that is less than the limits above need, they
+                                 are lowered. 0: what the process may (RLIMIT_NOFILE) */
 
     /* A stream client came or went. May be NULL. */
     void (*on_connection)(void *context, const struct reply_to *connection, bool connected);
