@@ -110,11 +110,11 @@ static const char *nth_name(unsigned n, char out[static 64])
 {
     enum { PARENTS = 300, FILLED = 2400 };
     if (n >= FILLED)
-        return "www";
+        return "web";
     if (n < PARENTS)
         snprintf(out, 64, "d%u.example", n);
     else if (n < 2 * PARENTS)
-        snprintf(out, 64, "www.d%u.example", n - PARENTS);
+        snprintf(out, 64, "web.d%u.example", n - PARENTS);
     else
         snprintf(out, 64, "n%u.example", n);
     return out;
