@@ -330,7 +330,7 @@ static int error_equal(lua_State *L)
 
 static struct cJSON *error_to_json(lua_State *L, int index, struct reason *reason)
 {
-    double timestamp;
+    double timestamp = 0;
     const char *text = lua_error_text(L, index, &timestamp);
     cJSON *json = cJSON_CreateObject();
     if (!json || !cJSON_AddStringToObject(json, "msg", text) ||

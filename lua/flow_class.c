@@ -56,12 +56,12 @@ void lua_flow_detach(lua_State *L, int index)
 {
     struct lua_flow *self = lua_class_test(L, index, &lua_flow_class);
     const struct flow *flow = self->flow;
-    if (flow->response.present && !lua_class_slot_used(L, index, LUA_FLOW_RESPONSE) &&
+    if (flow->response.present && !lua_class_slot_used(self, LUA_FLOW_RESPONSE) &&
         !(self->changed & LUA_FLOW_RESPONSE_CLEARED)) {
         lua_pushlstring(L, (const char *)flow->response.wire.data, flow->response.wire.length);
         lua_class_slot_set(L, index < 0 ? index - 1 : index, LUA_FLOW_RESPONSE_WIRE);
     }
-    if (flow->error[0] && !lua_class_slot_used(L, index, LUA_FLOW_ERROR)) {
+    if (flow->error[0] && !lua_class_slot_used(self, LUA_FLOW_ERROR)) {
         lua_error_push(L, flow->error, strlen(flow->error), seconds(flow->error_us));
         lua_class_slot_set(L, index < 0 ? index - 1 : index, LUA_FLOW_ERROR);
     }
@@ -127,7 +127,7 @@ void lua_flow_get_request(lua_State *L, int index)
 {
     struct lua_flow *self = lua_class_test(L, index, &lua_flow_class);
     self->changed |= LUA_FLOW_REQUEST_TOUCHED;
-    if (lua_class_slot_used(L, index, LUA_FLOW_REQUEST)) {
+    if (lua_class_slot_used(self, LUA_FLOW_REQUEST)) {
         lua_class_slot_get(L, index, LUA_FLOW_REQUEST);
     } else if (self->flow) {
         const struct flow_message *request = flow_request(self->flow);
@@ -143,7 +143,7 @@ void lua_flow_get_response(lua_State *L, int index)
 {
     struct lua_flow *self = lua_class_test(L, index, &lua_flow_class);
     self->changed |= LUA_FLOW_RESPONSE_TOUCHED;
-    if (lua_class_slot_used(L, index, LUA_FLOW_RESPONSE)) {
+    if (lua_class_slot_used(self, LUA_FLOW_RESPONSE)) {
         lua_class_slot_get(L, index, LUA_FLOW_RESPONSE);
     } else if (self->changed & LUA_FLOW_RESPONSE_CLEARED) {
         lua_pushnil(L);
@@ -151,7 +151,7 @@ void lua_flow_get_response(lua_State *L, int index)
         const struct flow_message *response = &self->flow->response;
         push_wire(L, index, LUA_FLOW_RESPONSE, response->wire.data, response->wire.length,
                   seconds(response->timestamp_us));
-    } else if (lua_class_slot_used(L, index, LUA_FLOW_RESPONSE_WIRE)) {
+    } else if (lua_class_slot_used(self, LUA_FLOW_RESPONSE_WIRE)) {
         lua_class_slot_get(L, index, LUA_FLOW_RESPONSE_WIRE);
         size_t length;
         const char *wire = lua_tolstring(L, -1, &length);
@@ -166,7 +166,7 @@ void lua_flow_get_error(lua_State *L, int index)
 {
     struct lua_flow *self = lua_class_test(L, index, &lua_flow_class);
     const struct flow *flow = self->flow;
-    if (lua_class_slot_used(L, index, LUA_FLOW_ERROR)) {
+    if (lua_class_slot_used(self, LUA_FLOW_ERROR)) {
         lua_class_slot_get(L, index, LUA_FLOW_ERROR);
         return;
     }

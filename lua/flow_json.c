@@ -36,7 +36,7 @@ static cJSON *slot_to_json(lua_State *L, int index, int slot, const struct lua_c
 static cJSON *request_to_json(lua_State *L, int index, struct reason *reason)
 {
     const struct lua_flow *self = lua_class_test(L, index, &lua_flow_class);
-    if (lua_class_slot_used(L, index, LUA_FLOW_REQUEST))
+    if (lua_class_slot_used(self, LUA_FLOW_REQUEST))
         return slot_to_json(L, index, LUA_FLOW_REQUEST, &lua_message_class, reason);
     if (self->flow)
         return flow_message_to_json(flow_request(self->flow));
@@ -48,13 +48,13 @@ static cJSON *request_to_json(lua_State *L, int index, struct reason *reason)
 static cJSON *response_to_json(lua_State *L, int index, struct reason *reason)
 {
     const struct lua_flow *self = lua_class_test(L, index, &lua_flow_class);
-    if (lua_class_slot_used(L, index, LUA_FLOW_RESPONSE))
+    if (lua_class_slot_used(self, LUA_FLOW_RESPONSE))
         return slot_to_json(L, index, LUA_FLOW_RESPONSE, &lua_message_class, reason);
     if (self->changed & LUA_FLOW_RESPONSE_CLEARED)
         return cJSON_CreateNull();
     if (self->flow)
         return self->flow->response.present ? flow_message_to_json(&self->flow->response) : cJSON_CreateNull();
-    if (!lua_class_slot_used(L, index, LUA_FLOW_RESPONSE_WIRE))
+    if (!lua_class_slot_used(self, LUA_FLOW_RESPONSE_WIRE))
         return cJSON_CreateNull();
     lua_class_slot_get(L, index, LUA_FLOW_RESPONSE_WIRE);
     size_t length;

@@ -184,8 +184,8 @@ static int flow_copy(lua_State *L)
 
 static int flow_backup(lua_State *L)
 {
-    check_self(L, "DNSFlow.backup");
-    if (!lua_class_slot_used(L, 1, LUA_FLOW_BACKUP)) {
+    const struct lua_flow *self = check_self(L, "DNSFlow.backup");
+    if (!lua_class_slot_used(self, LUA_FLOW_BACKUP)) {
         push_copy(L, "DNSFlow.backup");
         lua_class_slot_set(L, 1, LUA_FLOW_BACKUP);
     }

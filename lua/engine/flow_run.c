@@ -60,6 +60,7 @@ static void on_resume(struct flow *flow)
     struct flow_run *run = flow->wrapper;
     struct engine *engine = run->task.engine;
     if (run->suspended && !run->task.waiting && !run->ready) {
+        run->changed_by = engine->running ? engine->running->script : engine->script;
         run->ready = true;
         run->next = engine->flows.ready;
         engine->flows.ready = run;

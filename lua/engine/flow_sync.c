@@ -19,9 +19,10 @@ static int push_object(struct flow_run *run)
     return lua_gettop(L);
 }
 
-static void clear_slot(lua_State *L, int object, int slot)
+static void clear_slot(struct flow_run *run, int object, int slot)
 {
-    if (!lua_class_slot_used(L, object, slot))
+    lua_State *L = run->task.engine->L;
+    if (!lua_class_slot_used(run->object, slot))
         return;
     lua_pushnil(L);
     lua_class_slot_set(L, object, slot);
@@ -39,10 +40,10 @@ void flow_sync_begin(struct flow_run *run)
         return;
     lua_State *L = run->task.engine->L;
     int at = push_object(run);
-    if (!flow->response.present || stale)
-        clear_slot(L, at, LUA_FLOW_RESPONSE);
+    if (!flow->response.present || stale || flow->source != FLOW_SOURCE_SCRIPT)
+        clear_slot(run, at, LUA_FLOW_RESPONSE);
     if (flow->error[0] || run->hook == HOOK_ERROR)
-        clear_slot(L, at, LUA_FLOW_ERROR);
+        clear_slot(run, at, LUA_FLOW_ERROR);
     lua_pop(L, 1);
 }
 
@@ -93,7 +94,7 @@ static void sync_request(struct flow_run *run, int object)
 {
     struct engine *engine = run->task.engine;
     struct reason reason = {""};
-    if (!lua_class_slot_used(engine->L, object, LUA_FLOW_REQUEST))
+    if (!lua_class_slot_used(run->object, LUA_FLOW_REQUEST))
         return;
     lua_class_slot_get(engine->L, object, LUA_FLOW_REQUEST);
     int message = lua_gettop(engine->L);
@@ -109,12 +110,13 @@ static void sync_request(struct flow_run *run, int object)
     lua_settop(engine->L, object);
 }
 
-static void set_response(struct flow_run *run, int message)
+/* Takes over the message behind the object at `object`. */
+static void set_response(struct flow_run *run, int object)
 {
     struct engine *engine = run->task.engine;
     struct reason reason = {""};
     const struct script *script = run->changed_by ? run->changed_by : run->task.script;
-    enum status status = lua_message_pack(engine->L, message, &engine->scratch, &reason);
+    enum status status = lua_message_pack(engine->L, object + 1, &engine->scratch, &reason);
     if (!status && same_bytes(&engine->scratch, &run->flow->response) && !(run->touched & LUA_FLOW_RESPONSE_ASSIGNED))
         return;
     if (!status)
@@ -123,6 +125,7 @@ static void set_response(struct flow_run *run, int message)
     if (status) {
         report_unpackable(run, "response", script, &reason);
         flow_response_unpackable(run->flow);
+        clear_slot(run, object, LUA_FLOW_RESPONSE);
     }
 }
 
@@ -133,11 +136,11 @@ static void sync_response(struct flow_run *run, int object)
         flow_clear_response(run->flow);
         return;
     }
-    if (!lua_class_slot_used(L, object, LUA_FLOW_RESPONSE))
+    if (!lua_class_slot_used(run->object, LUA_FLOW_RESPONSE))
         return;
     lua_class_slot_get(L, object, LUA_FLOW_RESPONSE);
     if (run->touched & LUA_FLOW_RESPONSE_ASSIGNED || lua_message_changed(L, object + 1))
-        set_response(run, object + 1);
+        set_response(run, object);
     lua_settop(L, object);
 }
 
@@ -172,9 +175,10 @@ void flow_sync_changes(struct flow_run *run)
 
 /* --- notes --- */
 
-static void copy_text(lua_State *L, int object, int slot, char **out)
+static void copy_text(struct flow_run *run, int object, int slot, char **out)
 {
-    if (!lua_class_slot_used(L, object, slot))
+    lua_State *L = run->task.engine->L;
+    if (!lua_class_slot_used(run->object, slot))
         return;
     lua_class_slot_get(L, object, slot);
     const char *text = lua_tostring(L, -1);
@@ -188,7 +192,7 @@ static void copy_metadata(struct flow_run *run, int object)
 {
     lua_State *L = run->task.engine->L;
     struct reason reason = {""};
-    if (!lua_class_slot_used(L, object, LUA_FLOW_METADATA))
+    if (!lua_class_slot_used(run->object, LUA_FLOW_METADATA))
         return;
     lua_class_slot_get(L, object, LUA_FLOW_METADATA);
     lua_pushnil(L);
@@ -209,8 +213,8 @@ void flow_sync_notes(struct flow_run *run)
 {
     lua_State *L = run->task.engine->L;
     int object = push_object(run);
-    copy_text(L, object, LUA_FLOW_MARKED, &run->flow->marked);
-    copy_text(L, object, LUA_FLOW_COMMENT, &run->flow->comment);
+    copy_text(run, object, LUA_FLOW_MARKED, &run->flow->marked);
+    copy_text(run, object, LUA_FLOW_COMMENT, &run->flow->comment);
     copy_metadata(run, object);
     lua_settop(L, object - 1);
 }
