@@ -14,18 +14,21 @@ cJSON *dns_record_to_json(const struct dns_record *record);
 /* `timestamp` in seconds; left out when negative. */
 cJSON *dns_message_to_json(const struct dns_message *message, double timestamp);
 
-/* SVCB and HTTPS data as {priority, target_name, params by name}; NULL when it does not fit. And back: appends data. */
+/* SVCB and HTTPS data as {priority, target_name, params by name}; NULL when it does not fit, or holds text that is not
+ * UTF-8. And back: appends data. */
 cJSON *dns_svcb_to_json(const uint8_t *data, size_t length);
 MUST_CHECK enum status dns_svcb_from_json(const cJSON *json, struct buffer *out, struct reason *reason);
 
-/* The way back; borrow `json`. What `out` points to lies in `storage`, which is cleared first. Reasons name the attribute:
- * "ResourceRecord.ttl: integer from 0 to 2147483647 expected, got 'soon'". */
+/* The way back; borrow `json`. What `out` points to lies in `storage`, which is cleared first. Reasons name the
+ * attribute: "ResourceRecord.ttl: integer from 0 to 2147483647 expected, got 'soon'". */
 MUST_CHECK enum status dns_question_from_json(const cJSON *json, struct buffer *storage, struct dns_question *out,
                                               struct reason *reason);
 MUST_CHECK enum status dns_record_from_json(const cJSON *json, struct buffer *storage, struct dns_record *out,
                                             struct reason *reason);
 
-/* Appends the packed message; `timestamp` is -1 when there is none. */
+/* Appends the packed message; `timestamp` is -1 when there is none. Every key may be missing: `id` is 0 then, `query`
+ * and `recursion_desired` are true. size and status_code are ignored. A response code's upper bits go into the OPT
+ * record, which must be there for them. */
 MUST_CHECK enum status dns_message_from_json(const cJSON *json, struct buffer *wire, double *timestamp,
                                              struct reason *reason);
 
