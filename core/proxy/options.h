@@ -12,7 +12,6 @@ enum {
     OPTIONS_EXIT_FAILURE = 1, /* failed while running */
     OPTIONS_EXIT_USAGE = 2,   /* unknown names and bad values */
     OPTIONS_EXIT_SCRIPT = 3,  /* a script failed to load or configure at start, or is not there */
-    OPTIONS_LISTEN_PORT = 5300,
 };
 
 /* What to do; the rest of `struct options` counts for OPTIONS_RUN alone. */
@@ -25,7 +24,7 @@ struct options_listen {
 
 /* One upstream; `[/a.example/b.example/]ADDR` makes one for each domain. */
 struct options_upstream {
-    struct dns_name domain;        /* length 0: for all names; else for this domain and below */
+    struct dns_name domain;        /* length 0: for all names (the root too); else for this domain and below */
     struct upstream_target target; /* AF_UNSPEC: `none`, queries for the domain go nowhere */
 };
 

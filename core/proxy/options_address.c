@@ -1,49 +1,14 @@
 /* The text of listeners and upstreams. */
+#include "net/upstream.h"
 #include "proxy/options_table.h"
-
-/* What may stand before :// of a listener. */
-static const struct {
-    const char *name;
-    unsigned transports; /* 0: known, and not served by this version */
-} schemes[] = {
-    {"udp", 1 << TRANSPORT_UDP}, {"tcp", 1 << TRANSPORT_TCP}, {"tls", 0}, {"https", 0}, {"quic", 0},
-};
-
-enum { TRANSPORTS_PLAIN = 1 << TRANSPORT_UDP | 1 << TRANSPORT_TCP };
-
-static enum status transports_from_scheme(const char *name, size_t length, unsigned *out, struct reason *reason)
-{
-    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
-        if (strlen(schemes[i].name) != length || memcmp(schemes[i].name, name, length))
-            continue;
-        if (!schemes[i].transports) {
-            reason_set(reason, "%s:// is not supported yet; udp:// and tcp:// are, and no scheme for both",
-                       schemes[i].name);
-            return STATUS_INVALID;
-        }
-        *out = schemes[i].transports;
-        return STATUS_OK;
-    }
-    reason_set(reason, "unknown scheme '%.*s://'; udp:// and tcp:// are known, and no scheme for both", (int)length,
-               name);
-    return STATUS_INVALID;
-}
 
 enum status options_listen_from_text(const char *text, struct options_listen *out, struct reason *reason)
 {
-    struct options_listen listen = {.transports = TRANSPORTS_PLAIN};
-    const char *scheme_end = strstr(text, "://"), *address = text;
-    enum status status;
-    if (scheme_end) {
-        status = transports_from_scheme(text, (size_t)(scheme_end - text), &listen.transports, reason);
-        if (status)
-            return status;
-        address = scheme_end + strlen("://");
-    }
-    status = address_from_text(address, strlen(address), OPTIONS_LISTEN_PORT, &listen.address, reason);
+    struct net_listen listen;
+    enum status status = net_listen_from_text(text, strlen(text), &listen, reason);
     if (status)
         return status;
-    *out = listen;
+    *out = (struct options_listen){.transports = listen.transports, .address = listen.address};
     return STATUS_OK;
 }
 
@@ -55,17 +20,10 @@ static enum status target_from_text(const char *text, struct upstream_target *ou
         return STATUS_OK;
     }
     enum status status = upstream_target_from_text(text, strlen(text), &target, reason);
+    if (!status)
+        status = upstream_scheme_check(target.scheme, reason);
     if (status)
         return status;
-    if (target.scheme == UPSTREAM_TLS || target.scheme == UPSTREAM_HTTPS) {
-        reason_set(reason, "%.*s is not supported yet; udp:// and tcp:// are, and no scheme",
-                   (int)(strstr(text, "://") - text + 3), text);
-        return STATUS_INVALID;
-    }
-    if (target.address.port == 0) {
-        reason_set(reason, "port from 1 to 65535 expected, got '%s'", text);
-        return STATUS_INVALID;
-    }
     *out = target;
     return STATUS_OK;
 }
@@ -85,6 +43,8 @@ static enum status read_domains(const char *text, const char *end, struct option
             enum status status = dns_name_from_text(text, (size_t)(next - text), &out[found].domain, reason);
             if (status)
                 return status;
+            if (out[found].domain.length == 1) /* the root: all names */
+                out[found].domain.length = 0;
         }
         found++;
     }

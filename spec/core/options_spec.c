@@ -275,6 +275,10 @@ static void errors_of_addresses(void **state)
                 "--listen: '127.0.0.1:99999': port from 0 to 65535 expected, got '99999'");
     refuse_line(ARGS("-u", "none", "-u", "9.9.9.9"),
                 "--upstream: 'none' and an upstream for all names exclude each other; leave one out");
+    refuse_line(ARGS("-u", "[/./]9.9.9.9", "-u", "none"),
+                "--upstream: 'none' and an upstream for all names exclude each other; leave one out");
+    refuse_line(ARGS("-u", "[/a/][/b/]9.9.9.9"),
+                "--upstream: '[/a/][/b/]9.9.9.9': [ipv6]:port expected, got '[/b/]9.9.9.9'");
     refuse_line(ARGS("-u", "[//]9.9.9.9"),
                 "--upstream: a domain is missing; [/domain/]ADDR expected, got '[//]9.9.9.9'");
     refuse_line(ARGS("-u", "[/a//b/]9.9.9.9"),
