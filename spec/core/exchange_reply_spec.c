@@ -251,6 +251,32 @@ static void largest_answer_for_udp_fits_a_datagram(void **state)
     assert_true(world->replies[0].length <= 65487);
 }
 
+static enum hook_result fill_the_message(struct world *world, struct flow *flow)
+{
+    (void)world;
+    static const uint8_t data[65480];
+    struct buffer wire = message_of(1, DNS_FLAG_QR, "example.com", DNS_TYPE_A);
+    add_record(&wire, DNS_SECTION_ANSWER, "x", 65280, data, sizeof data);
+    assert_true(wire.length <= DNS_MESSAGE_MAX && wire.length + 11 > DNS_MESSAGE_MAX);
+    must(flow_set_response(flow, wire.data, wire.length, FLOW_SOURCE_SCRIPT, "x.lua", NULL));
+    buffer_free(&wire);
+    return HOOK_DONE;
+}
+
+static void answer_too_large_for_any_message_is_servfail(void **state)
+{
+    struct world *world = *state;
+    world_on(world, HOOK_REQUEST, fill_the_message);
+    world_query(world, TRANSPORT_TCP, plain_query());
+    assert_int_equal(world_reply_code(world), DNS_RCODE_NOERROR);
+    world_query(world, TRANSPORT_TCP, query_with_opt(1232, false)); /* its OPT has no room */
+    assert_int_equal(world_reply_code(world), DNS_RCODE_SERVFAIL);
+    assert_int_equal(world_counters(world)->unpackable, 1);
+    world_query(world, TRANSPORT_TCP, message_of(CLIENT_ID, 0, "a.longer.name.example", 1)); /* nor its question */
+    assert_int_equal(world_reply_code(world), DNS_RCODE_SERVFAIL);
+    assert_int_equal(world_counters(world)->unpackable, 2);
+}
+
 static void cut_answer_keeps_opt(void **state)
 {
     struct world *world = *state;
@@ -279,6 +305,7 @@ int main(void)
         WORLD_TEST(options_of_the_upstreams_connection_stay_behind),
         WORLD_TEST(answer_too_large_for_its_client_is_cut_on_a_record_boundary),
         WORLD_TEST(largest_answer_for_udp_fits_a_datagram),
+        WORLD_TEST(answer_too_large_for_any_message_is_servfail),
         WORLD_TEST(cut_answer_keeps_opt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

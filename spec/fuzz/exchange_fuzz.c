@@ -34,6 +34,7 @@ struct world {
     struct client_query queries[QUERIES_MAX];
     struct sent_query sent[SENT_MAX];
     struct flow *parked[PARKED_MAX];
+    struct flow *seen; /* the last one that a hook saw, while it is under way */
     struct hooks generations[GENERATIONS];
     size_t query_count, sent_count, routed, released;
     int64_t now_us;
@@ -185,9 +186,18 @@ static void set_response(struct world *world, struct flow *flow)
     buffer_free(&wire);
 }
 
+/* The question of another name: what a client asked comes back to it all the same. */
+static struct buffer other_question(const struct flow *flow)
+{
+    struct buffer wire = {0};
+    buffer_append(&wire, flow->query.wire.data, 4);
+    buffer_append(&wire, "\0\1\0\0\0\0\0\0\5other\7example\0\0\1\0\1", 27);
+    return wire;
+}
+
 static void set_request(struct world *world, struct flow *flow)
 {
-    struct buffer wire = edited(world, flow_request(flow));
+    struct buffer wire = cursor_u8(&world->input) & 1 ? other_question(flow) : edited(world, flow_request(flow));
     struct reason reason;
     if (flow_set_request(flow, wire.data, wire.length, &reason))
         MUST(reason.text[0]);
@@ -211,6 +221,7 @@ static enum hook_result run(struct hooks *hooks, enum hook hook, struct flow *fl
     MUST(hooks->defined & 1u << hook && flow->hooks == hooks && flow->finished_us == 0 && !flow->killed);
     MUST(hook != HOOK_RESPONSE || flow->response.present);
     MUST(hook != HOOK_ERROR || flow->error[0]);
+    world->seen = flow;
     for (unsigned left = 1 + cursor_u8(&world->input) % 3; left > 0; left--) {
         switch (cursor_u8(&world->input) % 10) {
         case 1:
@@ -260,6 +271,8 @@ static void finished(void *context, const struct flow *flow)
 {
     struct world *world = context;
     MUST(!flow->wrapper && flow->finished_us > 0);
+    if (world->seen == flow)
+        world->seen = NULL;
     for (size_t i = 0; i < PARKED_MAX; i++)
         if (world->parked[i] == flow)
             world->parked[i] = NULL;
@@ -296,7 +309,7 @@ static void happen_query(struct world *world)
     uint8_t kind = cursor_u8(&world->input);
     const char *name = names[kind & 3];
     struct dns_header header = {
-        .id = cursor_u16(&world->input), .flags = DNS_FLAG_RD, .counts = {1, 0, 0, (kind & 4) != 0}};
+        .id = cursor_u16(&world->input), .flags = DNS_FLAG_RD, .counts = {1, 0, 0, kind & 4 ? 1 + (kind >> 7) : 0}};
     buffer_reserve(&wire, DNS_HEADER_SIZE);
     dns_header_write(wire.data, &header);
     wire.length = DNS_HEADER_SIZE;
@@ -310,6 +323,8 @@ static void happen_query(struct world *world)
         buffer_u32(&wire, kind & 16 ? 0x8000 : 0);
         buffer_u16(&wire, (uint16_t)options.length);
         buffer_append(&wire, options.data, options.length);
+        if (kind & 128)
+            buffer_append(&wire, "\0\0\51\2\0\0\0\0\0\0", 11);
     }
     disturb(world, &wire);
     ask(world, &wire);
@@ -374,7 +389,8 @@ static void happen_resume(struct world *world)
 
 static void happen_kill(struct world *world)
 {
-    struct flow *flow = world->parked[cursor_u8(&world->input) % PARKED_MAX];
+    uint8_t which = cursor_u8(&world->input);
+    struct flow *flow = which < 128 ? world->seen : world->parked[which % PARKED_MAX];
     if (flow)
         flow_kill(flow);
 }

@@ -11,10 +11,9 @@ local DNSPYTHON = [[
 import sys
 import dns.message, dns.query, dns.rdatatype
 name, kind, port, transport = sys.argv[1:]
-query = dns.message.make_query(name, kind)
+query = dns.message.make_query(name, kind, use_edns=0, payload=4096)
 ask = dns.query.tcp if transport == "tcp" else dns.query.udp
 answer = ask(query, "127.0.0.1", port=int(port), timeout=15)
-assert answer.to_wire() == dns.message.from_wire(answer.to_wire()).to_wire()
 for rrset in answer.answer:
     for rdata in rrset:
         print(rrset.name, rrset.ttl, dns.rdatatype.to_text(rrset.rdtype), rdata.to_text(), sep="\t")
@@ -53,7 +52,7 @@ describe("a message changed by a script", function()
     -- Owner, TTL, type and data, in a form that the readers' habits of printing do not tell apart.
     local function normal(name, ttl, kind, data)
         local hex_blocks = data:gsub("(%x%x%x%x%x%x+) (%x+)$", "%1%2")
-        return (table.concat({ name, ttl, kind, hex_blocks }, " "):lower():gsub('"', ""))
+        return (table.concat({ name, ttl, kind, hex_blocks }, " "):lower():gsub('"', ""):gsub(" +$", ""))
     end
 
     local function normal_answers(answer)
@@ -80,11 +79,11 @@ describe("a message changed by a script", function()
         for _, question in ipairs { "many.example.com A", "mail.example.com A", "texts.example.com TXT", "_sip._tcp.example.com SRV" } do
             it(("reads the same in dig, kdig and dnspython: %s +%s"):format(question, transport), function()
                 local name, kind = question:match "(%S+) (%S+)"
-                local seen = normal_answers(moondns:dig(question .. " +" .. transport))
+                local seen = normal_answers(moondns:dig(question .. " +bufsize=4096 +" .. transport))
                 assert.is_true(#seen >= 14, #seen .. " records")
                 local text = table.concat(seen, "\n")
                 assert.truthy(text:find(name .. ". 77 mx 5 mail." .. name .. ".", 1, true), text)
-                assert.same(seen, normal_answers(moondns:kdig(question .. " +" .. transport)))
+                assert.same(seen, normal_answers(moondns:kdig(question .. " +bufsize=4096 +" .. transport)))
                 assert.same(seen, dnspython(name, kind, transport))
             end)
         end

@@ -51,23 +51,26 @@ describe("the guard", function()
         assert_serves(moondns)
     end)
 
-    it("cannot be swallowed by xpcall or a coroutine", function()
-        local moondns = start([[
-            local function forever() while true do end end
-            function dns_request(flow)
-                local name = flow.request.question.name
-                if name == "xpcall.example" then
-                    while true do xpcall(forever, forever) end
-                elseif name == "coroutine.example" then
-                    while true do coroutine.resume(coroutine.create(forever)) end
-                end
-                answer(flow)
-            end]], { "--hook-timeout", "0.3" })
-        for _, name in ipairs { "xpcall.example", "coroutine.example" } do
-            assert.equal(wire.rcodes.SERVFAIL, wire.parse(assert(moondns:udp():ask(wire.query(name, "A")))).rcode)
+    local SWALLOWERS = {
+        ["xpcall"] = "xpcall(forever, debug.traceback)",
+        ["a handler of xpcall that loops"] = "xpcall(forever, forever)",
+        ["a coroutine"] = "coroutine.resume(coroutine.create(forever))",
+        ["coroutine.wrap"] = "pcall(coroutine.wrap(forever))",
+    }
+    for what, call in pairs(SWALLOWERS) do
+        it("cannot be swallowed by " .. what, function()
+            local moondns = start(([[
+                local function forever() while true do end end
+                function dns_request(flow)
+                    if flow.request.question.name == "loop.example" then
+                        while true do %s end
+                    end
+                    answer(flow)
+                end]]):format(call), { "--hook-timeout", "0.3" })
+            assert.equal(wire.rcodes.SERVFAIL, wire.parse(assert(moondns:udp():ask(wire.query("loop.example", "A")))).rcode)
             assert_serves(moondns)
-        end
-    end)
+        end)
+    end
 
     it("caps a script's memory", function()
         local moondns = start([[

@@ -141,7 +141,7 @@ describe("hot reload", function()
 
     it("of 500 edits under 200 queries a second loses no query and no memory", function()
         local EDITS, RATE = tonumber(os.getenv "RELOAD_EDITS") or 500, 200
-        start(answering "192.0.2.0", { args = { "-q" } })
+        start(answering "192.0.2.0", { args = { "--flow-detail", "0" } })
         local sent, received, edits, seen = 0, 0, 0, {}
         local early
         local began = wait.now()

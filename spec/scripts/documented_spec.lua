@@ -172,8 +172,8 @@ describe("a documented addon", function()
 
     each(LOG, "logs", function(moondns, transport)
         assert.equal("eXaMpLe.CoM.", moondns:dig("eXaMpLe.CoM" .. transport).question.name)
-        moondns:wait_output "DNS query:%sexample%.com%sA\n"
-        moondns:wait_output "DNS answer:%s192%.0%.2%.1\n"
+        moondns:wait_output "DNS query:%s+example%.com%s+A\n"
+        moondns:wait_output "DNS answer:%s+192%.0%.2%.1\n"
     end)
 
     each(REWRITE, "rewrites A answers", function(moondns, transport)

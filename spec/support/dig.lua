@@ -57,11 +57,12 @@ function M.kdig(port, arguments)
     return ask("kdig", { "@127.0.0.1", "-p", tostring(port), "+retry=0", "+time=15" }, port, arguments)
 end
 
--- The data of the answers, in order.
+-- The data of the answers, in order; names in it in lower case, as a server may compress them onto the client's spelling.
 function M.data(answer)
     local list = {}
     for i, record in ipairs(answer.answers) do
-        list[i] = record.data
+        local is_name = record.type == "CNAME" or record.type == "NS" or record.type == "PTR"
+        list[i] = is_name and record.data:lower() or record.data
     end
     return list
 end

@@ -57,7 +57,9 @@ function M.start(options)
     end
     local self = setmetatable(process.start(argv, options), Proxy)
     self.port, self.script = port, script
+    self.expected_end = true -- when it ends now, it is told once
     self:wait_output "listening on "
+    self.expected_end = false
     return self
 end
 
