@@ -61,14 +61,16 @@ static void finds_names_and_numbers(void **state)
 static int become(const struct privileges *privileges, uid_t user, gid_t group)
 {
     struct reason reason = {""};
-    gid_t groups[64];
+    gid_t groups[64] = {0, 4};
+    if (setgroups(2, groups)) /* those of root, to be lost */
+        return 6;
     if (privileges_drop(privileges, &reason))
         return 1;
     if (getuid() != user || geteuid() != user || getgid() != group || getegid() != group)
         return 2;
     int count = getgroups(64, groups);
     for (int i = 0; i < count; i++) {
-        if (groups[i] == 0)
+        if (groups[i] == 0 || groups[i] == 4)
             return 3;
     }
     if (user != 0 && (setuid(0) == 0 || setresuid((uid_t)-1, 0, (uid_t)-1) == 0))
