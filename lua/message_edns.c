@@ -162,11 +162,12 @@ static void append_option(lua_State *L, int number, struct buffer *out)
     lua_check_table(L, option, what);
     lua_check_keys(L, option, keys, what);
     lua_getfield(L, option, "code");
-    uint16_t code = (uint16_t)lua_check_integer(L, -1, 0, UINT16_MAX, lua_pushfstring(L, "%s.code", what));
     lua_getfield(L, option, "data");
-    const char *data = lua_check_text(L, -1, &length, lua_pushfstring(L, "%s.data", what));
+    int code_at = lua_gettop(L) - 1, data_at = code_at + 1;
+    uint16_t code = (uint16_t)lua_check_integer(L, code_at, 0, UINT16_MAX, lua_pushfstring(L, "%s.code", what));
+    const char *data = lua_check_text(L, data_at, &length, lua_pushfstring(L, "%s.data", what));
     if (out->length + 4 + length > UINT16_MAX)
-        lua_raise_expected(L, -2, what, "at most 65535 bytes of options");
+        lua_raise_expected(L, option, what, "at most 65535 bytes of options");
     buffer_u16(out, code);
     buffer_u16(out, (uint16_t)length);
     buffer_append(out, data, length);
@@ -188,13 +189,14 @@ static void append_options(lua_State *L, int table, struct buffer *out)
     lua_pop(L, 1);
 }
 
-static int64_t number_field(lua_State *L, int table, const char *name, int64_t most, int64_t missing)
+/* The field that `what` ends with. */
+static int64_t number_field(lua_State *L, int table, const char *what, int64_t most, int64_t missing)
 {
     int64_t number = missing;
     int top = lua_gettop(L);
-    lua_getfield(L, table, name);
+    lua_getfield(L, table, what + sizeof place);
     if (!lua_isnil(L, -1))
-        number = lua_check_integer(L, -1, 0, most, lua_pushfstring(L, "%s.%s", place, name));
+        number = lua_check_integer(L, -1, 0, most, what);
     lua_settop(L, top);
     return number;
 }
@@ -243,8 +245,8 @@ void lua_message_set_edns(lua_State *L, void *self, int value)
     }
     lua_check_table(L, value, place);
     lua_check_keys(L, value, keys, place);
-    uint16_t size = (uint16_t)number_field(L, value, "udp_payload_size", UINT16_MAX, PAYLOAD_SIZE);
-    uint32_t version = (uint32_t)number_field(L, value, "version", UINT8_MAX, 0);
+    uint16_t size = (uint16_t)number_field(L, value, "DNSMessage.edns.udp_payload_size", UINT16_MAX, PAYLOAD_SIZE);
+    uint32_t version = (uint32_t)number_field(L, value, "DNSMessage.edns.version", UINT8_MAX, 0);
     bool dnssec_ok = dnssec_field(L, value);
     bool has_opt = lua_message_find_opt(L, 1, &had);
     uint32_t kept =

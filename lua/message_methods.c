@@ -141,7 +141,7 @@ static void copy_questions(lua_State *L, const char *what)
         lua_rawgeti(L, -2, i);
         const struct lua_question *question = lua_class_test(L, -1, &lua_question_class);
         if (!question)
-            lua_raise_expected(L, -1, lua_pushfstring(L, "%s: questions[%d]", what, i), "Question");
+            lua_raise_expected(L, answer + 3, lua_pushfstring(L, "%s: questions[%d]", what, i), "Question");
         struct dns_question view = lua_question_view(question);
         lua_question_push(L, &view);
         lua_rawseti(L, -3, i);

@@ -44,13 +44,13 @@ void lua_strings_append(struct buffer *out, const char *text, size_t length)
 
 void lua_strings_append_array(lua_State *L, int index, struct buffer *out, const char *what)
 {
-    int count = (int)lua_objlen(L, index);
+    int count = (int)lua_objlen(L, index), item = lua_gettop(L) + 1;
     if (count == 0)
         lua_raise_expected(L, index, what, "array of at least one string");
     for (int i = 1; i <= count; i++) {
         lua_rawgeti(L, index, i);
         if (lua_type(L, -1) != LUA_TSTRING)
-            lua_raise_expected(L, -1, lua_pushfstring(L, "%s[%d]", what, i), "string");
+            lua_raise_expected(L, item, lua_pushfstring(L, "%s[%d]", what, i), "string");
         size_t length;
         const char *text = lua_tolstring(L, -1, &length);
         lua_strings_append(out, text, length);

@@ -118,10 +118,12 @@ static void add_list(lua_State *L, int index, const char *key, struct dns_value 
     }
 }
 
-/* Whether a table has just the keys 1 to n. */
-static bool is_list(lua_State *L, int index)
+/* Whether a table has just the keys 1 to n. Service parameters are keyed by number too, and yet no list. */
+static bool is_list(lua_State *L, int index, const char *key)
 {
     size_t keys = 0;
+    if (key && strcmp(key, "params") == 0)
+        return false;
     lua_pushnil(L);
     while (lua_next(L, index)) {
         lua_pop(L, 1);
@@ -151,7 +153,7 @@ static struct dns_value *from_lua(lua_State *L, int index, const char *key, unsi
     case LUA_TTABLE:
         if (depth >= DEPTH_MAX)
             raise_for_field(L, index, key, "at most three levels of tables");
-        value->form = depth > 0 && is_list(L, index) ? DNS_VALUE_LIST : DNS_VALUE_MAP;
+        value->form = depth > 0 && is_list(L, index, key) ? DNS_VALUE_LIST : DNS_VALUE_MAP;
         if (value->form == DNS_VALUE_LIST)
             add_list(L, index, key, value, depth);
         else

@@ -2,7 +2,7 @@
 
 bool lua_bytes_set(lua_State *L, int object, int slot, struct lua_bytes *bytes, const void *data, size_t length)
 {
-    if (length == bytes->length && memcmp(bytes->data, data, length) == 0)
+    if (length == bytes->length && (length == 0 || memcmp(bytes->data, data, length) == 0))
         return false;
     if (length > bytes->capacity) {
         luaL_checkstack(L, 4, NULL);
@@ -12,7 +12,7 @@ bool lua_bytes_set(lua_State *L, int object, int slot, struct lua_bytes *bytes, 
         lua_class_slot_set(L, object, slot);
         bytes->data = blob;
         bytes->capacity = (uint32_t)capacity;
-    } else {
+    } else if (length) {
         memmove(bytes->data, data, length);
     }
     bytes->length = (uint32_t)length;
