@@ -29,7 +29,7 @@ static size_t label_end(const char *text, size_t length)
 static enum status label_to_ascii(const char *label, size_t length, struct buffer *out, struct reason *reason)
 {
     char text[LABEL_TEXT_MAX];
-    uint8_t *ascii = NULL;
+    char *ascii = NULL;
     if (length >= sizeof text) {
         reason_set(reason, "label longer than 63 bytes");
         return STATUS_INVALID;
@@ -41,14 +41,20 @@ static enum status label_to_ascii(const char *label, size_t length, struct buffe
         }
     memcpy(text, label, length);
     text[length] = '\0';
-    const int result = idn2_to_ascii_8z(text, (char **)&ascii, FLAGS);
+    const int result = idn2_to_ascii_8z(text, &ascii, FLAGS);
     if (result == IDN2_MALLOC)
         return STATUS_NO_MEMORY;
     if (result != IDN2_OK) {
         reason_set(reason, "%s", result == IDN2_ENCODING_ERROR ? "not UTF-8" : idn2_strerror(result));
         return STATUS_INVALID;
     }
-    buffer_text(out, (const char *)ascii);
+    /* What is ignored in names (a soft hyphen) can be all there is of one. */
+    if (ascii[0] == '\0') {
+        idn2_free(ascii);
+        reason_set(reason, "empty label");
+        return STATUS_INVALID;
+    }
+    buffer_text(out, ascii);
     idn2_free(ascii);
     return buffer_status(out);
 }

@@ -249,6 +249,8 @@ static void text_is_refused(void **state)
         {"a\\2x5", "domain name expected, got 'a\\2x5' (unfinished escape)", 5},
         {"a\\256", "domain name expected, got 'a\\256' (escape above \\255)", 5},
         {"\xff.example", "domain name expected, got '\xff.example' (not UTF-8)", 9},
+        {"\xc2\xad", "domain name expected, got '\xc2\xad' (empty label)", 2},
+        {"a.\xc2\xad", "domain name expected, got 'a.\xc2\xad' (empty label)", 4},
         {"\xc3.example", "domain name expected, got '\xc3.example' (not UTF-8)", 9},
         {"\xc3\xbc\\.x",
          "domain name expected, got '\xc3\xbc\\.x' (escapes, spaces and control characters do not go "
