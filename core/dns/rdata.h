@@ -11,7 +11,7 @@
  * in, to whoever built it). */
 enum dns_value_form {
     DNS_VALUE_NUMBER,
-    DNS_VALUE_TEXT, /* names (lower case is the caller's business), addresses, algorithms' text …: text ended by NUL */
+    DNS_VALUE_TEXT,  /* what reads as text; ended by NUL when it comes out */
     DNS_VALUE_BYTES, /* binary: as it is */
     DNS_VALUE_LIST,
     DNS_VALUE_MAP, /* items with keys; a key is text, or a number when `key` is NULL */
