@@ -88,10 +88,14 @@ void exchange_free(struct exchange *exchange);
 /* The time, told before anything else is called in a turn: monotonic and wall clock. */
 void exchange_set_time(struct exchange *exchange, int64_t monotonic_us, int64_t wall_us);
 
-/* A query came. Copies the bytes. */
+/* A query came. Copies the bytes. Less than a header, and responses, are dropped; what is malformed otherwise gets
+ * FORMERR. */
 void exchange_query(struct exchange *exchange, const uint8_t *wire, size_t length, const struct reply_to *to);
 
-/* An answer came on a channel from the server that it is connected to. Copies the bytes. */
+/* An answer came on a channel from the server that it is connected to. Copies the bytes. It must have the channel, id,
+ * op code and question of a query that waits (RFC 5452 section 9.1), names without regard to case; without any question
+ * it is taken where none was asked, for op codes other than QUERY, and where it says no more than FORMERR, SERVFAIL,
+ * NOTIMP or REFUSED. Else it is counted and dropped, and the query waits on. */
 void exchange_answer(struct exchange *exchange, uint32_t channel, const uint8_t *wire, size_t length);
 
 /* A channel broke (connection refused or closed): the try of every query that waits on it is spent. */

@@ -217,8 +217,8 @@ void exchange_channel_failed(struct exchange *exchange, uint32_t channel, const 
         entry = entry->channel_next;
         exchange->counters.channel_failures++;
         flow->flow.references--;
-        exchange->io->release(exchange->io->context, &flow->channel);
         fail_try(flow, why);
+        exchange->io->release(exchange->io->context, &flow->channel);
         exchange_advance(exchange, flow, STEP_FORWARD);
     }
 }
