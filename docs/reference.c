@@ -88,7 +88,7 @@ static bool write_class(struct writer *writer, const char *name)
         char prefix[LINE_MAX_LENGTH];
         writer->seen[i] = true;
         if (class->construct)
-            fprintf(writer->out, "`dns.%s`\n\n",
+            fprintf(writer->out, "`%s`\n\n",
                     words(writer, class->constructor_signature, name, "constructor_signature"));
         fprintf(writer->out, "%s\n", words(writer, class->doc, name, "doc"));
         write_properties(writer, class);

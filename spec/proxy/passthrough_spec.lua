@@ -99,7 +99,7 @@ describe("what the upstream answers", function()
             compare(knot, moondns, transport, options)
             assert.is_nil(moondns:err():match "traceback", moondns:err())
             moondns:stop()
-            assert.is_true(tonumber((moondns:wait_output("read (%d+) records", "err"))) > 150)
+            assert.is_true(tonumber((moondns:wait_output("read (%d+) records", "err"))) > 100)
         end)
     end
 
