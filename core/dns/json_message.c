@@ -218,7 +218,8 @@ static enum status pack_questions(const struct draft *draft, struct dns_packer *
     return STATUS_OK;
 }
 
-/* The first OPT record has the response code's upper bits (RFC 6891 section 6.1.3); `opt_seen` is told of it. */
+/* The first OPT record of the additional section has the response code's upper bits (RFC 6891 section 6.1.3);
+ * `opt_seen` is told of it. */
 static enum status pack_section(const struct draft *draft, enum dns_section section, struct dns_packer *packer,
                                 struct buffer *storage, bool *opt_seen, struct reason *reason)
 {
@@ -229,7 +230,7 @@ static enum status pack_section(const struct draft *draft, enum dns_section sect
         enum status status = dns_record_from_json(item, storage, &record, reason);
         if (status)
             return at_item(status, section_keys[section], number, reason);
-        if (record.type == DNS_TYPE_OPT && !*opt_seen) {
+        if (record.type == DNS_TYPE_OPT && section == DNS_SECTION_ADDITIONAL && !*opt_seen) {
             *opt_seen = true;
             if (draft->has_code)
                 record.ttl = (record.ttl & 0xffffff) | (uint32_t)draft->extended_code << EXTENDED_RCODE_SHIFT;

@@ -1,0 +1,123 @@
+/* One record in the zone file's form: its head, words, quotes, parentheses, and what is wrong in words. */
+#include "dns/text.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static void every_way_of_writing_a_record_is_read(void **state)
+{
+    static const struct {
+        const char *text, *written;
+    } cases[] = {
+        {"www.example.com. 300 IN A 192.0.2.1", "www.example.com. 300 IN A 192.0.2.1"},
+        {"www.Example.com A 192.0.2.1", "www.Example.com. 60 IN A 192.0.2.1"},
+        {". IN 5 NS .", ". 5 IN NS ."},
+        {"a in a 192.0.2.1", "a. 60 IN A 192.0.2.1"},
+        {"a 1w2d3h4m5s a 192.0.2.1", "a. 788645 IN A 192.0.2.1"},
+        {"a 1H30M a 192.0.2.1", "a. 5400 IN A 192.0.2.1"},
+        {"a 2147483647 CH TYPE1 192.0.2.1", "a. 2147483647 CH A 192.0.2.1"},
+        {"a CLASS42 TYPE65280 \\# 3 ab CDef", "a. 60 CLASS42 TYPE65280 \\# 3 abcdef"},
+        {"a 0 ANY ANY \\# 0", "a. 0 ANY ANY \\# 0"},
+        {". 4294967295 CLASS1232 OPT \\# 0", ". 4294967295 CLASS1232 OPT \\# 0"},
+        {"a MX \\# 4 000a 0000", "a. 60 IN MX \\# 4 000a0000"},
+        {"a MX \\# 3 000a00", "a. 60 IN MX 10 ."},
+        {"\n ; a comment\n\ta\tA\t192.0.2.1 ; another\r\n\n; and one\n", "a. 60 IN A 192.0.2.1"},
+        {"a SOA ns h ( 1 ; serial\n 2 3\n 4 5 )", "a. 60 IN SOA ns. h. 1 2 3 4 5"},
+        {"a TXT (\"x\"\n\"y;(z\")", "a. 60 IN TXT \"x\" \"y;(z\""},
+        {"a TXT x\\;y\\040\\\"", "a. 60 IN TXT \"x;y(\\\"\""},
+        {"a TXT \"\"", "a. 60 IN TXT \"\""},
+        {"a TXT a\"b\"c", "a. 60 IN TXT \"a\" \"b\" \"c\""},
+        {"a\\.b\\032c A 192.0.2.1", "a\\.b\\032c. 60 IN A 192.0.2.1"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct buffer storage = {0}, text = {0};
+        struct dns_record record;
+        struct reason reason = {""};
+        if (dns_record_from_text(cases[i].text, strlen(cases[i].text), &storage, &record, &reason))
+            fail_msg("%s: %s", cases[i].text, reason.text);
+        dns_record_to_text(&record, &text);
+        assert_string_equal(buffer_c_string(&text), cases[i].written);
+        buffer_free(&storage);
+        buffer_free(&text);
+    }
+}
+
+static void what_is_wrong_is_said(void **state)
+{
+    static const struct {
+        const char *text, *reason;
+    } cases[] = {
+        {"", "record expected, got nothing"},
+        {" ; nothing\n", "record expected, got nothing"},
+        {"a", "record type expected, got nothing"},
+        {"a 300 IN", "record type expected, got nothing"},
+        {"a 300 IN IN A 192.0.2.1", "record type expected, got 'IN'"},
+        {"a 300 300 A 192.0.2.1", "record type expected, got '300'"},
+        {"a 2147483648 A 192.0.2.1", "TTL from 0 to 2147483647 expected, got 2147483648"},
+        {"a 4294967296 A 192.0.2.1", "record type expected, got '4294967296'"},
+        {"a 1h30 IN A", "address: IPv4 address expected, got nothing"},
+        {"a A 192.0.2.256", "address: IPv4 address expected, got '192.0.2.256'"},
+        {"a A 192.0.2.1 x", "end of the record expected, got 'x'"},
+        {"a A 192.0.2.1\nb A 192.0.2.1", "one record expected, got 'b'"},
+        {"a MX 65536 b", "preference: integer from 0 to 65535 expected, got '65536'"},
+        {"a MX ten b", "preference: integer from 0 to 65535 expected, got 'ten'"},
+        {"a TXT \"x", "quote without its other half"},
+        {"a TXT x)", "strings: ')' without '('"},
+        {"a TXT (x", "strings: '(' without ')'"},
+        {"a TXT \\256", "strings: text with whole escapes expected, got '\\256'"},
+        {"a TXT", "strings: text expected"},
+        {"a NOSUCH 1", "record type expected, got 'NOSUCH'"},
+        {"a TYPE65280 1", "\\# LENGTH HEX expected for data of this type"},
+        {"a A \\#", "length expected behind \\#"},
+        {"a A \\# 4 0102", "4 bytes in hex expected, got 2"},
+        {"a HTTPS 1 . port=x", "params: port: integer from 0 to 65535 expected, got 'x'"},
+        {"a HTTPS 1 . port=1 port=1", "params: port: given twice"},
+        {"a HTTPS 1 . mandatory=port", "params: mandatory names port, which is missing"},
+        {"a HTTPS 1 . no-default-alpn", "params: no-default-alpn without alpn"},
+        {"a HTTPS 1 . nosuchkey=1", "params: KEY=VALUE expected, got 'nosuchkey=1'"},
+        {"a RRSIG A 5 3 1 20010229000000 0 1 a. AQID",
+         "signature_expiration: time in seconds or as YYYYMMDDHHMMSS expected, got '20010229000000'"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct buffer storage = {0};
+        struct dns_record record = {.ttl = 77};
+        struct reason reason = {"no reason"};
+        assert_int_not_equal(dns_record_from_text(cases[i].text, strlen(cases[i].text), &storage, &record, &reason),
+                             STATUS_OK);
+        assert_string_equal(reason.text, cases[i].reason);
+        assert_int_equal(record.ttl, 77);
+        buffer_free(&storage);
+    }
+}
+
+/* RFC 2181 section 8: a TTL received above 2^31-1 counts as 0; OPT's is no TTL. */
+static void the_ttl_that_counts_is_written(void **state)
+{
+    struct buffer text = {0};
+    struct dns_record record = {
+        .name = (const uint8_t *)"", .name_length = 1, .type = 65280, .class_ = 1, .ttl = 0x80000000};
+    (void)state;
+    dns_record_to_text(&record, &text);
+    assert_string_equal(buffer_c_string(&text), ". 0 IN TYPE65280 \\# 0");
+    buffer_clear(&text);
+    record.type = DNS_TYPE_OPT;
+    dns_record_to_text(&record, &text);
+    assert_string_equal(buffer_c_string(&text), ". 2147483648 IN OPT \\# 0");
+    buffer_free(&text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_way_of_writing_a_record_is_read),
+        cmocka_unit_test(what_is_wrong_is_said),
+        cmocka_unit_test(the_ttl_that_counts_is_written),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
