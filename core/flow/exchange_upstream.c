@@ -19,7 +19,7 @@ void exchange_stop_waiting(struct exchange *exchange, struct exchange_flow *flow
 static void fail_try(struct exchange_flow *flow, const char *why)
 {
     flow->stream_again = false;
-    snprintf(flow->failure, sizeof flow->failure, "%s", why);
+    snprintf(flow->failure, sizeof flow->failure, "%.*s", FLOW_ERROR_MAX - 1, why);
 }
 
 /* --- asking --- */
