@@ -95,7 +95,7 @@ const char *dns_registry_to_text(enum dns_registry registry, uint16_t number, ch
             high = middle;
     }
     if (low < registries[registry].count && entries[low].number == number)
-        snprintf(out, DNS_MNEMONIC_MAX, "%s", entries[low].name);
+        memcpy(out, entries[low].name, strlen(entries[low].name) + 1);
     else
         snprintf(out, DNS_MNEMONIC_MAX, "%s%u", registries[registry].generic, number);
     return out;
@@ -121,8 +121,9 @@ static size_t starts_with(const char *text, size_t length, const char *name)
 
 static bool find(const struct dns_registry_entry *entries, size_t count, const char *text, size_t length, uint16_t *out)
 {
+    const char first = fold(text[0]);
     for (size_t i = 0; i < count; i++) {
-        if (starts_with(text, length, entries[i].name) == length) {
+        if (fold(entries[i].name[0]) == first && starts_with(text, length, entries[i].name) == length) {
             *out = entries[i].number;
             return true;
         }

@@ -21,8 +21,10 @@ static void entries_are_in_order_of_number(void **state)
         size_t count;
         const struct dns_registry_entry *entries = dns_registry_entries((enum dns_registry)registry, &count);
         assert_true(count > 4);
-        for (size_t i = 1; i < count; i++)
-            assert_true(entries[i - 1].number < entries[i].number);
+        for (size_t i = 0; i < count; i++) {
+            assert_true(i == 0 || entries[i - 1].number < entries[i].number);
+            assert_true(strlen(entries[i].name) < DNS_MNEMONIC_MAX);
+        }
     }
 }
 
