@@ -93,7 +93,8 @@ struct server {
     unsigned pool_count, pool_next;
     struct udp_socket *current; /* this turn's */
     uint64_t current_turn;
-    int64_t opened_us; /* the newest */
+    int64_t fresh_us;         /* when a socket was used for the first time, of late */
+    struct udp_socket *spare; /* opened ahead; not in the pool */
 
     struct tcp_channel *stream;
 };
@@ -105,12 +106,15 @@ struct upstream_transport {
     void (*released)(struct channel_end *end); /* `pending` is already one less; may be NULL */
     void (*retired)(struct channel_end *end);  /* takes no more queries from now on */
     void (*free)(struct channel_end *end);     /* closes it; it is retired */
-    /* Looks after the server's idle channels; true: some take queries. */
-    bool (*tick)(struct net *net, struct server *server);
+    /* Looks after the server's idle channels. */
+    void (*tick)(struct net *net, struct server *server);
 };
 
 extern const struct upstream_transport udp_upstream_transport;
 extern const struct upstream_transport tcp_upstream_transport;
+
+/* Opens the UDP socket that is wanted next. */
+void udp_upstream_open_ahead(struct net *net);
 
 /* Writes what was gathered on stream channels in this turn. */
 void tcp_upstream_flush(struct net *net);
@@ -143,6 +147,7 @@ struct net {
     uint32_t last_channel;
     struct channel_end *dead, *failed;
     struct tcp_channel *dirty_channels;
+    struct server *wants_spare; /* a UDP socket is to be opened ahead for it */
 
     struct hosts *hosts;
     char *hosts_path, *resolv_conf_path;

@@ -124,6 +124,8 @@ static void end_turn(struct net *net)
         tell_failures(net);
     } while (!is_flushed(net));
     free_dead(net);
+    if (!net->stopping)
+        udp_upstream_open_ahead(net);
     keep_deadline(net);
     net->turn_open = false;
     if (net->stopping && !net->idle_told && net_is_idle(net)) {
@@ -206,6 +208,8 @@ static void forget_server(struct net *net, struct server *server)
 {
     if (net->last_server == server)
         net->last_server = NULL;
+    if (net->wants_spare == server)
+        net->wants_spare = NULL;
     HASH_DEL(net->servers, server);
     free(server);
 }

@@ -245,16 +245,15 @@ static void free_channel(struct channel_end *end)
     free(channel);
 }
 
-static bool tick(struct net *net, struct server *server)
+static void tick(struct net *net, struct server *server)
 {
     struct tcp_channel *channel = server->stream;
     if (!channel)
-        return false;
+        return;
     if (channel->connecting && net->now_us - channel->opened_us >= CONNECT_US)
         net_channel_failed(net, &channel->end, "time-out of the connection");
     else if (channel->end.pending == 0 && net->now_us - channel->used_us >= net->config.upstream_idle_us)
         net_channel_retire(net, &channel->end);
-    return server->stream != NULL;
 }
 
 const struct upstream_transport tcp_upstream_transport = {

@@ -1,6 +1,7 @@
 /* Asking over UDP. A spoofed answer must guess the id and the port (RFC 5452 sections 4.3 and 4.5), so ports are random
  * and change: at low rates each query goes out on a socket of its own, at high rates a new one joins the pool each
- * millisecond, and each turn's queries go out together on one of the pool. */
+ * millisecond, and each turn's queries go out together on one of the pool. The next socket is opened ahead, when a
+ * turn's packets are on their way. */
 #include "net/transport.h"
 
 #include <errno.h>
@@ -99,6 +100,8 @@ static void leave_pool(struct channel_end *end)
     server->pool_next = count % UDP_POOL_SIZE;
     if (server->current == gone)
         server->current = NULL;
+    if (server->spare == gone)
+        server->spare = NULL;
 }
 
 /* A new socket is the newest of the pool; the oldest makes room, and takes no more queries. */
@@ -111,8 +114,8 @@ static void join_pool(struct server *server, struct udp_socket *fresh)
     server->pool_count++;
 }
 
-/* NULL with errno when it can't be. */
-static struct udp_socket *open_fresh(struct net *net, struct server *server)
+/* A socket that is in no pool yet; NULL with errno when it can't be. */
+static struct udp_socket *open_socket(struct net *net, struct server *server)
 {
     struct udp_socket *fresh = calloc(1, sizeof *fresh);
     if (!fresh)
@@ -127,8 +130,7 @@ static struct udp_socket *open_fresh(struct net *net, struct server *server)
     }
     event_assign(&fresh->event, net->base, fresh->fd, EV_READ | EV_PERSIST, readable, fresh);
     event_add(&fresh->event, NULL);
-    join_pool(server, fresh);
-    server->opened_us = net->now_us;
+    fresh->used_us = net->now_us;
     net->udp_sockets++;
     net->counters.upstream_sockets_opened++;
     net_need_tick(net);
@@ -139,17 +141,30 @@ failed:
     return NULL;
 }
 
+void udp_upstream_open_ahead(struct net *net)
+{
+    struct server *server = net->wants_spare;
+    net->wants_spare = NULL;
+    if (server && !server->spare && net->udp_sockets < net->config.upstream_sockets_max)
+        server->spare = open_socket(net, server);
+}
+
 /* --- the transport --- */
 
 static struct udp_socket *choose_socket(struct net *net, struct server *server)
 {
     if (server->current && server->current_turn == net->turn && !server->current->end.retired)
         return server->current;
-    bool fresh = server->pool_count == 0 || net->now_us - server->opened_us >= FRESH_EVERY_US;
+    bool fresh = server->pool_count == 0 || net->now_us - server->fresh_us >= FRESH_EVERY_US;
     if (fresh && (server->pool_count == 0 || net->udp_sockets < net->config.upstream_sockets_max)) {
-        struct udp_socket *opened = open_fresh(net, server);
-        if (opened)
+        struct udp_socket *opened = server->spare ? server->spare : open_socket(net, server);
+        if (opened) {
+            server->spare = NULL;
+            server->fresh_us = net->now_us;
+            net->wants_spare = server;
+            join_pool(server, opened);
             return opened;
+        }
     }
     return server->pool_count ? server->pool[random_below(&net->random, server->pool_count)] : NULL;
 }
@@ -186,10 +201,12 @@ static void free_socket(struct channel_end *end)
     free(gone);
 }
 
-static bool tick(struct net *net, struct server *server)
+static void tick(struct net *net, struct server *server)
 {
-    struct udp_socket *idle[UDP_POOL_SIZE];
+    struct udp_socket *idle[UDP_POOL_SIZE + 1];
     unsigned count = 0;
+    if (server->spare && net->now_us - server->spare->used_us >= net->config.upstream_idle_us)
+        idle[count++] = server->spare;
     for (unsigned i = 0; i < server->pool_count; i++) {
         struct udp_socket *at = server->pool[i];
         if (at->end.pending == 0 && net->now_us - at->used_us >= net->config.upstream_idle_us)
@@ -197,7 +214,6 @@ static bool tick(struct net *net, struct server *server)
     }
     for (unsigned i = 0; i < count; i++)
         net_channel_retire(net, &idle[i]->end);
-    return server->pool_count > 0;
 }
 
 const struct upstream_transport udp_upstream_transport = {
