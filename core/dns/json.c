@@ -154,26 +154,34 @@ static enum status in_class(enum status status, const char *class, const char *k
     return status;
 }
 
-enum status dns_question_from_json(const cJSON *json, struct buffer *storage, struct dns_question *out,
-                                   struct reason *reason)
+/* What questions and records have in common: the object's keys checked, name, type and class read. */
+static enum status head_from_json(const cJSON *json, const char *class, const char *const *keys, struct buffer *storage,
+                                  struct dns_question *out, struct reason *reason)
 {
-    static const char class[] = "Question";
-    static const char *const keys[] = {"name", "type", "class", NULL};
-    struct dns_question made = {.class_ = DNS_CLASS_IN};
     const cJSON *class_json = cJSON_GetObjectItemCaseSensitive(json, "class");
     buffer_clear(storage);
+    *out = (struct dns_question){.class_ = DNS_CLASS_IN};
     enum status status = json_check_object(json, class, keys, reason);
     if (status)
         return status;
-    status = in_class(json_name(cJSON_GetObjectItemCaseSensitive(json, "name"), storage, &made.name_length, reason),
+    status = in_class(json_name(cJSON_GetObjectItemCaseSensitive(json, "name"), storage, &out->name_length, reason),
                       class, "name", reason);
     if (status == STATUS_OK)
         status = in_class(
-            json_registered(cJSON_GetObjectItemCaseSensitive(json, "type"), DNS_TYPES, UINT16_MAX, &made.type, reason),
+            json_registered(cJSON_GetObjectItemCaseSensitive(json, "type"), DNS_TYPES, UINT16_MAX, &out->type, reason),
             class, "type", reason);
     if (status == STATUS_OK && class_json)
-        status = in_class(json_registered(class_json, DNS_CLASSES, UINT16_MAX, &made.class_, reason), class, "class",
+        status = in_class(json_registered(class_json, DNS_CLASSES, UINT16_MAX, &out->class_, reason), class, "class",
                           reason);
+    return status;
+}
+
+enum status dns_question_from_json(const cJSON *json, struct buffer *storage, struct dns_question *out,
+                                   struct reason *reason)
+{
+    static const char *const keys[] = {"name", "type", "class", NULL};
+    struct dns_question made;
+    enum status status = head_from_json(json, "Question", keys, storage, &made, reason);
     if (status)
         return status;
     made.name = storage->data;
@@ -252,38 +260,29 @@ enum status dns_record_from_json(const cJSON *json, struct buffer *storage, stru
 {
     static const char class[] = "ResourceRecord";
     static const char *const keys[] = {"name", "type", "class", "ttl", "data", NULL};
-    struct dns_record made = {.class_ = DNS_CLASS_IN, .ttl = DNS_DEFAULT_TTL};
-    const cJSON *class_json = cJSON_GetObjectItemCaseSensitive(json, "class");
+    struct dns_question head;
+    uint32_t ttl = DNS_DEFAULT_TTL;
     const cJSON *ttl_json = cJSON_GetObjectItemCaseSensitive(json, "ttl");
-    buffer_clear(storage);
-    enum status status = json_check_object(json, class, keys, reason);
-    if (status)
-        return status;
-    status = in_class(json_name(cJSON_GetObjectItemCaseSensitive(json, "name"), storage, &made.name_length, reason),
-                      class, "name", reason);
-    if (status == STATUS_OK)
-        status = in_class(
-            json_registered(cJSON_GetObjectItemCaseSensitive(json, "type"), DNS_TYPES, UINT16_MAX, &made.type, reason),
-            class, "type", reason);
-    if (status == STATUS_OK && class_json)
-        status = in_class(json_registered(class_json, DNS_CLASSES, UINT16_MAX, &made.class_, reason), class, "class",
-                          reason);
+    enum status status = head_from_json(json, class, keys, storage, &head, reason);
     if (status == STATUS_OK && ttl_json)
-        status = in_class(ttl_from_json(ttl_json, made.type, &made.ttl, reason), class, "ttl", reason);
+        status = in_class(ttl_from_json(ttl_json, head.type, &ttl, reason), class, "ttl", reason);
     if (status == STATUS_OK)
-        status = in_class(data_from_json(made.type, cJSON_GetObjectItemCaseSensitive(json, "data"), storage, reason),
+        status = in_class(data_from_json(head.type, cJSON_GetObjectItemCaseSensitive(json, "data"), storage, reason),
                           class, "data", reason);
     if (status == STATUS_OK)
         status = buffer_status(storage);
-    if (status == STATUS_OK && storage->length - made.name_length > UINT16_MAX) {
+    if (status == STATUS_OK && storage->length - head.name_length > UINT16_MAX) {
         reason_set(reason, "ResourceRecord.data: at most 65535 bytes expected");
         status = STATUS_INVALID;
     }
     if (status)
         return status;
-    made.name = storage->data;
-    made.data = storage->data + made.name_length;
-    made.data_length = (uint16_t)(storage->length - made.name_length);
-    *out = made;
+    *out = (struct dns_record){.name = storage->data,
+                               .name_length = head.name_length,
+                               .type = head.type,
+                               .class_ = head.class_,
+                               .ttl = ttl,
+                               .data = storage->data + head.name_length,
+                               .data_length = (uint16_t)(storage->length - head.name_length)};
     return STATUS_OK;
 }

@@ -2,7 +2,6 @@
 #include "dns/encoding.h"
 #include "dns/layout.h"
 
-
 static struct span take(struct dns_data_in *in, size_t length)
 {
     const uint8_t *at = cursor_take(&in->cursor, length);

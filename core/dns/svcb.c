@@ -29,26 +29,35 @@ static bool find(struct span params, uint16_t wanted, struct span *value)
     return false;
 }
 
-/* What the keys demand of one another (RFC 9460 sections 7.1.1 and 8). */
-static bool check_together(struct span params, struct reason *reason)
+/* Every key that `mandatory` lists must be there, itself excepted; both are in order, so one walk does. */
+static bool check_mandatory(struct span mandatory, struct span params, struct reason *reason)
 {
-    struct span value, other;
+    struct cursor cursor = cursor_over(params.data, params.length);
     char text[DNS_MNEMONIC_MAX];
-    if (find(params, SVC_NO_DEFAULT_ALPN, &value) && !find(params, SVC_ALPN, &other)) {
-        reason_set(reason, "no-default-alpn without alpn");
-        return false;
-    }
-    if (!find(params, SVC_MANDATORY, &value))
-        return true;
-    for (size_t i = 0; i < value.length; i += 2) {
-        uint16_t key = load_u16(value.data + i);
-        if (key == SVC_MANDATORY || !find(params, key, &other)) {
-            reason_set(reason, "mandatory names %s, which %s", dns_registry_to_text(DNS_SVC_PARAMS, key, text),
-                       key == SVC_MANDATORY ? "is itself" : "is missing");
+    for (size_t i = 0; i < mandatory.length; i += 2) {
+        uint16_t wanted = load_u16(mandatory.data + i), key = SVC_MANDATORY;
+        struct span value;
+        bool more = true;
+        while (more && (key < wanted || key == SVC_MANDATORY))
+            more = svc_next(&cursor, &key, &value);
+        if (wanted == SVC_MANDATORY || key != wanted) {
+            reason_set(reason, "mandatory names %s, which %s", dns_registry_to_text(DNS_SVC_PARAMS, wanted, text),
+                       wanted == SVC_MANDATORY ? "is itself" : "is missing");
             return false;
         }
     }
     return true;
+}
+
+/* What the keys demand of one another (RFC 9460 sections 7.1.1 and 8). */
+static bool check_together(struct span params, struct reason *reason)
+{
+    struct span value, other;
+    if (find(params, SVC_NO_DEFAULT_ALPN, &value) && !find(params, SVC_ALPN, &other)) {
+        reason_set(reason, "no-default-alpn without alpn");
+        return false;
+    }
+    return !find(params, SVC_MANDATORY, &value) || check_mandatory(value, params, reason);
 }
 
 bool svc_check(struct span params, struct reason *reason)
