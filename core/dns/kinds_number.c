@@ -95,13 +95,24 @@ static const char *own_name(const struct dns_kind *kind, uint64_t number)
     return NULL;
 }
 
+/* The name in the registry; NULL for a number that the registry cannot hold (an RCODE above 4095). */
+static const char *registered_name(const struct dns_kind *kind, uint16_t number, char out[static DNS_MNEMONIC_MAX])
+{
+    uint16_t back;
+    if (kind->registry < 0)
+        return NULL;
+    enum dns_registry registry = (enum dns_registry)kind->registry;
+    dns_registry_to_text(registry, number, out);
+    return dns_registry_from_text(registry, out, strlen(out), &back) == STATUS_OK ? out : NULL;
+}
+
 static void print_mnemonic(struct dns_data_in *in, struct buffer *out)
 {
     uint64_t number = take(in);
-    const char *name = in->kind->print_number ? NULL : own_name(in->kind, number);
     char text[DNS_MNEMONIC_MAX];
-    if (!name && in->kind->registry >= 0)
-        name = dns_registry_to_text((enum dns_registry)in->kind->registry, (uint16_t)number, text);
+    const char *name = in->kind->print_number ? NULL : own_name(in->kind, number);
+    if (!name)
+        name = registered_name(in->kind, (uint16_t)number, text);
     if (name)
         buffer_text(out, name);
     else
