@@ -287,28 +287,47 @@ void lua_class_slot_get(lua_State *L, int object, int slot)
         return;
     }
     lua_getfenv(L, object);
+    if (at->direct)
+        return;
     lua_rawgeti(L, -1, slot);
-    lua_remove(L, -2);
+    lua_replace(L, -2);
+}
+
+/* Pushes the table of slots, making it when there is none. */
+static void push_slots(lua_State *L, int object, struct lua_object *at)
+{
+    if (at->has_table) {
+        lua_getfenv(L, object);
+        return;
+    }
+    lua_createtable(L, 5, 0);
+    if (at->direct) {
+        lua_getfenv(L, object);
+        lua_rawseti(L, -2, at->direct);
+    }
+    lua_pushvalue(L, -1);
+    lua_setfenv(L, object);
+    at->direct = 0;
+    at->has_table = true;
 }
 
 void lua_class_slot_set(lua_State *L, int object, int slot)
 {
     struct lua_object *at = lua_touserdata(L, object);
-    if (object < 0)
-        object = lua_gettop(L) + 1 + object;
-    if (at->has_table) {
-        lua_getfenv(L, object);
-    } else {
-        lua_createtable(L, 5, 0);
-        lua_pushvalue(L, -1);
+    uint32_t bit = 1u << slot;
+    int type = lua_type(L, -1);
+    if (type == LUA_TTABLE && !at->has_table && (at->slots & ~bit) == 0) {
         lua_setfenv(L, object);
-        at->has_table = true;
+        at->direct = (uint8_t)slot;
+    } else {
+        if (object < 0)
+            object = lua_gettop(L) + 1 + object;
+        push_slots(L, object, at);
+        lua_insert(L, -2);
+        lua_rawseti(L, -2, slot);
+        lua_pop(L, 1);
     }
-    lua_insert(L, -2);
-    bool used = !lua_isnil(L, -1);
-    lua_rawseti(L, -2, slot);
-    lua_pop(L, 1);
-    at->slots = used ? at->slots | 1u << slot : at->slots & ~(1u << slot);
+    at->slots = type == LUA_TNIL ? at->slots & ~bit : at->slots | bit;
 }
 
 /* --- what the classes of one state share --- */

@@ -90,10 +90,11 @@ const struct lua_class *lua_class_of(lua_State *L, int index);
 /* The class's name of the value at `index`, or NULL (dns.typeof). */
 const char *lua_class_name_of(lua_State *L, int index);
 
-/* The slot `slot` (1, 2, …) of the object's own environment table: pushes its value (nil where there is none yet). */
+/* The slot `slot` (1, 2, …) of the object: pushes its value (nil where there is none yet). */
 void lua_class_slot_get(lua_State *L, int object, int slot);
 
-/* Pops a value into the slot (1 to LUA_CLASS_SLOTS); the table is made when the first slot is set. */
+/* Pops a value into the slot (1 to LUA_CLASS_SLOTS). Values live in the object's environment: a table of slots, made
+ * when it is needed; an object that holds but one table needs none. */
 void lua_class_slot_set(lua_State *L, int object, int slot);
 
 enum { LUA_CLASS_SLOTS = 16 };
@@ -102,7 +103,8 @@ enum { LUA_CLASS_SLOTS = 16 };
 struct lua_object {
     const struct lua_class *class; /* what tells an object from any other userdata */
     uint32_t slots;                /* a bit for each slot that is not nil */
-    bool has_table;                /* the environment is the object's own */
+    uint8_t direct; /* the slot whose value, a table, is the environment itself: the only slot in use; 0: none */
+    bool has_table; /* the environment is a table of slots */
 };
 
 /* Whether the slot of the object whose struct is `self` holds anything but nil. */

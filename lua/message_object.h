@@ -8,9 +8,8 @@
 
 enum { LUA_MESSAGE_SECTIONS = 4 };
 
-/* Slots of the object: the sections' tables, by enum dns_section from 1 on; and the one Question of a message whose
- * `questions` nobody has read yet. */
-enum { LUA_MESSAGE_SLOT_SECTION = 1, LUA_MESSAGE_SLOT_QUESTION = LUA_MESSAGE_SLOT_SECTION + LUA_MESSAGE_SECTIONS };
+/* Slots of the object: the sections' tables, by enum dns_section from 1 on. */
+enum { LUA_MESSAGE_SLOT_SECTION = 1 };
 
 struct lua_message {
     uint16_t id, flags;      /* as they are now; the wire has those that came */
@@ -42,8 +41,7 @@ void lua_message_push_question(lua_State *L, int index);
 /* Whether nobody has read or set the section. */
 static inline bool lua_message_section_untouched(const struct lua_message *self, unsigned section)
 {
-    return !lua_class_slot_used(self, LUA_MESSAGE_SLOT_SECTION + (int)section) &&
-           (section != DNS_SECTION_QUESTION || !lua_class_slot_used(self, LUA_MESSAGE_SLOT_QUESTION));
+    return !lua_class_slot_used(self, LUA_MESSAGE_SLOT_SECTION + (int)section);
 }
 
 /* How many records the section had when it came. */

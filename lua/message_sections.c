@@ -77,12 +77,26 @@ static void decode_records(lua_State *L, struct lua_message *self, unsigned sect
     }
 }
 
-static void decode_questions(lua_State *L, int index, struct lua_message *self)
+/* A message with one question has its name at the very place where the header ends. */
+static struct dns_question only_question(const struct lua_message *self)
+{
+    const uint8_t *name = self->wire + DNS_HEADER_SIZE;
+    size_t length = dns_name_wire_length(name, self->length - DNS_HEADER_SIZE);
+    return (struct dns_question){
+        .name = name,
+        .name_length = (uint8_t)length,
+        .type = load_u16(name + length),
+        .class_ = load_u16(name + length + 2),
+    };
+}
+
+static void decode_questions(lua_State *L, struct lua_message *self, unsigned count)
 {
     struct dns_reader reader;
     struct dns_question question;
-    if (lua_class_slot_used(self, LUA_MESSAGE_SLOT_QUESTION)) {
-        lua_class_slot_get(L, index, LUA_MESSAGE_SLOT_QUESTION);
+    if (count == 1) {
+        question = only_question(self);
+        lua_question_push(L, &question)->origin = origin_in(L, self, DNS_SECTION_QUESTION, 0);
         lua_rawseti(L, -2, 1);
         return;
     }
@@ -103,48 +117,20 @@ void lua_message_push_section(lua_State *L, int index, unsigned section)
     }
     lua_createtable(L, (int)count, 0);
     if (section == DNS_SECTION_QUESTION && count)
-        decode_questions(L, index, self);
+        decode_questions(L, self, count);
     else if (count)
         decode_records(L, self, section);
     lua_pushvalue(L, -1);
     lua_class_slot_set(L, index, slot_of(section));
 }
 
-/* A message with one question has its name at the very place where the header ends. */
-static struct dns_question only_question(const struct lua_message *self)
-{
-    const uint8_t *name = self->wire + DNS_HEADER_SIZE;
-    size_t length = dns_name_wire_length(name, self->length - DNS_HEADER_SIZE);
-    return (struct dns_question){
-        .name = name,
-        .name_length = (uint8_t)length,
-        .type = load_u16(name + length),
-        .class_ = load_u16(name + length + 2),
-    };
-}
-
 void lua_message_push_question(lua_State *L, int index)
 {
-    struct lua_message *self = lua_class_test(L, index, &lua_message_class);
-    if (lua_class_slot_used(self, slot_of(DNS_SECTION_QUESTION))) {
-        lua_class_slot_get(L, index, slot_of(DNS_SECTION_QUESTION));
-        bool one = lua_objlen(L, -1) == 1;
-        lua_rawgeti(L, -1, one ? 1 : 0);
-        lua_remove(L, -2);
-        if (!one) {
-            lua_pop(L, 1);
-            lua_pushnil(L);
-        }
-    } else if (lua_message_count_on_wire(self, DNS_SECTION_QUESTION) != 1) {
+    lua_message_push_section(L, index, DNS_SECTION_QUESTION);
+    if (lua_objlen(L, -1) == 1)
+        lua_rawgeti(L, -1, 1);
+    else
         lua_pushnil(L);
-    } else if (lua_class_slot_used(self, LUA_MESSAGE_SLOT_QUESTION)) {
-        lua_class_slot_get(L, index, LUA_MESSAGE_SLOT_QUESTION);
-    } else {
-        struct dns_question question = only_question(self);
-        lua_question_push(L, &question)->origin = origin_in(L, self, DNS_SECTION_QUESTION, 0);
-        lua_pushvalue(L, -1);
-        lua_class_slot_set(L, index, LUA_MESSAGE_SLOT_QUESTION);
-    }
 }
 
 /* --- changes --- */
@@ -184,16 +170,10 @@ static bool holds_originals(lua_State *L, const struct lua_message *self, unsign
 
 bool lua_message_section_unchanged(lua_State *L, int index, const struct lua_message *self, unsigned section)
 {
-    bool same;
     if (lua_message_section_untouched(self, section))
         return true;
-    if (lua_class_slot_used(self, slot_of(section))) {
-        lua_class_slot_get(L, index, slot_of(section));
-        same = holds_originals(L, self, section);
-    } else {
-        lua_class_slot_get(L, index, LUA_MESSAGE_SLOT_QUESTION);
-        same = is_original(L, self, section, 0);
-    }
+    lua_class_slot_get(L, index, slot_of(section));
+    bool same = holds_originals(L, self, section);
     lua_pop(L, 1);
     return same;
 }
@@ -246,13 +226,9 @@ enum status lua_message_walk_start(struct lua_message_walk *walk, lua_State *L, 
     }
     unsigned count = lua_message_count_on_wire(self, section);
     if (section == DNS_SECTION_QUESTION && count == 1) {
-        lua_class_slot_get(L, index, LUA_MESSAGE_SLOT_QUESTION);
-        const struct lua_question *question = lua_class_test(L, -1, &lua_question_class);
         walk->alone = true;
-        walk->question = question ? lua_question_view(question) : only_question(self);
-        return STATUS_OK;
-    }
-    if (count) {
+        walk->question = only_question(self);
+    } else if (count) {
         enum status status = lua_message_view(self, &view, reason);
         if (status)
             return status;
