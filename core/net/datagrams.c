@@ -136,7 +136,7 @@ bool datagrams_local(const struct datagrams_in *in, unsigned index, struct addre
 /* --- out --- */
 
 struct datagrams_out {
-    unsigned count; /* first: datagrams_out_is_empty reads it */
+    unsigned count;
     size_t used;
     int fds[DATAGRAMS_MAX];
     void *owners[DATAGRAMS_MAX];
@@ -253,6 +253,11 @@ static void send_batch(struct datagrams_out *out, int fd, void *const *owners, u
             told = !told && error == ECONNREFUSED;
         }
     }
+}
+
+bool datagrams_out_is_empty(const struct datagrams_out *out)
+{
+    return out->count == 0;
 }
 
 void datagrams_flush(struct datagrams_out *out)

@@ -52,9 +52,6 @@ void datagrams_add(struct datagrams_out *out, const struct datagram_way *way, co
 /* Sends all that wait, those of one socket together. */
 void datagrams_flush(struct datagrams_out *out);
 
-static inline bool datagrams_out_is_empty(const struct datagrams_out *out)
-{
-    return *(const unsigned *)out == 0; /* its first member is the count */
-}
+bool datagrams_out_is_empty(const struct datagrams_out *out);
 
 #endif

@@ -84,7 +84,8 @@ MUST_CHECK enum status net_start(struct net *net, struct exchange *exchange, str
  * time, and sees that what it sends goes out and its deadline is kept when this turn of the loop ends. */
 void net_turn(struct net *net);
 
-/* Closes the listeners and idle connections; what is in flight is still answered. Then on_idle. */
+/* Closes the listeners and idle connections; what is in flight is still answered. Then on_idle. Called from the event
+ * loop, not from within a hook. */
 void net_stop_listening(struct net *net);
 bool net_is_idle(const struct net *net);
 
