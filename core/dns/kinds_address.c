@@ -107,17 +107,31 @@ static struct dns_value *decode_groups(struct dns_data_in *in, struct arena *are
     return value;
 }
 
+/* Appends a group's digits, with the zeros that locators may leave out in front; false when they are too few or many.
+ */
+static bool put_group(const char *text, size_t length, size_t group, struct buffer *out)
+{
+    size_t digits = 2 * group;
+    if (length > digits || length < (group == 1 ? digits : 1))
+        return false;
+    for (size_t i = length; i < digits; i++)
+        buffer_u8(out, '0');
+    buffer_append(out, text, length);
+    return true;
+}
+
 static enum status scan_groups(const struct dns_token *word, struct dns_data_out *out, struct reason *reason)
 {
     const struct dns_kind *kind = out->kind;
-    size_t digits = 2 * group_size(kind), step = digits + 1, groups = kind->size / group_size(kind);
-    size_t at = out->buffer->length, length = 2 * (size_t)kind->size;
-    if (word->length != groups * step - 1)
-        return dns_word_refuse(word, kind->expected, reason);
-    for (size_t i = 0; i < groups; i++) {
-        if (i && word->text[i * step - 1] != separator(kind))
+    size_t at = out->buffer->length, length = 2 * (size_t)kind->size, groups = kind->size / group_size(kind);
+    const char *text = word->text, *end = word->text + word->length;
+    for (; groups > 0; groups--) {
+        const char *stop = text < end ? memchr(text, separator(kind), (size_t)(end - text)) : NULL;
+        if ((stop == NULL) != (groups == 1))
             return dns_word_refuse(word, kind->expected, reason);
-        buffer_append(out->buffer, word->text + i * step, digits);
+        if (!put_group(text, (size_t)((stop ? stop : end) - text), group_size(kind), out->buffer))
+            return dns_word_refuse(word, kind->expected, reason);
+        text = stop ? stop + 1 : end;
     }
     if (out->buffer->failed)
         return STATUS_NO_MEMORY;

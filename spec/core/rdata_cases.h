@@ -123,6 +123,7 @@ static const struct rdata_case {
     {"HTTPS", "1 . alpn=h2 no-default-alpn ech=AEj+DQ==", "0001000001000302683200020000000500040048fe0d",
      "1 . alpn=\"h2\" no-default-alpn ech=AEj+DQ=="},
     {"SPF", "\"v=spf1 -all\"", "0b763d73706631202d616c6c", NULL},
+    {"NID", "10 14:4fff:0:ee64", "000a00144fff0000ee64", "10 0014:4fff:0000:ee64"},
     {"NID", "10 0014:4fff:ff20:ee64", "000a00144fffff20ee64", NULL},
     {"L32", "10 10.1.2.0", "000a0a010200", NULL},
     {"L64", "10 2001:0DB8:1140:1000", "000a20010db811401000", "10 2001:0db8:1140:1000"},
