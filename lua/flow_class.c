@@ -4,8 +4,6 @@
 #include "base/random.h"
 #include "lua/message_class.h"
 
-#include <stdio.h>
-
 static const double MICROSECONDS = 1e6;
 static const char KILLED_MESSAGE[] = "Connection killed.";
 
@@ -16,17 +14,18 @@ static double seconds(int64_t us)
 
 /* --- making and letting go --- */
 
+enum { ROOM_FOR_RESPONSE = 192 /* bytes: most answers */ };
+
 struct lua_flow *lua_flow_push_live(lua_State *L, struct flow *flow, const struct lua_flow_host *host)
 {
     size_t length = flow->query.wire.length;
-    struct lua_flow *self =
-        lua_class_new_partly(L, &lua_flow_class, sizeof *self + length, offsetof(struct lua_flow, created));
+    struct lua_flow *self = lua_class_new_partly(L, &lua_flow_class, sizeof *self + length + ROOM_FOR_RESPONSE,
+                                                 offsetof(struct lua_flow, tag));
     self->flow = flow;
     self->host = host;
     self->hook = HOOK_COUNT;
-    self->query_length = length;
-    self->query_us = flow->query.timestamp_us;
-    memcpy(self->query, flow->query.wire.data, length);
+    self->query_length = (uint32_t)length;
+    memcpy(self->wire, flow->query.wire.data, length);
     return self;
 }
 
@@ -36,7 +35,8 @@ struct lua_flow *lua_flow_push_new(lua_State *L)
     struct random *random = &lua_workspace(L)->random;
     self->hook = HOOK_COUNT;
     self->created = (double)clock_wall_us() / MICROSECONDS;
-    snprintf(self->id, sizeof self->id, "%08x%08x%08x", random_u32(random), random_u32(random), random_u32(random));
+    self->tag = random_u32(random);
+    self->serial = (uint64_t)random_u32(random) << 32 | random_u32(random);
     return self;
 }
 
@@ -52,21 +52,50 @@ static bool server_of(const struct flow *flow, struct lua_conn_data *out)
     return true;
 }
 
-void lua_flow_detach(lua_State *L, int index)
+/* Whether the flow has a response that the object has neither read nor set. */
+static bool has_unread_response(const struct lua_flow *self)
 {
-    struct lua_flow *self = lua_class_test(L, index, &lua_flow_class);
+    return self->flow->response.present && !lua_class_slot_used(self, LUA_FLOW_RESPONSE) &&
+           !(self->changed & LUA_FLOW_RESPONSE_CLEARED);
+}
+
+static bool has_unread_error(const struct lua_flow *self)
+{
+    return self->flow->error[0] && !lua_class_slot_used(self, LUA_FLOW_ERROR);
+}
+
+bool lua_flow_has_room(const struct lua_flow *self)
+{
+    return !has_unread_error(self) &&
+           (!has_unread_response(self) || self->flow->response.wire.length <= ROOM_FOR_RESPONSE);
+}
+
+void lua_flow_keep(lua_State *L, int index)
+{
+    const struct lua_flow *self = lua_class_test(L, index, &lua_flow_class);
     const struct flow *flow = self->flow;
-    if (flow->response.present && !lua_class_slot_used(self, LUA_FLOW_RESPONSE) &&
-        !(self->changed & LUA_FLOW_RESPONSE_CLEARED)) {
+    if (has_unread_response(self)) {
         lua_pushlstring(L, (const char *)flow->response.wire.data, flow->response.wire.length);
-        lua_class_slot_set(L, index < 0 ? index - 1 : index, LUA_FLOW_RESPONSE_WIRE);
+        lua_class_slot_set(L, index, LUA_FLOW_RESPONSE_WIRE);
     }
-    if (flow->error[0] && !lua_class_slot_used(self, LUA_FLOW_ERROR)) {
+    if (has_unread_error(self)) {
         lua_error_push(L, flow->error, strlen(flow->error), seconds(flow->error_us));
-        lua_class_slot_set(L, index < 0 ? index - 1 : index, LUA_FLOW_ERROR);
+        lua_class_slot_set(L, index, LUA_FLOW_ERROR);
     }
-    flow_id(flow, self->id);
+}
+
+void lua_flow_detach(struct lua_flow *self)
+{
+    const struct flow *flow = self->flow;
+    const struct buffer *response = &flow->response.wire;
+    if (has_unread_response(self) && response->length <= ROOM_FOR_RESPONSE) {
+        memcpy(self->wire + self->query_length, response->data, response->length);
+        self->response_length = (uint32_t)response->length;
+    }
+    self->tag = flow->exchange_tag;
+    self->serial = flow->serial;
     self->created = seconds(flow->created_us);
+    self->query_us = flow->query.timestamp_us;
     self->response_us = flow->response.timestamp_us;
     self->client = lua_conn_data_from(&flow->reply_to);
     self->has_client = true;
@@ -133,7 +162,7 @@ void lua_flow_get_request(lua_State *L, int index)
         const struct flow_message *request = flow_request(self->flow);
         push_wire(L, index, LUA_FLOW_REQUEST, request->wire.data, request->wire.length, seconds(request->timestamp_us));
     } else if (self->query_length) {
-        push_wire(L, index, LUA_FLOW_REQUEST, self->query, self->query_length, seconds(self->query_us));
+        push_wire(L, index, LUA_FLOW_REQUEST, self->wire, self->query_length, seconds(self->query_us));
     } else {
         lua_pushnil(L);
     }
@@ -151,6 +180,9 @@ void lua_flow_get_response(lua_State *L, int index)
         const struct flow_message *response = &self->flow->response;
         push_wire(L, index, LUA_FLOW_RESPONSE, response->wire.data, response->wire.length,
                   seconds(response->timestamp_us));
+    } else if (self->response_length) {
+        push_wire(L, index, LUA_FLOW_RESPONSE, self->wire + self->query_length, self->response_length,
+                  seconds(self->response_us));
     } else if (lua_class_slot_used(self, LUA_FLOW_RESPONSE_WIRE)) {
         lua_class_slot_get(L, index, LUA_FLOW_RESPONSE_WIRE);
         size_t length;
@@ -248,11 +280,22 @@ static void get_type(lua_State *L, void *self)
     lua_pushliteral(L, "dns");
 }
 
+void lua_flow_push_id(lua_State *L, int index)
+{
+    const struct lua_flow *self = lua_class_test(L, index, &lua_flow_class);
+    char text[FLOW_ID_MAX];
+    if (lua_class_slot_used(self, LUA_FLOW_ID)) {
+        lua_class_slot_get(L, index, LUA_FLOW_ID);
+        return;
+    }
+    struct flow flow = {.exchange_tag = self->tag, .serial = self->serial};
+    lua_pushstring(L, flow_id(self->flow ? self->flow : &flow, text));
+}
+
 static void get_id(lua_State *L, void *self)
 {
-    struct lua_flow *flow = self;
-    char text[FLOW_ID_MAX];
-    lua_pushstring(L, flow->flow ? flow_id(flow->flow, text) : flow->id);
+    (void)self;
+    lua_flow_push_id(L, 1);
 }
 
 static void get_conn(lua_State *L, bool server)

@@ -21,7 +21,8 @@ enum lua_flow_slot {
     LUA_FLOW_CLIENT, /* Connection */
     LUA_FLOW_SERVER,
     LUA_FLOW_BACKUP,        /* DNSFlow */
-    LUA_FLOW_RESPONSE_WIRE, /* text: the response that nobody had read when the flow ended */
+    LUA_FLOW_RESPONSE_WIRE, /* text: a response that nobody had read when the flow ended, where there was no room */
+    LUA_FLOW_ID,            /* text, of a flow made by hand */
 };
 
 /* What scripts did since the engine looked last. */
@@ -48,19 +49,24 @@ struct lua_flow {
     enum hook hook;                            /* the one that runs, or ran last; HOOK_COUNT: none */
     bool live, killed, intercepted, is_replay; /* what counts where `flow` is NULL */
     bool has_client, has_server;
+    uint32_t query_length, response_length; /* of the wire bytes below, the response's behind the query's; 0: none */
+    /* What the flow was, from here on once it has ended. */
+    uint32_t tag;
+    uint64_t serial;
     double created;
     struct lua_conn_data client, server;
-    char id[FLOW_ID_MAX];
-    size_t query_length; /* 0: there is none */
     int64_t query_us, response_us;
-    uint8_t query[]; /* the query's wire, for whoever reads it after the end */
+    uint8_t wire[]; /* what came in, and room for an answer, for whoever reads them after the end */
 };
 
 /* Pushes the object of a live flow. */
 struct lua_flow *lua_flow_push_live(lua_State *L, struct flow *flow, const struct lua_flow_host *host);
 
-/* The flow ends: the object at `index` takes copies of what it has not got yet, and lets go of `struct flow`. */
-void lua_flow_detach(lua_State *L, int index);
+/* The flow ends: the object takes copies of what it has not got yet, and lets go of `struct flow`. Where some of that has
+ * no room in the object itself, lua_flow_keep must come first, for the object at `index`. */
+bool lua_flow_has_room(const struct lua_flow *self);
+void lua_flow_keep(lua_State *L, int index);
+void lua_flow_detach(struct lua_flow *self);
 
 /* Pushes an object without a `struct flow` and without messages, with an id of its own. */
 struct lua_flow *lua_flow_push_new(lua_State *L);
@@ -73,6 +79,9 @@ bool lua_flow_server(const struct lua_flow *flow, struct lua_conn_data *out);
 void lua_flow_set_target(lua_State *L, struct lua_flow *flow, const struct upstream_target *target, const char *what);
 
 bool lua_flow_is_live(const struct lua_flow *flow);
+
+/* Pushes the id of the flow at `index`. */
+void lua_flow_push_id(lua_State *L, int index);
 
 /* Methods that work on whole flows (flow_methods.c, flow_json.c). */
 extern const struct lua_method lua_flow_methods[], lua_flow_statics[];

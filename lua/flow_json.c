@@ -5,7 +5,6 @@
 #include "lua/message_class.h"
 
 #include <math.h>
-#include <stdio.h>
 
 static const double MICROSECONDS = 1e6;
 
@@ -41,7 +40,7 @@ static cJSON *request_to_json(lua_State *L, int index, struct reason *reason)
     if (self->flow)
         return flow_message_to_json(flow_request(self->flow));
     if (self->query_length)
-        return wire_to_json(self->query, self->query_length, self->query_us, reason);
+        return wire_to_json(self->wire, self->query_length, self->query_us, reason);
     return cJSON_CreateNull();
 }
 
@@ -54,6 +53,8 @@ static cJSON *response_to_json(lua_State *L, int index, struct reason *reason)
         return cJSON_CreateNull();
     if (self->flow)
         return self->flow->response.present ? flow_message_to_json(&self->flow->response) : cJSON_CreateNull();
+    if (self->response_length)
+        return wire_to_json(self->wire + self->query_length, self->response_length, self->response_us, reason);
     if (!lua_class_slot_used(self, LUA_FLOW_RESPONSE_WIRE))
         return cJSON_CreateNull();
     lua_class_slot_get(L, index, LUA_FLOW_RESPONSE_WIRE);
@@ -116,9 +117,10 @@ static bool add_plain(lua_State *L, int index, cJSON *json)
 {
     const struct lua_flow *self = lua_class_test(L, index, &lua_flow_class);
     const struct flow *flow = self->flow;
-    char id[FLOW_ID_MAX];
-    return add(json, "type", cJSON_CreateString("dns")) &&
-           add(json, "id", cJSON_CreateString(flow ? flow_id(flow, id) : self->id)) &&
+    lua_flow_push_id(L, index);
+    cJSON *id = cJSON_CreateString(lua_tostring(L, -1));
+    lua_pop(L, 1);
+    return add(json, "id", id) && add(json, "type", cJSON_CreateString("dns")) &&
            add(json, "timestamp_created",
                cJSON_CreateNumber(flow ? (double)flow->created_us / MICROSECONDS : self->created)) &&
            add(json, "live", cJSON_CreateBool(lua_flow_is_live(self))) &&
@@ -211,8 +213,10 @@ static bool read_conn(lua_State *L, const char *name, const char *what, struct l
 
 static void read_plain(lua_State *L, struct lua_flow *self)
 {
-    if (field(L, "id"))
-        snprintf(self->id, sizeof self->id, "%s", lua_check_text(L, -1, NULL, "DNSFlow.id"));
+    if (field(L, "id")) {
+        lua_check_text(L, -1, NULL, "DNSFlow.id");
+        lua_class_slot_set(L, 2, LUA_FLOW_ID);
+    }
     if (field(L, "timestamp_created"))
         self->created = lua_check_number(L, -1, "DNSFlow.timestamp_created");
     if (field(L, "is_replay"))

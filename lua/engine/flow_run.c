@@ -188,9 +188,12 @@ void flow_run_ended(struct hooks *hooks, struct flow *flow)
         leave_ready(run);
     task_end(&run->task);
     flow_sync_notes(run);
-    lua_rawgeti(L, ENGINE_LIVE, run->number);
-    lua_flow_detach(L, lua_gettop(L));
-    lua_pop(L, 1);
+    if (!lua_flow_has_room(run->object)) {
+        lua_rawgeti(L, ENGINE_LIVE, run->number);
+        lua_flow_keep(L, lua_gettop(L));
+        lua_pop(L, 1);
+    }
+    lua_flow_detach(run->object);
     lua_pushnil(L);
     lua_rawseti(L, ENGINE_LIVE, run->number);
     flow->wrapper = NULL;

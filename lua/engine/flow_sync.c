@@ -19,13 +19,15 @@ static int push_object(struct flow_run *run)
     return lua_gettop(L);
 }
 
-static void clear_slot(struct flow_run *run, int object, int slot)
+static void clear_slot(struct flow_run *run, int slot)
 {
     lua_State *L = run->task.engine->L;
     if (!lua_class_slot_used(run->object, slot))
         return;
+    int object = push_object(run);
     lua_pushnil(L);
     lua_class_slot_set(L, object, slot);
+    lua_pop(L, 1);
 }
 
 void flow_sync_begin(struct flow_run *run)
@@ -38,13 +40,10 @@ void flow_sync_begin(struct flow_run *run)
     run->changed_by = NULL;
     if (run->hook == HOOK_REQUEST)
         return;
-    lua_State *L = run->task.engine->L;
-    int at = push_object(run);
     if (!flow->response.present || stale || flow->source != FLOW_SOURCE_SCRIPT)
-        clear_slot(run, at, LUA_FLOW_RESPONSE);
+        clear_slot(run, LUA_FLOW_RESPONSE);
     if (flow->error[0] || run->hook == HOOK_ERROR)
-        clear_slot(run, at, LUA_FLOW_ERROR);
-    lua_pop(L, 1);
+        clear_slot(run, LUA_FLOW_ERROR);
 }
 
 static bool response_differs(struct flow_run *run)
@@ -110,13 +109,13 @@ static void sync_request(struct flow_run *run, int object)
     lua_settop(engine->L, object);
 }
 
-/* Takes over the message behind the object at `object`. */
-static void set_response(struct flow_run *run, int object)
+/* Takes over the message at `message`. */
+static void set_response(struct flow_run *run, int message)
 {
     struct engine *engine = run->task.engine;
     struct reason reason = {""};
     const struct script *script = run->changed_by ? run->changed_by : run->task.script;
-    enum status status = lua_message_pack(engine->L, object + 1, &engine->scratch, &reason);
+    enum status status = lua_message_pack(engine->L, message, &engine->scratch, &reason);
     if (!status && same_bytes(&engine->scratch, &run->flow->response) && !(run->touched & LUA_FLOW_RESPONSE_ASSIGNED))
         return;
     if (!status)
@@ -125,7 +124,7 @@ static void set_response(struct flow_run *run, int object)
     if (status) {
         report_unpackable(run, "response", script, &reason);
         flow_response_unpackable(run->flow);
-        clear_slot(run, object, LUA_FLOW_RESPONSE);
+        clear_slot(run, LUA_FLOW_RESPONSE);
     }
 }
 
@@ -140,7 +139,7 @@ static void sync_response(struct flow_run *run, int object)
         return;
     lua_class_slot_get(L, object, LUA_FLOW_RESPONSE);
     if (run->touched & LUA_FLOW_RESPONSE_ASSIGNED || lua_message_changed(L, object + 1))
-        set_response(run, object);
+        set_response(run, object + 1);
     lua_settop(L, object);
 }
 
@@ -211,6 +210,9 @@ static void copy_metadata(struct flow_run *run, int object)
 
 void flow_sync_notes(struct flow_run *run)
 {
+    if (!lua_class_slot_used(run->object, LUA_FLOW_MARKED) && !lua_class_slot_used(run->object, LUA_FLOW_COMMENT) &&
+        !lua_class_slot_used(run->object, LUA_FLOW_METADATA))
+        return;
     lua_State *L = run->task.engine->L;
     int object = push_object(run);
     copy_text(run, object, LUA_FLOW_MARKED, &run->flow->marked);
