@@ -53,8 +53,6 @@ struct dns_kind {
 #include "dns/kinds.def"
 #undef KIND
 
-const struct dns_kind *dns_kind(enum dns_kind_id id);
-
 struct dns_field {
     const char *name; /* NULL ends a list of fields */
     enum dns_kind_id kind;

@@ -44,11 +44,6 @@ static const struct dns_kind *const kinds[KIND_COUNT] = {
 #undef KIND
 };
 
-const struct dns_kind *dns_kind(enum dns_kind_id id)
-{
-    return kinds[id];
-}
-
 const struct dns_field *dns_layout(uint16_t type)
 {
     const struct dns_field *fields = NULL;

@@ -62,7 +62,8 @@ const char *dns_registry_to_text(enum dns_registry registry, uint16_t number, ch
 
 /* Takes a mnemonic in any letter case, with '-' or '_', TYPE65280 and the like, and TYPE(65280). STATUS_INVALID for
  * others. */
-MUST_CHECK enum status dns_registry_from_text(enum dns_registry registry, const char *text, size_t length, uint16_t *out);
+MUST_CHECK enum status dns_registry_from_text(enum dns_registry registry, const char *text, size_t length,
+                                              uint16_t *out);
 
 /* The HTTP status that says about the same as a response code; 500 for those without one. */
 unsigned dns_http_equivalent(uint16_t response_code);
