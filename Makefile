@@ -3,7 +3,7 @@
 #   make            the proxy and the Lua module: build/moondns, build/dns.so
 #   make run        starts it with scripts/spoof.lua on 127.0.0.1:5300
 #   make test       builds it twice (as it is shipped, and with sanitizers) and passes all the tests
-#   make fuzz       each fuzz target for FUZZ_SECONDS; keeps what it learns in spec/fuzz/corpus
+#   make fuzz       each fuzz target for FUZZ_SECONDS; FUZZ_KEEP=1 adds what it learnt to spec/fuzz/corpus
 #   make install    PREFIX (/usr/local) and DESTDIR as usual
 #   make format, make lint, make docs, make clean
 
@@ -11,6 +11,7 @@ BUILD ?= build
 PREFIX ?= /usr/local
 DESTDIR ?=
 FUZZ_SECONDS ?= 60
+FUZZ_KEEP ?=
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
 # What is needed, as Debian's package and a check that it is there: command:NAME, pc:PKG-CONFIG-MODULE, header:FILE,
@@ -86,7 +87,7 @@ test: build-needs test-needs
 fuzz: build-needs fuzz-needs
 	cmake -S . -B $(BUILD)/clang -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo -DFUZZ=ON -DSANITIZE=ON
 	cmake --build $(BUILD)/clang -j$(JOBS)
-	@spec/fuzz/run $(BUILD)/clang $(FUZZ_SECONDS)
+	@spec/fuzz/run $(BUILD)/clang $(FUZZ_SECONDS) $(FUZZ_KEEP)
 
 install: all
 	DESTDIR=$(DESTDIR) cmake --install $(BUILD) --prefix $(PREFIX)
