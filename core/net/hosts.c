@@ -2,7 +2,7 @@
 
 #include "base/address.h"
 #include "base/arena.h"
-#include "net/text_file.h"
+#include "base/text_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #include "net/resolv_conf.h"
 
-#include "net/text_file.h"
+#include "base/text_file.h"
 
 #include <errno.h>
 #include <string.h>

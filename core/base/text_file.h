@@ -1,6 +1,6 @@
 /* A whole file in memory. */
-#ifndef MOONDNS_NET_TEXT_FILE_H
-#define MOONDNS_NET_TEXT_FILE_H
+#ifndef MOONDNS_BASE_TEXT_FILE_H
+#define MOONDNS_BASE_TEXT_FILE_H
 
 #include "base/bytes.h"
 
