@@ -181,6 +181,18 @@ function Options:check_settings()
   end
 end
 
+-- What is wrong with the values that were assigned before anything was declared; nil when all is well.
+function Options:check_assigned()
+  for name, value in pairs(self.assigned) do
+    local declared = self.declared[name]
+    if not declared then
+      return string.format("the script declares no option '%s'%s", tostring(name), self:suggestion(tostring(name)))
+    elseif not fits(declared, value) then
+      return string.format("option '%s': %s expected, got %s", name, expected(declared), shown(value))
+    end
+  end
+end
+
 -- Before a script is loaded anew: what it declared is forgotten, and comes back with rollback.
 function Options:begin(owner)
   self.before = { declared = self.declared, values = self.values, fault = self.fault }
