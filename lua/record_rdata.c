@@ -174,21 +174,27 @@ void lua_rdata_append(lua_State *L, int index, uint16_t type, struct buffer *out
         lua_raise_reason(L, what, &reason);
 }
 
-/* Whether two pieces of data of one length differ only where the first has upper case letters: names read in lower
- * case, so that such a value says nothing about case. */
-static bool only_lowered(const uint8_t *had, const uint8_t *given, size_t length)
+/* Whether given data is what reading and setting `rdata` makes of the record's: names read in lower case, so that such
+ * a value says nothing about case. */
+static bool is_as_read(lua_State *L, const struct lua_record *record, const struct buffer *given)
 {
-    for (size_t i = 0; i < length; i++) {
-        if (had[i] != given[i] && dns_lower(had[i]) != given[i])
-            return false;
-    }
-    return true;
+    struct arena *arena = &lua_workspace(L)->arena;
+    const struct lua_bytes *had = &record->data;
+    struct dns_value *fields;
+    struct buffer lowered = {0};
+    if (!dns_rdata_equal_caseless(record->type, had->data, had->length, given->data, given->length))
+        return false;
+    arena_reset(arena);
+    bool same = dns_rdata_to_value(record->type, had->data, had->length, arena, &fields) == STATUS_OK &&
+                dns_rdata_from_value(record->type, fields, &lowered, NULL) == STATUS_OK &&
+                lowered.length == given->length && memcmp(lowered.data, given->data, given->length) == 0;
+    buffer_free(&lowered);
+    return same;
 }
 
 void lua_record_set_rdata(lua_State *L, void *self, int value)
 {
     struct lua_record *record = self;
-    const struct lua_bytes *had = &record->data;
     if (!dns_rdata_has_layout(record->type)) {
         struct reason reason;
         char type[DNS_MNEMONIC_MAX];
@@ -198,9 +204,6 @@ void lua_record_set_rdata(lua_State *L, void *self, int value)
     lua_check_table(L, value, place);
     struct buffer *out = lua_scratch(L);
     lua_rdata_append(L, value, record->type, out, place);
-    if (out->length == had->length &&
-        dns_rdata_equal_caseless(record->type, had->data, had->length, out->data, out->length) &&
-        only_lowered(had->data, out->data, out->length))
-        return;
-    lua_record_set_data(L, 1, record, out->data, out->length);
+    if (!is_as_read(L, record, out))
+        lua_record_set_data(L, 1, record, out->data, out->length);
 }

@@ -1,0 +1,113 @@
+-- dns.json, on dns.so.
+local dns = require "dns"
+local raises = require "spec.support.raises"
+local json = dns.json
+
+describe("dns.json.encode", function()
+    it("writes values", function()
+        assert.equal("1", json.encode(1))
+        assert.equal("1.5", json.encode(1.5))
+        assert.equal("4294967295", json.encode(4294967295))
+        assert.equal("-1", json.encode(-1))
+        assert.equal("true", json.encode(true))
+        assert.equal("null", json.encode(nil))
+        assert.equal("null", json.encode(json.null))
+        assert.equal([["a\"b\\c\n"]], json.encode "a\"b\\c\n")
+        assert.equal([["grüße"]], json.encode "grüße")
+    end)
+
+    it("tells arrays from objects", function()
+        assert.equal("[1,2,3]", json.encode { 1, 2, 3 })
+        assert.equal("{}", json.encode {})
+        assert.equal("[]", json.encode(json.array {}))
+        assert.equal([=[[{"a":[]}]]=], json.encode { { a = json.array {} } })
+        local marked = json.array { 1 }
+        marked[2] = 2
+        assert.equal("[1,2]", json.encode(marked))
+    end)
+
+    it("writes keys in order", function()
+        assert.equal([[{"a":1,"b":2,"c":{"x":1,"y":2}}]], json.encode { c = { y = 2, x = 1 }, b = 2, a = 1 })
+        local many = {}
+        for i = 1, 200 do
+            many[("k%03d"):format(i)] = i
+        end
+        local text = json.encode(many)
+        assert.equal('{"k001":1,"k002":2', text:sub(1, 18))
+        assert.same(many, json.decode(text))
+    end)
+
+    it("writes for people when asked to", function()
+        assert.equal("{\n\t\"a\":\t1\n}", json.encode({ a = 1 }, { pretty = true }))
+        assert.equal('{"a":1}', json.encode({ a = 1 }, { pretty = false }))
+        assert.equal('{"a":1}', json.encode({ a = 1 }, {}))
+    end)
+
+    it("writes the codec's objects through their to_json", function()
+        local q = dns.Question("a", "A")
+        assert.same(q:to_json(), json.decode(json.encode(q)))
+        assert.same({ q:to_json() }, json.decode(json.encode { q }))
+        local m = dns.DNSMessage.make_query("a", "A")
+        assert.same(m:to_json(), json.decode(json.encode(m)))
+    end)
+
+    it("holds any bytes", function()
+        assert.equal([["\u0000a\u0001\"\\"]], json.encode "\0a\1\"\\")
+        assert.equal('"x\239\191\189y"', json.encode "x\255y")
+        assert.equal('"\239\191\189\239\191\189"', json.encode "\192\128")
+    end)
+
+    it("raises for what JSON cannot hold", function()
+        raises("dns.json.encode: function cannot be JSON", function() json.encode(print) end)
+        raises("dns.json.encode: userdata cannot be JSON", function() json.encode { io.stdout } end)
+        raises("dns.json.encode: JSON has no number inf", function() json.encode(1 / 0) end)
+        raises("dns.json.encode: JSON has no number nan", function() json.encode { x = -(0 / 0) } end)
+        raises("dns.json.encode: a table needs either the keys 1 to n or text keys to be JSON",
+            function() json.encode { 1, a = 2 } end)
+        raises("dns.json.encode: a table needs either the keys 1 to n or text keys to be JSON",
+            function() json.encode { [3] = 1 } end)
+        local loop = {}
+        loop.x = loop
+        raises("dns.json.encode: nested deeper than 100 levels", function() json.encode(loop) end)
+        raises("dns.json.encode has no property 'prety' (did you mean 'pretty'?)",
+            function() json.encode(1, { prety = true }) end)
+        raises("dns.json.encode: pretty: boolean expected, got 1", function() json.encode(1, { pretty = 1 }) end)
+        local m = dns.DNSMessage { answers = { 7 } }
+        raises("dns.json.encode: answers[1]: ResourceRecord expected, got number", function() json.encode(m) end)
+    end)
+end)
+
+describe("dns.json.decode", function()
+    it("reads values", function()
+        assert.same({ a = 1, b = { true, false }, c = "x" }, json.decode [[{"a":1,"b":[true,false],"c":"x"}]])
+        assert.equal(json.null, json.decode "null")
+        assert.equal(json.null, json.decode('[null]')[1])
+        assert.equal("ü", json.decode [["\u00fc"]])
+        assert.equal(" 1", " " .. json.decode " 1 ")
+    end)
+
+    it("keeps empty arrays and objects apart", function()
+        assert.equal([=[{"a":[],"b":{}}]=], json.encode(json.decode [=[{"b":{}, "a":[]}]=]))
+    end)
+
+    it("gives nil and the reason for bad text", function()
+        for _, text in ipairs { "", "{", "[1,", "nul", "1 2", "{\"a\"}", "\"a", "[1]x", ("["):rep(2000) } do
+            local value, reason = json.decode(text)
+            assert.is_nil(value)
+            assert.equal("string", type(reason))
+        end
+        assert.equal("JSON ends too early", select(2, json.decode "[1,"))
+        assert.equal("JSON is broken at byte 4", select(2, json.decode "[1 x]"))
+        raises("dns.json.decode: string expected, got 7", function() json.decode(7) end)
+    end)
+end)
+
+describe("dns.json.array", function()
+    it("marks the very table", function()
+        local t = {}
+        assert.equal(t, json.array(t))
+        assert.equal(t, json.array(t))
+        raises("dns.json.array: table expected, got nil", function() json.array() end)
+        assert.is_false((pcall(json.array, setmetatable({}, {}))))
+    end)
+end)

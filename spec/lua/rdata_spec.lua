@@ -1,0 +1,122 @@
+-- ResourceRecord.rdata: the data by field, on dns.so.
+local dns = require "dns"
+local raises = require "spec.support.raises"
+local RR = dns.ResourceRecord
+
+-- One record of each type that has a layout of its own, in the zone file's form.
+local records = {
+    "a. 60 IN A 192.0.2.1",
+    "a. 60 IN NS b.",
+    "a. 60 IN CNAME b.",
+    "a. 60 IN SOA ns.example. host.example. 2024010101 7200 900 1209600 300",
+    "a. 60 IN PTR b.",
+    'a. 60 IN HINFO "cpu" "os"',
+    "a. 60 IN MINFO b. c.",
+    "a. 60 IN MX 10 mx.example.",
+    'a. 60 IN TXT "x" "y z"',
+    "a. 60 IN RP b. c.",
+    "a. 60 IN AFSDB 1 b.",
+    "a. 60 IN AAAA 2001:db8::1",
+    "a. 60 IN SRV 1 2 443 s.example.",
+    [[a. 60 IN NAPTR 100 10 "u" "E2U+sip" "!^.*$!sip:info@example.com!" .]],
+    "a. 60 IN KX 1 b.",
+    "a. 60 IN DNAME b.",
+    "a. 60 IN DS 60485 5 1 2bb183af5f22588179a53b0a98631fad1a292118",
+    "a. 60 IN SSHFP 2 1 123456789abcdef67890123456789abcdef67890",
+    "a. 60 IN RRSIG A 13 2 3600 20240201000000 20240101000000 12345 example. AAECAwQ=",
+    "a. 60 IN NSEC b. A MX RRSIG NSEC TYPE1234",
+    "a. 60 IN DNSKEY 257 3 13 AAECAwQ=",
+    "a. 60 IN NSEC3 1 1 12 aabbccdd 2t7b4g4vsa5smi47k61mv5bv1a22bojr A RRSIG",
+    "a. 60 IN NSEC3PARAM 1 0 12 aabbccdd",
+    "a. 60 IN TLSA 3 1 1 0102030405060708090a0b0c0d0e0f10",
+    "a. 60 IN CAA 0 issue \"ca.example\"",
+    "a. 60 IN HTTPS 1 . alpn=\"h2\" port=8443",
+    "a. 60 IN SVCB 0 b.",
+    "a. 60 IN URI 10 1 \"https://example.com/\"",
+    "a. 60 IN LOC 52 22 23.000 N 4 53 32.000 E -2.00m 0.00m 10000m 10m",
+    "a. 60 IN APL 1:192.168.32.0/21 !1:192.168.38.0/28",
+}
+
+describe("ResourceRecord.rdata", function()
+    it("gives fields by name and takes them back, for every layout", function()
+        for _, text in ipairs(records) do
+            local rr = RR.from_text(text)
+            local fields = rr.rdata
+            assert.equal("table", type(fields), text)
+            assert.truthy(next(fields), text)
+            local other = RR("a", rr.type, "IN", 60, "")
+            collectgarbage()
+            other.rdata = fields
+            assert.is_true(other == rr, text)
+            assert.same(fields, other.rdata, text)
+        end
+    end)
+
+    it("names the fields as the RFCs do", function()
+        assert.same({ address = "192.0.2.1" }, RR.A("a", "192.0.2.1").rdata)
+        assert.same({ preference = 10, exchange = "mx.example" }, RR.MX("a", 10, "MX.example").rdata)
+        assert.same({ priority = 1, weight = 2, port = 3, target = "t" }, RR.SRV("a", 1, 2, 3, "t").rdata)
+        assert.same({ flags = 0, tag = "issue", value = "ca" }, RR.CAA("a", 0, "issue", "ca").rdata)
+        assert.same({ strings = { "x", "y" } }, RR.TXT("a", { "x", "y" }).rdata)
+        assert.same({ key_tag = 1, algorithm = 8, digest_type = 2, digest = "\171\205" },
+            RR.from_text("a DS 1 8 2 abcd").rdata)
+        local rrsig = RR.from_text(records[19]).rdata
+        assert.equal(1, rrsig.type_covered)
+        assert.equal(1706745600, rrsig.signature_expiration)
+        assert.equal("example", rrsig.signers_name)
+        assert.equal("\0\1\2\3\4", rrsig.signature)
+    end)
+
+    it("is a fresh table each time", function()
+        local rr = RR.MX("a", 10, "mx")
+        local fields = rr.rdata
+        fields.preference = 20
+        assert.equal(10, rr.rdata.preference)
+        rr.rdata = fields
+        assert.equal(20, rr.rdata.preference)
+        assert.equal("20 mx.", tostring(rr))
+    end)
+
+    it("holds service parameters by number", function()
+        local rr = RR.HTTPS("a", dns.HTTPSRecord(1, ".", { alpn = { "h2" } }))
+        assert.same({ priority = 1, target_name = ".", params = { [1] = "\2h2" } }, rr.rdata)
+        rr.rdata = rr.rdata
+        assert.equal('1 . alpn="h2"', tostring(rr))
+        rr.rdata = { priority = 0, target_name = "b", params = {} }
+        assert.equal("0 b.", tostring(rr))
+    end)
+
+    it("keeps the case of names that were only read", function()
+        local rr = RR.MX("a", 10, "MX.Example")
+        local data = rr.data
+        rr.rdata = rr.rdata
+        assert.equal(data, rr.data)
+        rr.rdata = { preference = 10, exchange = "mX.example" }
+        assert.equal("10 mX.example.", tostring(rr))
+    end)
+
+    it("names the field that is wrong", function()
+        local rr = RR.MX("a", 10, "mx")
+        raises("ResourceRecord.rdata: preference: integer from 0 to 65535 expected, got 65536",
+            function() rr.rdata = { preference = 65536, exchange = "mx" } end)
+        raises("ResourceRecord.rdata: preference: integer from 0 expected, got -1",
+            function() rr.rdata = { preference = -1, exchange = "mx" } end)
+        raises("ResourceRecord.rdata: preference: integer from 0 expected, got 1.5",
+            function() rr.rdata = { preference = 1.5, exchange = "mx" } end)
+        raises("ResourceRecord.rdata: preference: number, string or table expected, got true",
+            function() rr.rdata = { preference = true, exchange = "mx" } end)
+        raises("ResourceRecord.rdata: table expected, got 'x'", function() rr.rdata = "x" end)
+        raises("ResourceRecord.rdata: table expected, got nil", function() rr.rdata = nil end)
+        for _, fields in ipairs { {}, { preference = 1 }, { exchange = "mx" }, { preference = 1, exchange = "mx", more = 1 },
+            { preference = 1, exchange = "a b" }, { preference = 1, exchange = 7 }, { preference = "1", exchange = "mx" },
+            { preference = {}, exchange = "mx" }, { 1, "mx" } } do
+            local ok, message = pcall(function() rr.rdata = fields end)
+            assert.is_false(ok)
+            assert.truthy(message:find("ResourceRecord.rdata: ", 1, true), message)
+        end
+        local deep = {}
+        deep.x = deep
+        assert.is_false((pcall(function() rr.rdata = deep end)))
+        assert.equal("10 mx.", tostring(rr))
+    end)
+end)
