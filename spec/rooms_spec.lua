@@ -1,6 +1,6 @@
 -- The include rule: a room of core/ includes only its own files and those of the rooms that CMakeLists.txt links it to,
 -- which stand to its left; none of them knows Lua.
-local ORDER = { "base", "dns", "flow", "net", "proxy" } -- the main line, from left to right
+local ORDER = { "base", "dns", "data", "flow", "net", "proxy" } -- the main line, from left to right
 
 -- What each room may include: {flow = {flow = true, dns = true, base = true}, …}.
 local function rooms()
