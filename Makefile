@@ -22,7 +22,7 @@ BUILD_NEEDS := gcc=command:cc libc6-dev=header:stdio.h cmake=command:cmake pkg-c
 RUN_NEEDS := bind9-dnsutils=command:dig
 TEST_NEEDS := $(RUN_NEEDS) luajit=command:luajit lua-busted=command:busted lua-posix=lua:posix lua-socket=lua:socket \
 	libcmocka-dev=pc:cmocka knot=command:knotd nsd=command:nsd knot-dnsutils=command:kdig \
-	ldnsutils=command:ldns-signzone python3-dnspython=python:dns.message man-db=command:man
+	ldnsutils=command:ldns-signzone dnsperf=command:dnsperf python3-dnspython=python:dns.message man-db=command:man
 FUZZ_NEEDS := clang=command:clang libclang-rt-dev=fuzzer:clang
 FORMAT_NEEDS := clang-format=command:clang-format
 
