@@ -1,7 +1,7 @@
 /* Questions and records as JSON. */
-#include "dns/encoding.h"
 #include "dns/json_read.h"
-#include "dns/layout.h"
+#include "dns/rdata/encoding.h"
+#include "dns/rdata/layout.h"
 
 static bool add_owner(cJSON *json, const uint8_t *name)
 {

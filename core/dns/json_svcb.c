@@ -1,6 +1,6 @@
 /* SVCB and HTTPS data as JSON: {priority, target_name, params by name}. */
 #include "dns/json_read.h"
-#include "dns/svcb.h"
+#include "dns/rdata/svcb.h"
 
 /* The registry's name with '_' for '-'. */
 static const char *key_text(uint16_t key, char out[static DNS_MNEMONIC_MAX])

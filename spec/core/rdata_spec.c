@@ -1,5 +1,5 @@
 /* Record data: its zone file's form both ways, its fields as values, what does not fit. */
-#include "dns/layout.h"
+#include "dns/rdata/layout.h"
 #include "dns/text.h"
 #include "rdata_cases.h"
 

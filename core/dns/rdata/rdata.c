@@ -1,0 +1,325 @@
+#include "dns/rdata/layout.h"
+#include "dns/text.h"
+
+/* --- the tables --- */
+
+#define F(name, kind)      \
+    {                      \
+#name, KIND_##kind \
+    }
+#define NO_LAYOUT                 \
+    {                             \
+        NULL, (enum dns_kind_id)0 \
+    }
+#define TYPE(symbol, number, mnemonic, names, ...) \
+    static const struct dns_field layout_##symbol[] = {__VA_ARGS__, {NULL, (enum dns_kind_id)0}};
+#define RARE_TYPE TYPE
+#include "dns/rdata/types.def"
+#undef RARE_TYPE
+#undef TYPE
+#undef NO_LAYOUT
+#undef F
+
+static const struct dns_field *const layouts[DNS_DENSE_TYPES] = {
+#define TYPE(symbol, number, mnemonic, names, ...) [number] = layout_##symbol,
+#define RARE_TYPE(...)
+#include "dns/rdata/types.def"
+#undef RARE_TYPE
+#undef TYPE
+};
+
+static const struct {
+    uint16_t type;
+    const struct dns_field *fields;
+} rare_layouts[] = {
+#define TYPE(...)
+#define RARE_TYPE(symbol, number, mnemonic, names, ...) {number, layout_##symbol},
+#include "dns/rdata/types.def"
+#undef RARE_TYPE
+#undef TYPE
+};
+
+static const struct dns_kind *const kinds[KIND_COUNT] = {
+#define KIND(symbol, name) [KIND_##symbol] = &dns_kind_##name,
+#include "dns/rdata/kinds.def"
+#undef KIND
+};
+
+const struct dns_field *dns_layout(uint16_t type)
+{
+    const struct dns_field *fields = NULL;
+    if (type < DNS_DENSE_TYPES)
+        fields = layouts[type];
+    for (size_t i = 0; type >= DNS_DENSE_TYPES && i < sizeof rare_layouts / sizeof rare_layouts[0]; i++)
+        if (rare_layouts[i].type == type)
+            fields = rare_layouts[i].fields;
+    return fields && fields->name ? fields : NULL;
+}
+
+bool dns_rdata_has_layout(uint16_t type)
+{
+    return dns_layout(type) != NULL;
+}
+
+/* --- reading --- */
+
+enum { DNS_TYPE_LOC = 29 };
+
+static struct dns_data_in start(const uint8_t *data, size_t length)
+{
+    static const uint8_t nothing[1];
+    return (struct dns_data_in){.cursor = cursor_over(length ? data : nothing, length)};
+}
+
+bool dns_rdata_fits(uint16_t type, const uint8_t *data, size_t length)
+{
+    const struct dns_field *field = dns_layout(type);
+    if (!field)
+        return true;
+    struct dns_data_in in = start(data, length);
+    for (; field->name; field++) {
+        in.kind = kinds[field->kind];
+        if (!in.kind->check(&in))
+            return false;
+    }
+    return cursor_left(&in.cursor) == 0 && (type != DNS_TYPE_LOC || dns_loc_check(data, length));
+}
+
+enum status dns_rdata_to_value(uint16_t type, const uint8_t *data, size_t length, struct arena *arena,
+                               struct dns_value **out)
+{
+    const struct dns_field *field = dns_layout(type);
+    if (!field)
+        return STATUS_NOT_FOUND;
+    if (!dns_rdata_fits(type, data, length))
+        return STATUS_MALFORMED;
+    struct dns_value *map = dns_value_group(arena, DNS_VALUE_MAP), *last = NULL;
+    if (!map)
+        return STATUS_NO_MEMORY;
+    struct dns_data_in in = start(data, length);
+    for (; field->name; field++) {
+        in.kind = kinds[field->kind];
+        if (in.kind->optional && cursor_left(&in.cursor) == 0)
+            break;
+        if (!dns_value_add(map, &last, in.kind->decode(&in, arena)))
+            return STATUS_NO_MEMORY;
+        last->key = field->name;
+    }
+    *out = map;
+    return STATUS_OK;
+}
+
+void dns_layout_print(uint16_t type, const uint8_t *data, size_t length, struct buffer *out)
+{
+    struct dns_data_in in = start(data, length);
+    size_t before = out->length;
+    if (type == DNS_TYPE_LOC) {
+        dns_loc_print(data, out);
+        return;
+    }
+    for (const struct dns_field *field = dns_layout(type); field->name; field++) {
+        size_t at = out->length;
+        if (at > before)
+            buffer_u8(out, ' ');
+        size_t behind = out->length;
+        in.kind = kinds[field->kind];
+        in.kind->print(&in, out);
+        if (out->length == behind)
+            out->length = at;
+    }
+}
+
+/* Whether the field holds nothing but names. */
+static bool holds_names(const struct dns_data_in *in)
+{
+    enum { GATEWAY_TYPE_AT = 1, GATEWAY_NAME = 3 };
+    if (in->kind == &dns_kind_gateway || in->kind == &dns_kind_relay)
+        return (in->cursor.data[GATEWAY_TYPE_AT] & in->kind->mask) == GATEWAY_NAME;
+    return in->kind == &dns_kind_name || in->kind == &dns_kind_names;
+}
+
+bool dns_rdata_equal_caseless(uint16_t type, const uint8_t *a, size_t a_length, const uint8_t *b, size_t b_length)
+{
+    if (a_length != b_length)
+        return false;
+    if (a_length == 0 || memcmp(a, b, a_length) == 0)
+        return true;
+    const struct dns_field *field = dns_layout(type);
+    if (!field || !dns_rdata_fits(type, a, a_length) || !dns_rdata_fits(type, b, b_length))
+        return false;
+    struct dns_data_in in = start(a, a_length);
+    for (; field->name; field++) {
+        in.kind = kinds[field->kind];
+        bool fold = holds_names(&in);
+        size_t at = in.cursor.offset;
+        if (!in.kind->check(&in))
+            return false;
+        for (; at < in.cursor.offset; at++)
+            if (a[at] != b[at] && (!fold || dns_lower(a[at]) != dns_lower(b[at])))
+                return false;
+    }
+    return true;
+}
+
+/* --- writing --- */
+
+static bool has_field(const struct dns_field *field, const char *name)
+{
+    for (; field->name; field++)
+        if (strcmp(field->name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Every key must be a field's name, and come once. */
+static enum status check_keys(const struct dns_field *fields, const struct dns_value *map, struct reason *reason)
+{
+    for (const struct dns_value *item = map->first; item; item = item->next) {
+        if (!item->key)
+            reason_set(reason, "%u: unknown field", (unsigned)item->key_number);
+        else if (!has_field(fields, item->key))
+            reason_set(reason, "%s: unknown field", item->key);
+        else if (dns_value_get(map, item->key) != item)
+            reason_set(reason, "%s: given twice", item->key);
+        else
+            continue;
+        return STATUS_INVALID;
+    }
+    return STATUS_OK;
+}
+
+/* Puts the buffer back to `start` when something failed, and refuses what is too long or, all in all, does not fit. */
+static enum status finish(uint16_t type, enum status status, struct buffer *out, size_t start_at, struct reason *reason)
+{
+    if (status == STATUS_OK)
+        status = buffer_status(out);
+    if (status == STATUS_OK && out->length - start_at > UINT16_MAX) {
+        reason_set(reason, "data of at most 65535 bytes expected, got %zu", out->length - start_at);
+        status = STATUS_INVALID;
+    }
+    const uint8_t *data = out->length > start_at ? out->data + start_at : NULL;
+    if (status == STATUS_OK && !dns_rdata_fits(type, data, out->length - start_at)) {
+        reason_set(reason, "values do not fit together");
+        status = STATUS_INVALID;
+    }
+    if (status)
+        out->length = start_at;
+    return status;
+}
+
+enum status dns_rdata_from_value(uint16_t type, const struct dns_value *fields, struct buffer *out,
+                                 struct reason *reason)
+{
+    const struct dns_field *layout = dns_layout(type);
+    if (!layout) {
+        reason_set(reason, "the type has no fields");
+        return STATUS_NOT_FOUND;
+    }
+    if (fields->form != DNS_VALUE_MAP && fields->first)
+        return dns_value_refuse(fields, "table of fields", reason);
+    enum status status = check_keys(layout, fields, reason);
+    struct dns_data_out to = {.buffer = out, .start = out->length};
+    for (const struct dns_field *field = layout; field->name && status == STATUS_OK; field++) {
+        to.kind = kinds[field->kind];
+        const struct dns_value *value = dns_value_get(fields, field->name);
+        if (value) {
+            status = to.kind->encode(value, &to, reason);
+            if (status && status != STATUS_NO_MEMORY)
+                reason_prefix(reason, "%s: ", field->name);
+        } else if (!to.kind->optional) {
+            reason_set(reason, "%s: missing", field->name);
+            status = STATUS_INVALID;
+        }
+    }
+    return finish(type, status, out, to.start, reason);
+}
+
+/* --- text --- */
+
+/* \# LENGTH HEX (RFC 3597 section 5), behind the \#. */
+static enum status scan_generic(struct dns_scanner *scanner, struct buffer *out, struct reason *reason)
+{
+    struct dns_token word;
+    struct dns_data_out to = {.buffer = out, .start = out->length, .kind = &dns_kind_u16};
+    enum status status = dns_scanner_next(scanner, &word, reason);
+    if (status == STATUS_OK)
+        status = dns_kind_u16.scan_word(&word, &to, reason);
+    if (status == STATUS_NOT_FOUND) {
+        reason_set(reason, "length expected behind \\#");
+        return STATUS_INVALID;
+    }
+    if (status || out->failed)
+        return status ? status : STATUS_NO_MEMORY;
+    size_t length = load_u16(out->data + to.start);
+    out->length = to.start;
+    to.kind = &dns_kind_hex;
+    status = dns_kind_hex.scan(scanner, &to, reason);
+    if (status == STATUS_OK && out->length - to.start != length) {
+        reason_set(reason, "%zu bytes in hex expected, got %zu", length, out->length - to.start);
+        status = STATUS_INVALID;
+    }
+    return status;
+}
+
+static enum status scan_field(const struct dns_kind *kind, struct dns_scanner *scanner, struct dns_data_out *to,
+                              struct reason *reason)
+{
+    struct dns_token word;
+    to->kind = kind;
+    enum status status = STATUS_OK;
+    if (kind->scan) {
+        status = kind->scan(scanner, to, reason);
+    } else {
+        status = dns_scanner_next(scanner, &word, reason);
+        if (status == STATUS_OK)
+            return kind->scan_word(&word, to, reason);
+        if (status == STATUS_NOT_FOUND && kind->optional)
+            return STATUS_OK;
+    }
+    if (status != STATUS_NOT_FOUND)
+        return status;
+    reason_set(reason, "%s expected, got nothing", kind->expected);
+    return STATUS_INVALID;
+}
+
+static enum status scan_layout(const struct dns_field *field, struct dns_scanner *scanner, struct buffer *out,
+                               struct reason *reason)
+{
+    struct dns_data_out to = {.buffer = out, .start = out->length, .origin = scanner->origin};
+    for (; field->name; field++) {
+        enum status status = scan_field(kinds[field->kind], scanner, &to, reason);
+        if (status && status != STATUS_NO_MEMORY)
+            reason_prefix(reason, "%s: ", field->name);
+        if (status)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+enum status dns_rdata_scan(uint16_t type, struct dns_scanner *scanner, struct buffer *out, struct reason *reason)
+{
+    const struct dns_field *layout = dns_layout(type);
+    struct dns_scanner ahead = *scanner;
+    struct dns_token word;
+    size_t start_at = out->length;
+    enum status status = dns_scanner_next(&ahead, &word, reason);
+    if (status == STATUS_OK && !word.quoted && word.length == 2 && memcmp(word.text, "\\#", 2) == 0) {
+        *scanner = ahead;
+        status = scan_generic(scanner, out, reason);
+        if (status == STATUS_OK)
+            status = dns_scanner_expect_end(scanner, "end of the record", reason);
+        if (status)
+            out->length = start_at;
+        return status;
+    }
+    if (status == STATUS_OK || status == STATUS_NOT_FOUND) {
+        if (!layout) {
+            reason_set(reason, "\\# LENGTH HEX expected for data of this type");
+            return STATUS_INVALID;
+        }
+        status = type == DNS_TYPE_LOC ? dns_loc_scan(scanner, out, reason) : scan_layout(layout, scanner, out, reason);
+    }
+    if (status == STATUS_OK)
+        status = dns_scanner_expect_end(scanner, "end of the record", reason);
+    return finish(type, status, out, start_at, reason);
+}
