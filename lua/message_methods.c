@@ -133,22 +133,20 @@ static size_t questions_end(lua_State *L, struct lua_message *self)
 /* Sets copies of the edited questions of the message at 1 in the one at the top. */
 static void copy_questions(lua_State *L, const char *what)
 {
-    int answer = lua_gettop(L);
-    lua_message_push_section(L, 1, DNS_SECTION_QUESTION);
-    int count = (int)lua_objlen(L, -1);
-    lua_createtable(L, count, 0);
-    for (int i = 1; i <= count; i++) {
-        lua_rawgeti(L, -2, i);
-        const struct lua_question *question = lua_class_test(L, -1, &lua_question_class);
-        if (!question)
-            lua_raise_expected(L, answer + 3, lua_pushfstring(L, "%s: questions[%d]", what, i), "Question");
-        struct dns_question view = lua_question_view(question);
-        lua_question_push(L, &view);
-        lua_rawseti(L, -3, i);
-        lua_pop(L, 1);
+    struct lua_message_walk walk;
+    struct dns_question question;
+    struct reason reason;
+    int answer = lua_gettop(L), count = 0;
+    lua_newtable(L);
+    enum status status = lua_message_walk_start(&walk, L, 1, DNS_SECTION_QUESTION, NULL, &reason);
+    while (status == STATUS_OK && (status = lua_message_walk_question(&walk, &question, &reason)) == STATUS_OK) {
+        lua_question_push(L, &question);
+        lua_rawseti(L, answer + 1, ++count);
     }
+    if (status != STATUS_NOT_FOUND)
+        lua_raise_reason(L, what, &reason);
+    lua_settop(L, answer + 1);
     lua_class_slot_set(L, answer, LUA_MESSAGE_SLOT_SECTION + DNS_SECTION_QUESTION);
-    lua_settop(L, answer);
 }
 
 /* Pushes the answer to the message at 1 that has these flags besides what a response takes over: no records. Questions
