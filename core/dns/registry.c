@@ -5,7 +5,7 @@
 static const struct dns_registry_entry types[] = {
 #define TYPE(symbol, number, mnemonic, names, ...) {mnemonic, number},
 #define RARE_TYPE TYPE
-#include "dns/types.def"
+#include "dns/rdata/types.def"
 #undef RARE_TYPE
 #undef TYPE
 };
