@@ -1,5 +1,5 @@
-/* Record data by field. One table (rdata/types.def) describes every known layout as a list of (field name, kind); reading,
- * writing, text and JSON are loops over that list. */
+/* Record data by field. One table (rdata/types.def) describes every known layout as a list of (field name, kind);
+ * reading, writing, text and JSON are loops over that list. */
 #ifndef MOONDNS_DNS_RDATA_H
 #define MOONDNS_DNS_RDATA_H
 

@@ -116,9 +116,89 @@ bool dns_scanner_next_line(struct dns_scanner *scanner)
     return true;
 }
 
+enum status dns_scanner_expect_end(struct dns_scanner *scanner, const char *expected, struct reason *reason)
+{
+    struct dns_token word;
+    enum status status = dns_scanner_next(scanner, &word, reason);
+    if (status == STATUS_OK)
+        return dns_word_refuse(&word, expected, reason);
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
 static bool is_digit(char byte)
 {
     return byte >= '0' && byte <= '9';
+}
+
+/* --- what words stand for --- */
+
+/* Whether the text ends with a dot that is not escaped. */
+static bool is_absolute(const struct dns_token *word)
+{
+    bool absolute = false;
+    for (size_t i = 0; i < word->length; i++) {
+        absolute = word->text[i] == '.';
+        if (word->text[i] == '\\')
+            i++;
+    }
+    return absolute;
+}
+
+enum status dns_word_to_name(const struct dns_token *word, const struct dns_name *origin, struct dns_name *out,
+                             struct reason *reason)
+{
+    struct dns_name name;
+    if (!origin)
+        return dns_name_from_text(word->text, word->length, out, reason);
+    if (word->length == 1 && word->text[0] == '@' && !word->quoted) {
+        *out = *origin;
+        return STATUS_OK;
+    }
+    if (word->length == 0)
+        return dns_word_refuse(word, "domain name", reason);
+    enum status status = dns_name_from_text(word->text, word->length, &name, reason);
+    if (status)
+        return status;
+    if (!is_absolute(word)) {
+        if (name.length - 1u + origin->length > DNS_NAME_MAX) {
+            reason_set(reason, "the name is longer than 255 bytes with its origin");
+            return STATUS_INVALID;
+        }
+        memcpy(name.wire + name.length - 1, origin->wire, origin->length);
+        name.length = (uint8_t)(name.length - 1 + origin->length);
+    }
+    *out = name;
+    return STATUS_OK;
+}
+
+bool dns_word_to_seconds(const struct dns_token *word, uint32_t *out)
+{
+    static const char units[] = "smhdw";
+    static const uint32_t seconds[] = {1, 60, 3600, 86400, 604800};
+    uint64_t total = 0, number = 0;
+    bool digits = false;
+    if (word->quoted || word->length == 0 || !is_digit(word->text[0]))
+        return false;
+    for (size_t i = 0; i < word->length; i++) {
+        uint8_t byte = dns_lower((uint8_t)word->text[i]);
+        const char *unit = byte ? strchr(units, byte) : NULL;
+        if (is_digit((char)byte) && number <= UINT32_MAX) {
+            number = number * 10 + (uint64_t)(byte - '0');
+            digits = true;
+        } else if (unit && digits) {
+            total += number * seconds[unit - units];
+            number = 0;
+            digits = false;
+        } else {
+            return false;
+        }
+        if (total > UINT32_MAX)
+            return false;
+    }
+    if (total + number > UINT32_MAX)
+        return false;
+    *out = (uint32_t)(total + number);
+    return true;
 }
 
 enum status dns_unescape(const char *text, size_t length, struct buffer *out)

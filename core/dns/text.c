@@ -1,7 +1,7 @@
 #include "dns/text.h"
 
-#include "dns/encoding.h"
-#include "dns/layout.h"
+#include "dns/rdata/encoding.h"
+#include "dns/rdata/layout.h"
 
 void dns_rdata_to_text(const struct dns_record *record, struct buffer *out)
 {
@@ -33,42 +33,14 @@ void dns_record_to_text(const struct dns_record *record, struct buffer *out)
     dns_hex_write(record->data, record->data_length, out);
 }
 
-/* A TTL in seconds, or in BIND's units: 1w2d3h4m5s. False when it is none at all. */
-static bool ttl_from_text(const struct dns_token *word, uint64_t *out)
+enum status dns_record_scan_head(struct dns_scanner *scanner, struct dns_record *out, bool *has_ttl,
+                                 struct reason *reason)
 {
-    static const char units[] = "smhdw";
-    static const uint32_t seconds[] = {1, 60, 3600, 86400, 604800};
-    uint64_t total = 0, number = 0;
-    bool digits = false;
-    if (word->quoted || word->length == 0 || word->text[0] < '0' || word->text[0] > '9')
-        return false;
-    for (size_t i = 0; i < word->length; i++) {
-        uint8_t byte = dns_lower((uint8_t)word->text[i]);
-        const char *unit = byte ? strchr(units, byte) : NULL;
-        if (byte >= '0' && byte <= '9' && number <= UINT32_MAX) {
-            number = number * 10 + (uint64_t)(byte - '0');
-            digits = true;
-        } else if (unit && digits) {
-            total += number * seconds[unit - units];
-            number = 0;
-            digits = false;
-        } else {
-            return false;
-        }
-        if (total > UINT32_MAX)
-            return false;
-    }
-    *out = total + number;
-    return *out <= UINT32_MAX;
-}
-
-/* Reads [TTL] [class] type, the first two in any order. */
-static enum status scan_head(struct dns_scanner *scanner, struct dns_record *out, struct reason *reason)
-{
-    bool has_ttl = false, has_class = false;
+    bool has_class = false;
     struct dns_token word;
+    *has_ttl = false;
     for (;;) {
-        uint64_t ttl;
+        uint32_t ttl;
         uint16_t class;
         enum status status = dns_scanner_next(scanner, &word, reason);
         if (status == STATUS_NOT_FOUND) {
@@ -77,9 +49,9 @@ static enum status scan_head(struct dns_scanner *scanner, struct dns_record *out
         }
         if (status)
             return status;
-        if (!has_ttl && ttl_from_text(&word, &ttl)) {
-            out->ttl = (uint32_t)ttl;
-            has_ttl = true;
+        if (!*has_ttl && dns_word_to_seconds(&word, &ttl)) {
+            out->ttl = ttl;
+            *has_ttl = true;
         } else if (!has_class && dns_registry_from_text(DNS_CLASSES, word.text, word.length, &class) == STATUS_OK) {
             out->class_ = class;
             has_class = true;
@@ -107,7 +79,7 @@ static enum status scan_owner(struct dns_scanner *scanner, struct buffer *storag
         reason_set(reason, "record expected, got nothing");
     if (status)
         return status == STATUS_NOT_FOUND ? STATUS_MALFORMED : status;
-    status = dns_name_from_text(word.text, word.length, &name, reason);
+    status = dns_word_to_name(&word, NULL, &name, reason);
     if (status == STATUS_OK)
         buffer_append(storage, name.wire, name.length);
     return status;
@@ -116,15 +88,10 @@ static enum status scan_owner(struct dns_scanner *scanner, struct buffer *storag
 /* Nothing but blanks and comments may follow a single record. */
 static enum status expect_no_more(struct dns_scanner *scanner, struct reason *reason)
 {
-    struct dns_token word;
-    while (dns_scanner_next_line(scanner)) {
-        enum status status = dns_scanner_next(scanner, &word, reason);
-        if (status == STATUS_OK)
-            return dns_word_refuse(&word, "one record", reason);
-        if (status != STATUS_NOT_FOUND)
-            return status;
-    }
-    return STATUS_OK;
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && dns_scanner_next_line(scanner))
+        status = dns_scanner_expect_end(scanner, "one record", reason);
+    return status;
 }
 
 enum status dns_record_from_text(const char *text, size_t length, struct buffer *storage, struct dns_record *out,
@@ -132,11 +99,12 @@ enum status dns_record_from_text(const char *text, size_t length, struct buffer 
 {
     struct dns_scanner scanner = dns_scanner_over(text, length);
     struct dns_record record = {.class_ = DNS_CLASS_IN, .ttl = DNS_DEFAULT_TTL};
+    bool has_ttl;
     buffer_clear(storage);
     enum status status = scan_owner(&scanner, storage, reason);
     size_t name_length = storage->length;
     if (status == STATUS_OK)
-        status = scan_head(&scanner, &record, reason);
+        status = dns_record_scan_head(&scanner, &record, &has_ttl, reason);
     if (status == STATUS_OK)
         status = dns_rdata_scan(record.type, &scanner, storage, reason);
     if (status == STATUS_OK)

@@ -64,6 +64,15 @@ static enum status scan_number(const struct dns_token *word, struct dns_data_out
     return STATUS_OK;
 }
 
+static enum status scan_period(const struct dns_token *word, struct dns_data_out *out, struct reason *reason)
+{
+    uint32_t seconds;
+    if (!dns_word_to_seconds(word, &seconds))
+        return dns_word_refuse(word, out->kind->expected, reason);
+    put(seconds, out);
+    return STATUS_OK;
+}
+
 static enum status encode_number(const struct dns_value *value, struct dns_data_out *out, struct reason *reason)
 {
     if (value->form != DNS_VALUE_NUMBER || value->number > most(out->kind))
@@ -72,17 +81,18 @@ static enum status encode_number(const struct dns_value *value, struct dns_data_
     return STATUS_OK;
 }
 
-#define NUMBER_KIND(bytes, range)                                                                            \
+#define NUMBER_KIND(bytes, range, scan_as)                                                                   \
     {                                                                                                        \
         .expected = "integer from 0 to " range, .size = bytes, .check = check_number, .print = print_number, \
-        .decode = decode_number, .scan_word = scan_number, .encode = encode_number                           \
+        .decode = decode_number, .scan_word = scan_as, .encode = encode_number                               \
     }
 
-const struct dns_kind dns_kind_u8 = NUMBER_KIND(1, "255");
-const struct dns_kind dns_kind_u16 = NUMBER_KIND(2, "65535");
-const struct dns_kind dns_kind_u32 = NUMBER_KIND(4, "4294967295");
-const struct dns_kind dns_kind_u48 = NUMBER_KIND(6, "281474976710655");
-const struct dns_kind dns_kind_u64 = NUMBER_KIND(8, "18446744073709551615");
+const struct dns_kind dns_kind_u8 = NUMBER_KIND(1, "255", scan_number);
+const struct dns_kind dns_kind_u16 = NUMBER_KIND(2, "65535", scan_number);
+const struct dns_kind dns_kind_u32 = NUMBER_KIND(4, "4294967295", scan_number);
+const struct dns_kind dns_kind_u48 = NUMBER_KIND(6, "281474976710655", scan_number);
+const struct dns_kind dns_kind_u64 = NUMBER_KIND(8, "18446744073709551615", scan_number);
+const struct dns_kind dns_kind_period = NUMBER_KIND(4, "4294967295", scan_period);
 
 /* --- numbers that have names --- */
 

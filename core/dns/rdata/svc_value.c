@@ -164,7 +164,8 @@ static enum status scan_key(const struct dns_token *word, struct dns_data_out *o
 static enum status encode_key(const struct dns_value *value, struct dns_data_out *out, struct reason *reason)
 {
     if (!dns_value_is_string(value))
-        return dns_kind_u16.encode(value, &(struct dns_data_out){out->buffer, out->start, &dns_kind_u16}, reason);
+        return dns_kind_u16.encode(
+            value, &(struct dns_data_out){.buffer = out->buffer, .start = out->start, .kind = &dns_kind_u16}, reason);
     struct dns_token word = {(const char *)value->bytes.data, value->bytes.length, false};
     return scan_key(&word, out, reason);
 }
