@@ -182,6 +182,8 @@ static bool is_as_read(lua_State *L, const struct lua_record *record, const stru
     const struct lua_bytes *had = &record->data;
     struct dns_value *fields;
     struct buffer lowered = {0};
+    if (given->length == 0)
+        return had->length == 0;
     if (!dns_rdata_equal_caseless(record->type, had->data, had->length, given->data, given->length))
         return false;
     arena_reset(arena);

@@ -52,6 +52,18 @@ describe("ResourceRecord.rdata", function()
         end
     end)
 
+    it("may be empty", function()
+        local m = dns.DNSMessage { edns = {} }
+        local opt = m.additionals[1]
+        assert.same({ options = {} }, opt.rdata)
+        opt.rdata = opt.rdata
+        assert.equal("", opt.data)
+        opt.rdata = { options = { { code = 3, data = "x" } } }
+        assert.equal("\0\3\0\1x", opt.data)
+        opt.rdata = { options = {} }
+        assert.equal("", opt.data)
+    end)
+
     it("names the fields as the RFCs do", function()
         assert.same({ address = "192.0.2.1" }, RR.A("a", "192.0.2.1").rdata)
         assert.same({ preference = 10, exchange = "mx.example" }, RR.MX("a", 10, "MX.example").rdata)
