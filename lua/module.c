@@ -1,7 +1,9 @@
 #include "lua/module.h"
 
 #include "dns/text.h"
+#include "lua/address_set_class.h"
 #include "lua/conn_class.h"
+#include "lua/domain_set_class.h"
 #include "lua/flow_class.h"
 #include "lua/https_record_class.h"
 #include "lua/message_class.h"
@@ -43,6 +45,8 @@ static void push_module(lua_State *L)
     add_class(L, &lua_https_record_class);
     add_class(L, &lua_message_class);
     add_class(L, &lua_flow_class);
+    add_class(L, &lua_domain_set_class);
+    add_class(L, &lua_address_set_class);
     lua_class_register(L, &lua_conn_class);
     lua_class_register(L, &lua_error_class);
     lua_pop(L, 2);

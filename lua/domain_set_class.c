@@ -1,0 +1,131 @@
+#include "lua/domain_set_class.h"
+
+#include "lua/set_object.h"
+#include "lua/values.h"
+
+static void init(void *set, const uint64_t secret[static 2])
+{
+    domain_set_init(set, secret);
+}
+
+static enum status add_entry(void *set, const struct set_memory *memory, const char *text, size_t length, bool *added,
+                             struct reason *reason)
+{
+    struct dns_name name;
+    enum domain_kind kind;
+    enum status status = domain_from_text(text, length, &name, &kind, reason);
+    return status ? status : domain_set_add(set, memory, &name, kind, added);
+}
+
+static enum status remove_entry(void *set, const char *text, size_t length, bool *removed, struct reason *reason)
+{
+    struct dns_name name;
+    enum domain_kind kind;
+    enum status status = domain_from_text(text, length, &name, &kind, reason);
+    if (!status)
+        *removed = domain_set_remove(set, &name, kind);
+    return status;
+}
+
+static enum status load_file(void *set, const struct set_memory *memory, const char *path,
+                             const struct list_report *report, struct reason *reason)
+{
+    return domain_set_load(set, memory, path, report, reason);
+}
+
+static const struct lua_set_kind kind = {
+    .class = &lua_domain_set_class,
+    .size = sizeof(struct domain_set),
+    .entry = "domain name",
+    .init = init,
+    .add = add_entry,
+    .remove = remove_entry,
+    .load = load_file,
+};
+
+static int construct(lua_State *L)
+{
+    return lua_set_construct(L, &kind);
+}
+
+static int set_add(lua_State *L)
+{
+    return lua_set_add(L, &kind);
+}
+
+static int set_remove(lua_State *L)
+{
+    return lua_set_remove(L, &kind);
+}
+
+static int set_load(lua_State *L)
+{
+    return lua_set_load(L, &kind);
+}
+
+static int set_match(lua_State *L)
+{
+    struct dns_name name;
+    const struct domain_set *set = lua_class_self(L, &lua_domain_set_class, "DomainSet.match");
+    lua_settop(L, 2);
+    lua_name_check(L, 2, &name, "DomainSet.match");
+    const uint8_t *entry = domain_set_match(set, name.wire);
+    if (entry)
+        lua_name_push(L, entry, DNS_NAME_PLAIN);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
+static int set_length(lua_State *L)
+{
+    const struct domain_set *set = lua_class_self(L, &lua_domain_set_class, "DomainSet");
+    lua_pushnumber(L, (lua_Number)set->count);
+    return 1;
+}
+
+static int set_tostring(lua_State *L)
+{
+    const struct domain_set *set = lua_class_self(L, &lua_domain_set_class, "DomainSet.tostring");
+    lua_pushfstring(L, "DomainSet of %f", (lua_Number)set->count);
+    if (set->exceptions) {
+        lua_pushfstring(L, " without %f", (lua_Number)set->exceptions);
+        lua_concat(L, 2);
+    }
+    return 1;
+}
+
+static const struct lua_property properties[] = {LUA_SET_PROPERTIES, {0}};
+
+static const struct lua_method methods[] = {
+    {"match", set_match, "match(name)",
+     "The entry that equals the name or is its nearest parent, in lower case; nil when there is none, or when an "
+     "exception equals the name or is any of its parents. The root matches all."},
+    {"add", set_add, "add(entry)", "Adds an entry or an exception; true when it was not there before."},
+    {"remove", set_remove, "remove(entry)", "Takes an entry or an exception out; true when it was there."},
+    {0},
+};
+
+static const struct lua_method statics[] = {
+    {"load", set_load, "load(path, …)",
+     "The set of all domains in these files; nil and the reason when one cannot be read. They may mix plain lists (one "
+     "domain a line), hosts files, `||domain^` and `@@||domain^`, with comments after `#` or `!`. Lines that cannot be "
+     "used, such as patterns, are left out and told of in `skipped`."},
+    {0},
+};
+
+const struct lua_class lua_domain_set_class = {
+    .name = "DomainSet",
+    .properties = properties,
+    .methods = methods,
+    .statics = statics,
+    .construct = construct,
+    .tostring = set_tostring,
+    .length = set_length,
+    .constructor_signature = "dns.DomainSet([entries])",
+    .doc =
+        "A set of domains, for block lists and the like: made for millions of them. An entry is a name and stands for "
+        "all names below it too; `\"*.ads.example\"` and `\"||ads.example^\"` are the same as `\"ads.example\"`. "
+        "`\"@@||good.ads.example^\"` is an exception, which wins over entries above and below it. `#set` is the "
+        "number of entries, exceptions not counted.",
+};
