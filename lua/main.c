@@ -341,7 +341,6 @@ static int make_seats(struct moondns *moondns, struct reason *reason)
             .options = &moondns->options,
             .log = &moondns->log,
             .colour = log_wants_colour(STDOUT_FILENO),
-            .several = moondns->count > 1,
             .on_connection = on_connection,
             .on_reload = on_reload,
             .on_draining = on_draining,

@@ -4,13 +4,15 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
-enum { DRAIN_SECONDS_MAX = 5, FLOWS_MAX = 65536, PAYLOAD_SIZE = 1232 };
+enum { DRAIN_SECONDS_MAX = 5, FLOWS_MAX = 65536, PAYLOAD_SIZE = 1232, DESCRIPTORS_ASIDE = 32 };
 
 enum { ASKED_STOP = 1, ASKED_RELOAD = 2 };
 
@@ -97,6 +99,16 @@ static void on_connection(void *context, const struct reply_to *connection, bool
         worker->config.on_connection(worker->config.context, connection, connected);
 }
 
+/* A worker's share of the descriptors that the process may have open, less those for files, logs and loops. */
+static unsigned descriptors_each(unsigned workers)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY)
+        return 0;
+    rlim_t share = limit.rlim_cur / workers;
+    return share > DESCRIPTORS_ASIDE + 1 ? (unsigned)(share < UINT_MAX ? share : UINT_MAX) - DESCRIPTORS_ASIDE : 1;
+}
+
 static enum status make_net(struct worker *worker, struct reason *reason)
 {
     const struct options *options = worker->config.options;
@@ -120,7 +132,8 @@ static enum status make_net(struct worker *worker, struct reason *reason)
     if (options->upstream_none)
         config.resolv_conf = NULL;
     config.hosts = options->hosts;
-    config.reuse_port = worker->config.several;
+    config.reuse_port = options->workers > 1;
+    config.descriptors_max = descriptors_each(options->workers);
     config.on_connection = on_connection;
     config.on_idle = break_loop;
     config.context = worker;

@@ -12,8 +12,7 @@ struct worker;
 struct worker_config {
     const struct options *options; /* borrowed for the worker's life, like `log` */
     const struct log *log;
-    bool colour;  /* flows are printed in colour */
-    bool several; /* there are other workers: the ports are shared */
+    bool colour; /* flows are printed in colour */
 
     /* A stream client came or went. */
     void (*on_connection)(void *context, const struct reply_to *connection, bool connected);
