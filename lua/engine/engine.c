@@ -85,9 +85,12 @@ void engine_settle(struct engine *engine)
 {
     enum { MIB = 1024 * 1024 };
     struct memory *memory = &engine->memory;
-    if (memory_settle(memory, engine->L))
-        log_line(engine->config.log, LOG_ERROR, "the scripts' memory was used up (%zu MiB; --script-memory raises it)",
-                 memory->limit / MIB);
+    memory_pace(memory, engine->L);
+    if (!memory->exhausted)
+        return;
+    memory_relieve(memory, engine->L);
+    log_line(engine->config.log, LOG_ERROR, "the scripts' memory was used up (%zu MiB; --script-memory raises it)",
+             memory->limit / MIB);
 }
 
 /* --- what scripts are lent --- */

@@ -21,17 +21,19 @@ void memory_install(struct memory *memory, lua_State *L, size_t limit)
     lua_setallocf(L, allocate, memory);
 }
 
-bool memory_settle(struct memory *memory, lua_State *L)
+void memory_pace(struct memory *memory, lua_State *L)
 {
-    enum { PAUSE = 200, PAUSE_PRESSED = 110 }; /* percent of what was alive after the last collection */
-    bool pressed = memory->used > memory->limit / 2;
-    if (pressed != memory->pressed) {
-        memory->pressed = pressed;
-        lua_gc(L, LUA_GCSETPAUSE, pressed ? PAUSE_PRESSED : PAUSE);
-    }
-    if (!memory->exhausted)
-        return false;
+    /* Percent of what was alive after the last collection at which the next one starts. */
+    enum { SMALL = 6 * 1024 * 1024, PAUSE_SMALL = 800, PAUSE = 200, PAUSE_PRESSED = 110 };
+    int pause = memory->used > memory->limit / 2 ? PAUSE_PRESSED : memory->used > SMALL ? PAUSE : PAUSE_SMALL;
+    if (pause == memory->pause)
+        return;
+    memory->pause = pause;
+    lua_gc(L, LUA_GCSETPAUSE, pause);
+}
+
+void memory_relieve(struct memory *memory, lua_State *L)
+{
     memory->exhausted = false;
     lua_gc(L, LUA_GCCOLLECT, 0);
-    return true;
 }

@@ -11,15 +11,18 @@ struct memory {
     void *allocator;
     size_t used, limit; /* bytes */
     bool enforced;      /* a script runs: only it meets the limit, as only its errors are caught */
-    bool exhausted;     /* since the last memory_settle an allocation was refused */
-    bool pressed;       /* the collector has been told to hurry */
+    bool exhausted;     /* an allocation was refused */
+    int pause;          /* what the collector has been told, in percent */
 };
 
 /* Puts the cap between the state and its allocator. */
 void memory_install(struct memory *memory, lua_State *L, size_t limit);
 
-/* To be called when no script runs: after a refusal collects what can be collected and answers true; the closer to the
- * limit, the more often the collector starts. */
-bool memory_settle(struct memory *memory, lua_State *L);
+/* Tells the collector when to start: a small heap may grow by a few megabytes before it is worth marking once more, one
+ * that comes near the limit must be collected early. */
+void memory_pace(struct memory *memory, lua_State *L);
+
+/* Collects what can be collected, after a refusal. */
+void memory_relieve(struct memory *memory, lua_State *L);
 
 #endif
