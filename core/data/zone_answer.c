@@ -1,0 +1,284 @@
+/* The authoritative answer (RFC 1034 section 4.3.2): first it is put together as a list of sets of records, then
+ * packed. */
+#include "data/zone_image.h"
+
+#include "dns/rdata.h"
+
+enum {
+    LINKS_MAX = 20, /* CNAMEs that are followed; whoever asks can go on from the last */
+    SETS_MAX = 128,
+    OPT_SIZE = 11,
+    TYPE_DS = 43,
+    TYPE_IXFR = 251,
+    TYPE_AXFR = 252,
+    RCODE_YXDOMAIN = 6,
+};
+
+/* Records that go into a section together. */
+struct set {
+    enum dns_section section;
+    uint32_t first, count;         /* in `sorted` */
+    const uint8_t *owner;          /* uncompressed wire; NULL: their own */
+    const struct dns_name *target; /* not NULL: a CNAME to this, made from the first record, a DNAME */
+    uint32_t ttl_most;
+};
+
+struct answer {
+    const struct zone *zone;
+    uint16_t type; /* what is asked for */
+    uint16_t response_code;
+    bool authoritative;
+    struct set sets[SETS_MAX];
+    size_t count;
+    struct dns_name made[LINKS_MAX]; /* targets of CNAMEs made from DNAMEs */
+    size_t made_count;
+};
+
+static struct set *add_set(struct answer *answer, enum dns_section section, uint32_t first, uint32_t count,
+                           const uint8_t *owner)
+{
+    if (count == 0 || answer->count == SETS_MAX)
+        return NULL;
+    struct set *set = &answer->sets[answer->count++];
+    *set = (struct set){.section = section, .first = first, .count = count, .owner = owner, .ttl_most = DNS_TTL_MAX};
+    return set;
+}
+
+/* Adds the records of a type, if there are any. */
+static bool add_type(struct answer *answer, enum dns_section section, uint32_t node, uint16_t type,
+                     const uint8_t *owner)
+{
+    uint32_t first, count = zone_find_set(answer->zone, node, type, &first);
+    return add_set(answer, section, first, count, owner) != NULL;
+}
+
+/* --- one name --- */
+
+/* The SOA record of an answer that says no: its TTL is for how long that holds (RFC 2308 sections 3 and 5). */
+static void add_soa(struct answer *answer)
+{
+    uint32_t first, count = zone_find_set(answer->zone, ZONE_APEX, DNS_TYPE_SOA, &first);
+    struct set *set = add_set(answer, DNS_SECTION_AUTHORITY, first, count, NULL);
+    if (!set)
+        return;
+    const struct zone_entry *soa = zone_sorted(answer->zone, first);
+    uint32_t minimum = load_u32(zone_bytes(answer->zone, soa->data) + soa->data_length - 4);
+    if (minimum < set->ttl_most)
+        set->ttl_most = minimum;
+}
+
+/* A referral: the only answer that is not our own word, unless a CNAME led to it. */
+static void refer(struct answer *answer, uint32_t node)
+{
+    answer->authoritative = answer->count > 0;
+    add_type(answer, DNS_SECTION_AUTHORITY, node, DNS_TYPE_NS, NULL);
+}
+
+/* Answers with a node's records, under the name that was asked for. Gives the name to go on with, or NULL. */
+static const uint8_t *answer_node(struct answer *answer, uint32_t node, const uint8_t *name)
+{
+    const struct zone_node *at = zone_node(answer->zone, node);
+    uint32_t first, count;
+    if (answer->type == DNS_TYPE_ANY && at->count > 0) {
+        add_set(answer, DNS_SECTION_ANSWER, at->first, at->count, name);
+        return NULL;
+    }
+    if (add_type(answer, DNS_SECTION_ANSWER, node, answer->type, name))
+        return NULL;
+    count = zone_find_set(answer->zone, node, DNS_TYPE_CNAME, &first);
+    if (!add_set(answer, DNS_SECTION_ANSWER, first, count, name)) {
+        add_soa(answer);
+        return NULL;
+    }
+    return zone_bytes(answer->zone, zone_sorted(answer->zone, first)->data);
+}
+
+/* The name with the DNAME's target in place of its owner (RFC 6672 section 2.2); false when that is too long. */
+static bool redirect(const uint8_t *name, size_t above, const uint8_t *target, struct dns_name *out)
+{
+    size_t length = dns_name_wire_length(target, DNS_NAME_MAX);
+    if (above + length > DNS_NAME_MAX)
+        return false;
+    memcpy(out->wire, name, above);
+    memcpy(out->wire + above, target, length);
+    out->length = (uint8_t)(above + length);
+    return true;
+}
+
+/* Answers with a DNAME and the CNAME that it makes. Gives the name to go on with, or NULL. */
+static const uint8_t *answer_dname(struct answer *answer, const struct zone_found *found, const uint8_t *name)
+{
+    const struct zone *zone = answer->zone;
+    uint32_t first, count = zone_find_set(zone, found->node, DNS_TYPE_DNAME, &first);
+    bool there = false;
+    for (size_t i = 0; i < answer->count; i++)
+        there = there || (answer->sets[i].first == first && !answer->sets[i].target);
+    if (!there)
+        add_set(answer, DNS_SECTION_ANSWER, first, count, NULL);
+    if (answer->made_count == LINKS_MAX)
+        return NULL;
+    struct dns_name *target = &answer->made[answer->made_count];
+    if (!redirect(name, found->above, zone_bytes(zone, zone_sorted(zone, first)->data), target)) {
+        answer->response_code = RCODE_YXDOMAIN;
+        return NULL;
+    }
+    struct set *set = add_set(answer, DNS_SECTION_ANSWER, first, 1, name);
+    if (!set)
+        return NULL;
+    set->target = target;
+    answer->made_count++;
+    return answer->type == DNS_TYPE_CNAME || answer->type == DNS_TYPE_ANY ? NULL : target->wire;
+}
+
+/* Answers for one name; gives the name that a CNAME leads to, or NULL. */
+static const uint8_t *answer_name(struct answer *answer, const uint8_t *name)
+{
+    struct zone_found found = zone_find(answer->zone, name, answer->type == TYPE_DS);
+    switch (found.place) {
+    case ZONE_PLACE_NODE:
+    case ZONE_PLACE_WILDCARD:
+        return answer_node(answer, found.node, name);
+    case ZONE_PLACE_CUT:
+        refer(answer, found.node);
+        return NULL;
+    case ZONE_PLACE_DNAME:
+        return answer_dname(answer, &found, name);
+    case ZONE_PLACE_NOTHING:
+        break;
+    }
+    answer->response_code = DNS_RCODE_NXDOMAIN;
+    add_soa(answer);
+    return NULL;
+}
+
+/* Whether the answer has been at this name before: CNAMEs in a circle. */
+static bool was_answered(const struct answer *answer, const uint8_t *name)
+{
+    for (size_t i = 0; i < answer->count; i++)
+        if (answer->sets[i].owner && dns_name_equal(answer->sets[i].owner, name))
+            return true;
+    return false;
+}
+
+/* --- addresses of what is named --- */
+
+/* The name in a record's data whose addresses are worth adding (RFC 1035 sections 3.3.9 and 3.3.11, RFC 2782, RFC 9460
+ * section 4.1), or NULL. */
+static const uint8_t *named_by(const struct dns_record *record)
+{
+    static const struct {
+        uint16_t type;
+        uint8_t offset;
+    } types[] = {{DNS_TYPE_NS, 0}, {DNS_TYPE_MX, 2}, {DNS_TYPE_SRV, 6}, {DNS_TYPE_SVCB, 2}, {DNS_TYPE_HTTPS, 2}};
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (record->type == types[i].type)
+            return record->data + types[i].offset;
+    return NULL;
+}
+
+static void add_addresses_of_type(struct answer *answer, uint32_t node, uint16_t type, const uint8_t *owner)
+{
+    uint32_t first, count = zone_find_set(answer->zone, node, type, &first);
+    for (size_t i = 0; i < answer->count; i++) {
+        const struct set *set = &answer->sets[i];
+        bool holds = first >= set->first && first < set->first + set->count && !set->target;
+        const uint8_t *name =
+            set->owner ? set->owner : zone_bytes(answer->zone, zone_sorted(answer->zone, first)->name);
+        if (count > 0 && holds && dns_name_equal(name, owner))
+            return;
+    }
+    add_set(answer, DNS_SECTION_ADDITIONAL, first, count, owner);
+}
+
+static void add_addresses(struct answer *answer)
+{
+    const struct zone *zone = answer->zone;
+    size_t named = answer->count;
+    for (size_t i = 0; i < named; i++) {
+        const struct set set = answer->sets[i];
+        for (uint32_t at = set.first; at < set.first + set.count && answer->count < SETS_MAX; at++) {
+            struct dns_record record = zone_record_of(zone, zone_sorted(zone, at));
+            const uint8_t *name = set.target ? NULL : named_by(&record);
+            if (!name || !dns_name_is_subdomain(name, zone_origin(zone)))
+                continue;
+            struct zone_found found = zone_find_glue(zone, name);
+            if (found.place == ZONE_PLACE_NOTHING)
+                continue;
+            add_addresses_of_type(answer, found.node, DNS_TYPE_A, name);
+            add_addresses_of_type(answer, found.node, DNS_TYPE_AAAA, name);
+        }
+    }
+}
+
+/* --- the message --- */
+
+static enum status pack_set(struct dns_packer *packer, const struct answer *answer, const struct set *set)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < set->count && status == STATUS_OK; i++) {
+        struct dns_record record = zone_record_of(answer->zone, zone_sorted(answer->zone, set->first + i));
+        if (set->owner) {
+            record.name = set->owner;
+            record.name_length = (uint8_t)dns_name_wire_length(set->owner, DNS_NAME_MAX);
+        }
+        if (set->target) {
+            record.type = DNS_TYPE_CNAME;
+            record.data = set->target->wire;
+            record.data_length = set->target->length;
+        }
+        if (record.ttl > set->ttl_most)
+            record.ttl = set->ttl_most;
+        status = dns_packer_record(packer, set->section, &record);
+    }
+    return status;
+}
+
+static enum status pack(const struct answer *answer, const struct dns_message *query, struct buffer *out)
+{
+    const struct dns_header header = {
+        .id = query->header.id,
+        .flags = (uint16_t)(DNS_FLAG_QR | (query->header.flags & (DNS_FLAG_RD | DNS_FLAG_CD)) | answer->response_code |
+                            (answer->authoritative ? DNS_FLAG_AA : 0)),
+    };
+    struct dns_packer packer;
+    dns_packer_start(&packer, out, &header, DNS_MESSAGE_MAX - (query->opt.count ? OPT_SIZE : 0));
+    enum status status = dns_packer_question(&packer, &query->question);
+    for (size_t i = 0; i < answer->count && status == STATUS_OK; i++) {
+        status = pack_set(&packer, answer, &answer->sets[i]);
+        if (status == STATUS_NO_SPACE && answer->sets[i].section != DNS_SECTION_ADDITIONAL)
+            packer.header.flags |= DNS_FLAG_TC;
+    }
+    if (status == STATUS_OK || status == STATUS_NO_SPACE)
+        status = dns_packer_finish(&packer);
+    if (status == STATUS_OK && query->opt.count)
+        status = dns_message_add_opt(out, ZONE_PAYLOAD_SIZE, answer->response_code, query->opt.dnssec_ok);
+    return status;
+}
+
+static bool is_for_zone(const struct zone *zone, const struct dns_message *query)
+{
+    return !(query->header.flags & (DNS_FLAG_QR | DNS_FLAG_OPCODE)) &&
+           query->header.counts[DNS_SECTION_QUESTION] == 1 && query->question.class_ == zone->class_ &&
+           dns_name_is_subdomain(query->question.name, zone_origin(zone));
+}
+
+enum status zone_answer(const struct zone *zone, const struct dns_message *query, struct buffer *out)
+{
+    if (!is_for_zone(zone, query))
+        return STATUS_NOT_FOUND;
+    struct answer answer = {.zone = zone, .type = query->question.type, .authoritative = true};
+    if (answer.type == TYPE_AXFR || answer.type == TYPE_IXFR) {
+        answer.response_code = DNS_RCODE_REFUSED; /* whole zones are not given away (RFC 5936 section 2.2.1) */
+        answer.authoritative = false;
+    } else {
+        const uint8_t *name = query->question.name;
+        for (size_t links = 0; name && links < LINKS_MAX; links++) {
+            if (was_answered(&answer, name) || !dns_name_is_subdomain(name, zone_origin(zone)))
+                break;
+            name = answer_name(&answer, name);
+        }
+        add_addresses(&answer);
+    }
+    buffer_clear(out);
+    return pack(&answer, query, out);
+}
