@@ -112,7 +112,7 @@ struct task *task_to_wait(lua_State *L, const char *what)
     struct task *task = engine->running;
     const char *why = NULL;
     if (!task)
-        why = "cannot wait here: only hooks of flows and connections, and timers, can";
+        why = "cannot wait here: only hooks of flows, and timers, can";
     else if (L != task->coroutine.L)
         why = "cannot wait in a coroutine of the script's own";
     else if (!lua_isyieldable(L))
