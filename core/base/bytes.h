@@ -57,7 +57,7 @@ static inline size_t cursor_left(const struct cursor *cursor)
 /* The next `length` bytes, borrowed; NULL when there are not that many. */
 static inline const uint8_t *cursor_take(struct cursor *cursor, size_t length)
 {
-    if (cursor_left(cursor) < length) {
+    if (cursor->failed || cursor->length - cursor->offset < length) {
         cursor->failed = true;
         return NULL;
     }
