@@ -10,12 +10,13 @@
 #include "lua/name_library.h"
 #include "lua/question_class.h"
 #include "lua/record_class.h"
+#include "lua/zone_class.h"
 
 static const char module_key; /* its address is the module's key in the registry */
 
 static int dns_typeof(lua_State *L)
 {
-    const char *name = lua_class_name_of(L, 1);
+    const char *name = lua_zone_test(L, 1) ? lua_zone_class.name : lua_class_name_of(L, 1);
     if (name)
         lua_pushstring(L, name);
     else
@@ -47,6 +48,7 @@ static void push_module(lua_State *L)
     add_class(L, &lua_flow_class);
     add_class(L, &lua_domain_set_class);
     add_class(L, &lua_address_set_class);
+    add_class(L, &lua_zone_class);
     lua_class_register(L, &lua_conn_class);
     lua_class_register(L, &lua_error_class);
     lua_pop(L, 2);
