@@ -14,6 +14,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+enum seat_state { SEAT_STARTING, SEAT_SERVES, SEAT_FAILED };
+
 /* One worker and what runs its hooks. The first seat is the main thread's. */
 struct seat {
     struct moondns *moondns;
@@ -22,7 +24,7 @@ struct seat {
     struct event *watch, *reload_timer;
     pthread_t thread;
     bool has_thread;
-    enum { SEAT_STARTING, SEAT_SERVES, SEAT_FAILED } state; /* guarded by moondns->lock */
+    enum seat_state state; /* guarded by moondns->lock */
 };
 
 struct moondns {
@@ -171,7 +173,7 @@ static void finish(struct seat *seat)
     seat->engine = NULL;
 }
 
-static void set_state(struct seat *seat, int state)
+static void set_state(struct seat *seat, enum seat_state state)
 {
     pthread_mutex_lock(&seat->moondns->lock);
     seat->state = state;
