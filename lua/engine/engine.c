@@ -105,6 +105,13 @@ static int host_log(lua_State *L)
     return 0;
 }
 
+/* is_cut_off() */
+static int host_is_cut_off(lua_State *L)
+{
+    lua_pushboolean(L, engine_of(L)->guard.cut_off);
+    return 1;
+}
+
 /* Pushes the table of what all scripts are lent; see dns.script. */
 static void push_host(struct engine *engine)
 {
@@ -112,6 +119,8 @@ static void push_host(struct engine *engine)
     lua_newtable(L);
     engine_push_function(engine, host_log);
     lua_setfield(L, -2, "log");
+    engine_push_function(engine, host_is_cut_off);
+    lua_setfield(L, -2, "is_cut_off");
     lua_pushinteger(L, (lua_Integer)engine->config.log->level);
     lua_setfield(L, -2, "log_level");
     script_options_open(engine);

@@ -5,6 +5,7 @@
 --   options            what ctx.options is
 --   persisted          a table that outlives reloads
 --   globals            further globals (sleep, timer)
+--   is_cut_off()       whether the guard has cut off what runs (the engine alone)
 local internal = ...
 
 local script = {}
@@ -220,6 +221,14 @@ function script.harden(host, jit_is_on)
   for _, name in ipairs(closed) do debug[name] = nil end
   debug.getmetatable = getmetatable
   if not jit_is_on then
+    -- A handler is called where the error was raised; where that was the guard, nothing could cut the handler off.
+    local call, is_cut_off = xpcall, host.is_cut_off
+    function _G.xpcall(f, handler, ...)
+      return call(f, function(reason)
+        if is_cut_off() then return reason end
+        return handler(reason)
+      end, ...)
+    end
     jit.on = function() error("jit.on: LuaJIT's compiler is turned on with --jit", 2) end
   end
 end
