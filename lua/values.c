@@ -39,7 +39,7 @@ void lua_name_check(lua_State *L, int index, struct dns_name *out, const char *w
 
 void lua_address_check(lua_State *L, int index, sa_family_t family, struct address *out, const char *what)
 {
-    struct address address;
+    struct address address = {.family = AF_UNSPEC};
     size_t length = 0;
     const char *text = lua_type(L, index) == LUA_TSTRING ? lua_tolstring(L, index, &length) : NULL;
     if (!text || memchr(text, '%', length) || address_from_ip(text, length, &address) ||
