@@ -9,6 +9,8 @@ enum {
     SETS_MAX = 128,
     OPT_SIZE = 11,
     TYPE_DS = 43,
+    TYPE_RRSIG = 46,
+    TYPE_NSEC = 47,
     TYPE_IXFR = 251,
     TYPE_AXFR = 252,
     RCODE_YXDOMAIN = 6,
@@ -86,7 +88,9 @@ static const uint8_t *answer_node(struct answer *answer, uint32_t node, const ui
     if (add_type(answer, DNS_SECTION_ANSWER, node, answer->type, name))
         return NULL;
     count = zone_find_set(answer->zone, node, DNS_TYPE_CNAME, &first);
-    if (!add_set(answer, DNS_SECTION_ANSWER, first, count, name)) {
+    /* What stands beside a CNAME is not looked for elsewhere (RFC 4035 section 2.5). */
+    bool beside = answer->type == TYPE_RRSIG || answer->type == TYPE_NSEC;
+    if (beside || !add_set(answer, DNS_SECTION_ANSWER, first, count, name)) {
         add_soa(answer);
         return NULL;
     }
@@ -127,7 +131,7 @@ static const uint8_t *answer_dname(struct answer *answer, const struct zone_foun
         return NULL;
     set->target = target;
     answer->made_count++;
-    return answer->type == DNS_TYPE_CNAME || answer->type == DNS_TYPE_ANY ? NULL : target->wire;
+    return answer->type == DNS_TYPE_CNAME ? NULL : target->wire;
 }
 
 /* Answers for one name; gives the name that a CNAME leads to, or NULL. */
