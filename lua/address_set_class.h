@@ -1,4 +1,4 @@
-/* dns.AddressSet. Its prefixes are in blobs of its slots. */
+/* dns.AddressSet. What it holds is in a blob of its slot. */
 #ifndef MOONDNS_LUA_ADDRESS_SET_CLASS_H
 #define MOONDNS_LUA_ADDRESS_SET_CLASS_H
 

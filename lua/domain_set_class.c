@@ -71,7 +71,7 @@ static int set_match(lua_State *L)
     lua_name_check(L, 2, &name, "DomainSet.match");
     const uint8_t *entry = domain_set_match(set, name.wire);
     if (entry)
-        lua_name_push(L, entry, DNS_NAME_PLAIN);
+        lua_name_push(L, entry, DNS_NAME_LOWER);
     else
         lua_pushnil(L);
     return 1;

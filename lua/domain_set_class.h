@@ -1,4 +1,4 @@
-/* dns.DomainSet. Its domains are in blobs of its slots. */
+/* dns.DomainSet. What it holds is in a blob of its slot. */
 #ifndef MOONDNS_LUA_DOMAIN_SET_CLASS_H
 #define MOONDNS_LUA_DOMAIN_SET_CLASS_H
 

@@ -3,9 +3,9 @@
 #include <stdio.h>
 
 enum {
-    SLOT_BLOBS = 1, /* one for each enum set_part */
-    SLOT_SKIPPED = 3,
-    SLOT_SKIPPED_COUNT = 4,
+    SLOT_BLOB = 1, /* the set's memory */
+    SLOT_SKIPPED,
+    SLOT_SKIPPED_COUNT,
     SKIPPED_MAX = 100, /* lines that are kept */
     LOGGED_MAX = 10,
     TEXT_MAX = 80, /* bytes of a line that are kept */
@@ -13,45 +13,43 @@ enum {
 
 /* --- memory --- */
 
-/* One object's blobs, for one call from Lua. */
-struct blobs {
+/* The memory of the object at 1, for one call from Lua. */
+struct blob {
     lua_State *L;
     int maker; /* on the stack: the function make_blob, and behind it the blob that was replaced last */
 };
 
-/* make_blob(object, slot, size): a new blob in the object's slot. */
+/* make_blob(object, size): a new blob in the object's slot. */
 static int make_blob(lua_State *L)
 {
-    lua_newuserdata(L, (size_t)lua_tonumber(L, 3));
+    lua_newuserdata(L, (size_t)lua_tonumber(L, 2));
     lua_pushvalue(L, -1);
-    lua_class_slot_set(L, 1, (int)lua_tointeger(L, 2));
+    lua_class_slot_set(L, 1, SLOT_BLOB);
     return 1;
 }
 
 /* Anything that may raise happens in make_blob. */
-static void *replace_blob(void *context, enum set_part part, size_t size)
+static void *replace_blob(void *context, size_t size)
 {
-    const struct blobs *blobs = context;
-    lua_State *L = blobs->L;
-    const int slot = SLOT_BLOBS + (int)part;
-    lua_class_slot_get(L, 1, slot);
-    lua_replace(L, blobs->maker + 1);
-    lua_pushvalue(L, blobs->maker);
+    const struct blob *blob = context;
+    lua_State *L = blob->L;
+    lua_class_slot_get(L, 1, SLOT_BLOB);
+    lua_replace(L, blob->maker + 1);
+    lua_pushvalue(L, blob->maker);
     lua_pushvalue(L, 1);
-    lua_pushinteger(L, slot);
     lua_pushnumber(L, (double)size);
-    void *blob = lua_pcall(L, 3, 1, 0) == 0 ? lua_touserdata(L, -1) : NULL;
+    void *made = lua_pcall(L, 2, 1, 0) == 0 ? lua_touserdata(L, -1) : NULL;
     lua_pop(L, 1);
-    return blob;
+    return made;
 }
 
-/* The blobs of the object at 1 as a set's memory. Pushes two values, which have to stay for as long as it is used. */
-static struct set_memory open_blobs(lua_State *L, struct blobs *out)
+/* The memory of the set at 1. Pushes two values, which have to stay for as long as it is used. */
+static struct set_memory open_memory(lua_State *L, struct blob *out)
 {
     luaL_checkstack(L, 12, NULL);
     lua_pushcfunction(L, make_blob);
     lua_pushnil(L);
-    *out = (struct blobs){L, lua_gettop(L) - 1};
+    *out = (struct blob){L, lua_gettop(L) - 1};
     return (struct set_memory){replace_blob, out};
 }
 
@@ -81,11 +79,11 @@ static void check(lua_State *L, enum status status, const char *what, const stru
 /* Adds the entries of the array at 2 to the set at 1. */
 static void add_all(lua_State *L, const struct lua_set_kind *kind, void *set)
 {
-    struct blobs blobs;
+    struct blob blob;
     struct reason reason = {""};
     size_t keys = 0;
     const size_t count = lua_objlen(L, 2);
-    const struct set_memory memory = open_blobs(L, &blobs);
+    const struct set_memory memory = open_memory(L, &blob);
     for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1))
         keys++;
     if (keys != count)
@@ -134,11 +132,11 @@ int lua_set_add(lua_State *L, const struct lua_set_kind *kind)
     char what[64];
     void *set;
     size_t length;
-    struct blobs blobs;
+    struct blob blob;
     struct reason reason = {""};
     bool added;
     const char *text = method_entry(L, kind, "add", &set, &length, what);
-    const struct set_memory memory = open_blobs(L, &blobs);
+    const struct set_memory memory = open_memory(L, &blob);
     check(L, kind->add(set, &memory, text, length, &added, &reason), what, &reason);
     lua_pushboolean(L, added);
     return 1;
@@ -274,7 +272,7 @@ static void log_skipped(lua_State *L, size_t count)
 
 int lua_set_load(lua_State *L, const struct lua_set_kind *kind)
 {
-    struct blobs blobs;
+    struct blob blob;
     struct reason reason = {""};
     char what[64];
     const int count = lua_gettop(L);
@@ -287,7 +285,7 @@ int lua_set_load(lua_State *L, const struct lua_set_kind *kind)
     }
     void *set = push_new(L, kind);
     lua_insert(L, 1);
-    const struct set_memory memory = open_blobs(L, &blobs);
+    const struct set_memory memory = open_memory(L, &blob);
     struct skipped skipped = {.kept = lua_scratch(L)};
     const struct list_report report = {keep, &skipped};
     enum status status = STATUS_OK;

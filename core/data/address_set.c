@@ -86,25 +86,17 @@ const char *address_prefix_text(const struct address_prefix *prefix, char out[st
     return out;
 }
 
-/* --- the set. A key is the prefix's length and its address's 4 or 16 bytes. --- */
+/* --- the set --- */
 
-struct key {
-    uint8_t length, bytes[17];
-    uint32_t hash;
-};
-
-static struct key key_of(const struct address_set *set, const struct address *address, unsigned length)
+static struct key_digest digest_of(const struct address_set *set, const struct address *address, unsigned length)
 {
-    struct key key;
-    struct key_hash hash = key_hash_start(set->keys.secret);
-    const unsigned size = bits_of(address) / 8;
-    key.length = (uint8_t)(size + 1);
-    key.bytes[0] = (uint8_t)length;
-    memcpy(key.bytes + 1, address->bytes, size);
-    key_hash_word(&hash, (uint64_t)size << 8 | length);
-    key_hash_add(&hash, address->bytes, size);
-    key.hash = key_hash_value(&hash);
-    return key;
+    struct key_hash hash = key_hash_start(&set->keys);
+    uint64_t words[2] = {0, 0};
+    memcpy(words, address->bytes, bits_of(address) / 8);
+    key_hash_word(&hash, (uint64_t)bits_of(address) << 8 | length);
+    key_hash_word(&hash, words[0]);
+    key_hash_word(&hash, words[1]);
+    return key_hash_digest(hash);
 }
 
 void address_set_init(struct address_set *set, const uint64_t secret[static 2])
@@ -116,44 +108,46 @@ void address_set_init(struct address_set *set, const uint64_t secret[static 2])
 enum status address_set_add(struct address_set *set, const struct set_memory *memory,
                             const struct address_prefix *prefix, bool *added)
 {
-    const struct key key = key_of(set, &prefix->address, prefix->length);
-    const size_t before = set->keys.count;
-    enum status status = key_set_add(&set->keys, memory, key.hash, key.bytes, key.length, MARK);
+    const struct key_digest digest = digest_of(set, &prefix->address, prefix->length);
+    enum status status = key_set_add(&set->keys, memory, &digest, MARK, added);
     if (status)
         return status;
     uint64_t *lengths = prefix->address.family == AF_INET ? set->ipv4 : set->ipv6;
     lengths[prefix->length / 64] |= UINT64_C(1) << prefix->length % 64;
-    *added = set->keys.count > before;
     return STATUS_OK;
 }
 
 bool address_set_remove(struct address_set *set, const struct address_prefix *prefix)
 {
-    const struct key key = key_of(set, &prefix->address, prefix->length);
-    return key_set_remove(&set->keys, key.hash, key.bytes, key.length, MARK);
+    const struct key_digest digest = digest_of(set, &prefix->address, prefix->length);
+    return key_set_remove(&set->keys, &digest, MARK);
 }
 
 bool address_set_match(const struct address_set *set, const struct address *address, struct address_prefix *out)
 {
-    struct key keys[ADDRESS_BITS_MAX + 1];
-    struct address cut = unmapped(address);
-    const uint64_t *lengths = cut.family == AF_INET ? set->ipv4 : set->ipv6;
+    struct {
+        struct key_digest digest;
+        struct address_prefix prefix;
+    } tried[ADDRESS_BITS_MAX + 1];
+    struct address_prefix prefix = {.address = unmapped(address)};
+    const uint64_t *lengths = prefix.address.family == AF_INET ? set->ipv4 : set->ipv6;
     size_t count = 0;
     if (set->keys.count == 0)
         return false;
-    for (unsigned length = bits_of(&cut) + 1; length-- > 0;) {
+    for (unsigned length = bits_of(&prefix.address) + 1; length-- > 0;) {
         if (!(lengths[length / 64] >> length % 64 & 1))
             continue;
-        clear_behind(&cut, length);
-        keys[count] = key_of(set, &cut, length);
-        key_set_prefetch(&set->keys, keys[count++].hash);
+        prefix.length = (uint8_t)length;
+        clear_behind(&prefix.address, length);
+        tried[count].prefix = prefix;
+        tried[count].digest = digest_of(set, &prefix.address, length);
+        key_set_prefetch(&set->keys, &tried[count++].digest);
     }
     for (size_t i = 0; i < count; i++) {
-        if (!key_set_find(&set->keys, keys[i].hash, keys[i].bytes, keys[i].length))
-            continue;
-        *out = (struct address_prefix){{.family = cut.family}, keys[i].bytes[0]};
-        memcpy(out->address.bytes, keys[i].bytes + 1, keys[i].length - 1u);
-        return true;
+        if (key_set_find(&set->keys, &tried[i].digest)) {
+            *out = tried[i].prefix;
+            return true;
+        }
     }
     return false;
 }

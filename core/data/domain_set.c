@@ -1,43 +1,77 @@
 #include "data/domain_set.h"
 
+#include <endian.h>
+
 enum {
     LABELS_MAX = DNS_NAME_MAX / 2,
     LAST_DEPTH = 63, /* the last bit of `depths` */
+    WORD = 8,
 };
 
-/* A name in lower case, and where its labels begin: starts[labels] is the root's byte. */
-struct lowered {
-    size_t length, labels;
-    uint8_t wire[DNS_NAME_MAX];
+/* Where a name's labels begin: starts[labels] is the root's byte. */
+struct split {
+    const uint8_t *wire;
+    size_t labels;
     uint8_t starts[LABELS_MAX + 1];
 };
 
-static void lower(const uint8_t *wire, struct lowered *out)
+static void split(const uint8_t *wire, struct split *out)
 {
     size_t at = 0, labels = 0;
     for (; wire[at]; at += wire[at] + 1u)
         out->starts[labels++] = (uint8_t)at;
     out->starts[labels] = (uint8_t)at;
     out->labels = labels;
-    out->length = at + 1;
-    for (size_t i = 0; i <= at; i++)
-        out->wire[i] = dns_lower(wire[i]); /* a label's length is at most 63, which is no letter */
+    out->wire = wire;
 }
 
-/* Adds the label that makes a parent of `depth` labels one of depth + 1. */
-static void hash_label(struct key_hash *hash, const struct lowered *name, size_t depth)
+/* --- digests: of the labels from the root down, each as its length and its bytes in lower case, in whole words --- */
+
+/* Letters to lower case in eight bytes at once: a letter's highest bit is put into a byte of its own, and moved to
+ * where the cases differ. A label's length, at most 63, is no letter. */
+static uint64_t lower_word(uint64_t word)
 {
-    const uint8_t *label = name->wire + name->starts[name->labels - depth - 1];
-    key_hash_add(hash, label, label[0] + 1u);
+    const uint64_t ones = 0x0101010101010101, low = word & ones * 0x7f;
+    const uint64_t from_a = low + ones * (0x80 - 'A'), beyond_z = low + ones * (0x7f - 'Z');
+    return word | (((from_a ^ beyond_z) & ~word & ones * 0x80) >> 2);
 }
 
-static uint32_t hash_whole(const struct domain_set *set, const struct lowered *name)
+/* The first `length` (at most 8) bytes of those that are left of a name. */
+static uint64_t load_word(const uint8_t *bytes, size_t length, size_t left)
 {
-    struct key_hash hash = key_hash_start(set->keys.secret);
+    uint64_t word = 0;
+    if (left >= WORD) {
+        memcpy(&word, bytes, WORD);
+        word = le64toh(word);
+        return length < WORD ? word & ((UINT64_C(1) << length * 8) - 1) : word;
+    }
+    while (length-- > 0)
+        word = word << 8 | bytes[length];
+    return word;
+}
+
+/* Adds the label that makes of a parent of `depth` labels a name of depth + 1. */
+static void hash_label(struct key_hash *hash, const struct split *name, size_t depth)
+{
+    const size_t end = name->starts[name->labels] + 1u;
+    size_t at = name->starts[name->labels - depth - 1];
+    for (size_t length = name->wire[at] + 1u; length > 0;) {
+        const size_t taken = length < WORD ? length : WORD;
+        key_hash_word(hash, lower_word(load_word(name->wire + at, taken, end - at)));
+        at += taken;
+        length -= taken;
+    }
+}
+
+static struct key_digest digest_of(const struct domain_set *set, const struct split *name)
+{
+    struct key_hash hash = key_hash_start(&set->keys);
     for (size_t depth = 0; depth < name->labels; depth++)
         hash_label(&hash, name, depth);
-    return key_hash_value(&hash);
+    return key_hash_digest(hash);
 }
+
+/* --- the set --- */
 
 static uint64_t depth_bit(size_t depth)
 {
@@ -58,45 +92,39 @@ static size_t *counter(struct domain_set *set, enum domain_kind kind)
 enum status domain_set_add(struct domain_set *set, const struct set_memory *memory, const struct dns_name *name,
                            enum domain_kind kind, bool *added)
 {
-    struct lowered lowered;
-    lower(name->wire, &lowered);
-    const uint32_t hash = hash_whole(set, &lowered);
-    const struct key_entry *entry = key_set_find(&set->keys, hash, lowered.wire, lowered.length);
-    if (entry && entry->mark & kind) {
-        *added = false;
-        return STATUS_OK;
+    struct split parts;
+    split(name->wire, &parts);
+    const struct key_digest digest = digest_of(set, &parts);
+    enum status status = key_set_add(&set->keys, memory, &digest, kind, added);
+    if (!status && *added) {
+        set->depths |= depth_bit(parts.labels);
+        ++*counter(set, kind);
     }
-    enum status status = key_set_add(&set->keys, memory, hash, lowered.wire, lowered.length, (uint8_t)kind);
-    if (status)
-        return status;
-    set->depths |= depth_bit(lowered.labels);
-    ++*counter(set, kind);
-    *added = true;
-    return STATUS_OK;
+    return status;
 }
 
 bool domain_set_remove(struct domain_set *set, const struct dns_name *name, enum domain_kind kind)
 {
-    struct lowered lowered;
-    lower(name->wire, &lowered);
-    if (!key_set_remove(&set->keys, hash_whole(set, &lowered), lowered.wire, lowered.length, (uint8_t)kind))
+    struct split parts;
+    split(name->wire, &parts);
+    const struct key_digest digest = digest_of(set, &parts);
+    if (!key_set_remove(&set->keys, &digest, kind))
         return false;
     --*counter(set, kind);
     return true;
 }
 
-/* Hashes the name's parents that could be in the set, by their number of labels, and gives the largest. All slots are
- * fetched from memory at once. */
-static size_t hash_parents(const struct domain_set *set, const struct lowered *name,
-                           uint32_t hashes[static LABELS_MAX + 1])
+/* The digests of the name's parents that could be in the set, by their number of labels, of which it gives the largest.
+ * What they will be compared with is fetched from memory all at once. */
+static size_t digest_parents(const struct domain_set *set, const struct split *name,
+                             struct key_digest digests[static LABELS_MAX + 1])
 {
-    struct key_hash hash = key_hash_start(set->keys.secret);
-    size_t depth = 0;
-    for (;; depth++) {
+    struct key_hash hash = key_hash_start(&set->keys);
+    for (size_t depth = 0;; depth++) {
         const uint64_t bit = depth_bit(depth);
         if (set->depths & bit) {
-            hashes[depth] = key_hash_value(&hash);
-            key_set_prefetch(&set->keys, hashes[depth]);
+            digests[depth] = key_hash_digest(hash);
+            key_set_prefetch(&set->keys, &digests[depth]);
         }
         if (depth == name->labels || (depth < LAST_DEPTH && set->depths < bit << 1))
             return depth;
@@ -106,25 +134,19 @@ static size_t hash_parents(const struct domain_set *set, const struct lowered *n
 
 const uint8_t *domain_set_match(const struct domain_set *set, const uint8_t *name)
 {
-    struct lowered lowered;
-    uint32_t hashes[LABELS_MAX + 1];
+    struct split parts;
+    struct key_digest digests[LABELS_MAX + 1];
     const uint8_t *found = NULL;
     if (set->count == 0)
         return NULL;
-    lower(name, &lowered);
-    for (size_t depth = hash_parents(set, &lowered, hashes) + 1; depth-- > 0;) {
-        if (!(set->depths & depth_bit(depth)))
-            continue;
-        const size_t start = lowered.starts[lowered.labels - depth];
-        const struct key_entry *entry =
-            key_set_find(&set->keys, hashes[depth], lowered.wire + start, lowered.length - start);
-        if (!entry)
-            continue;
-        if (entry->mark & DOMAIN_EXCEPTION)
+    split(name, &parts);
+    for (size_t depth = digest_parents(set, &parts, digests) + 1; depth-- > 0;) {
+        const unsigned marks = set->depths & depth_bit(depth) ? key_set_find(&set->keys, &digests[depth]) : 0;
+        if (marks & DOMAIN_EXCEPTION)
             return NULL;
-        if (!found)
-            found = entry->key;
-        if (set->exceptions == 0)
+        if (marks && !found)
+            found = name + parts.starts[parts.labels - depth];
+        if (found && set->exceptions == 0)
             break;
     }
     return found;

@@ -1,6 +1,8 @@
-/* A hash set of short byte strings, each with a mark: what the sets of domains and of addresses are made of. A key
- * costs two bytes and 12 to 24 bytes of slots beside its own bytes, and it is looked for without following a pointer
- * unless its hash is there. The hash is keyed (SipHash-1-3), so nobody outside can choose keys that collide. */
+/* A hash set of byte strings, each with marks: what the sets of domains and of addresses are made of. Of each key it
+ * keeps only a digest of 126 bits, keyed with a secret (SipHash-1-3 with a result of 128 bits): nobody outside can find
+ * keys that collide, and by chance one lookup in 2^100 is wrong in a set of millions. So a key costs 26 to 51 bytes
+ * whatever its length, and a lookup goes to memory once: hardly at all for keys that are not in the set, which a small
+ * filter turns away. */
 #ifndef MOONDNS_DATA_KEY_SET_H
 #define MOONDNS_DATA_KEY_SET_H
 
@@ -11,29 +13,27 @@
 #include <stdint.h>
 #include <string.h>
 
-/* As it lies among the set's bytes. */
-struct key_entry {
-    uint8_t length;
-    uint8_t mark; /* the owner's; not 0 */
-    uint8_t key[];
+enum {
+    KEY_MARKS = 3, /* the bits that marks may have */
+    KEY_SLOTS_PER_WORD = 8,
 };
 
-struct key_slot {
-    uint32_t hash;
-    uint32_t offset; /* of the entry among the bytes; 0: the slot is free */
+/* A key's digest; the bits of KEY_MARKS in `low` are zero. */
+struct key_digest {
+    uint64_t low, high;
 };
 
 struct key_set {
-    uint64_t secret[2];     /* the hash's key */
-    struct key_slot *slots; /* open addressing; both blocks belong to whoever gives the memory */
-    size_t slots_count;     /* 0, or a power of two */
-    uint8_t *bytes;
-    size_t used, size; /* of the bytes */
-    size_t dead;       /* bytes used by entries that have been removed */
+    uint64_t secret[2];
+    struct key_digest
+        *slots;         /* with the marks in `low`; no mark: free. The block belongs to whoever gives the memory */
+    uint64_t *filter;   /* behind them in the block: a Bloom filter of a word for each KEY_SLOTS_PER_WORD slots */
+    size_t slots_count; /* 0, or a power of two */
     size_t count;
 };
 
-/* --- hashing: a key's parts in order, each of which must tell its own length --- */
+/* --- digests: of a key's words, in order. Words are to be chosen so that no key is the beginning of another, unless
+ * their digests are told apart otherwise. --- */
 
 struct key_hash {
     uint64_t v[4];
@@ -58,9 +58,10 @@ static inline void key_hash_round(struct key_hash *hash)
     v[2] = key_hash_rotate(v[2], 32);
 }
 
-static inline struct key_hash key_hash_start(const uint64_t secret[static 2])
+static inline struct key_hash key_hash_start(const struct key_set *set)
 {
-    return (struct key_hash){{secret[0] ^ 0x736f6d6570736575, secret[1] ^ 0x646f72616e646f6d,
+    const uint64_t *secret = set->secret;
+    return (struct key_hash){{secret[0] ^ 0x736f6d6570736575, secret[1] ^ 0x646f72616e646f6d ^ 0xee,
                               secret[0] ^ 0x6c7967656e657261, secret[1] ^ 0x7465646279746573}};
 }
 
@@ -71,52 +72,72 @@ static inline void key_hash_word(struct key_hash *hash, uint64_t word)
     hash->v[0] ^= word;
 }
 
-static inline void key_hash_add(struct key_hash *hash, const uint8_t *bytes, size_t length)
+static inline uint64_t key_hash_result(struct key_hash *hash)
 {
-    uint64_t word;
-    for (; length >= sizeof word; length -= sizeof word, bytes += sizeof word) {
-        memcpy(&word, bytes, sizeof word);
-        key_hash_word(hash, word);
-    }
-    if (length == 0)
-        return;
-    word = 0;
-    while (length-- > 0)
-        word = word << 8 | bytes[length];
-    key_hash_word(hash, word);
+    for (unsigned i = 0; i < 3; i++)
+        key_hash_round(hash);
+    return hash->v[0] ^ hash->v[1] ^ hash->v[2] ^ hash->v[3];
 }
 
-/* The hash of what was added so far; more can be added. */
-static inline uint32_t key_hash_value(const struct key_hash *so_far)
+/* The digest of the words so far; more can be added. */
+static inline struct key_digest key_hash_digest(struct key_hash hash)
 {
-    struct key_hash hash = *so_far;
-    hash.v[2] ^= 0xff;
-    key_hash_round(&hash);
-    key_hash_round(&hash);
-    key_hash_round(&hash);
-    return (uint32_t)(hash.v[0] ^ hash.v[1] ^ hash.v[2] ^ hash.v[3]);
+    struct key_digest digest;
+    hash.v[2] ^= 0xee;
+    digest.low = key_hash_result(&hash) & ~(uint64_t)KEY_MARKS;
+    hash.v[1] ^= 0xdd;
+    digest.high = key_hash_result(&hash);
+    return digest;
 }
 
 /* --- the set --- */
 
-/* Makes an empty set, which has no memory yet. */
+/* Makes an empty set, which has no memory yet. The secret: random bits. */
 void key_set_init(struct key_set *set, const uint64_t secret[static 2]);
 
-/* Tells the processor which slot is going to be looked at. */
-static inline void key_set_prefetch(const struct key_set *set, uint32_t hash)
+static inline size_t key_set_home(const struct key_set *set, const struct key_digest *digest)
 {
-    __builtin_prefetch(&set->slots[hash & (set->slots_count - 1)]);
+    return digest->high & (set->slots_count - 1);
 }
 
-/* The entry of the key, NULL when it has none. It belongs to the set and stays where it is until a key is added. */
-struct key_entry *key_set_find(const struct key_set *set, uint32_t hash, const uint8_t *key, size_t length);
+/* The filter's word for the key, which has all the bits of its pattern if the key is in the set. */
+static inline uint64_t *key_set_word(const struct key_set *set, const struct key_digest *digest)
+{
+    return &set->filter[(digest->high >> 32) & (set->slots_count / KEY_SLOTS_PER_WORD - 1)];
+}
 
-/* Adds a key of at most 255 bytes with this mark, or adds the mark to those it has. STATUS_NO_MEMORY: the set stays as
- * it was. */
-MUST_CHECK enum status key_set_add(struct key_set *set, const struct set_memory *memory, uint32_t hash,
-                                   const uint8_t *key, size_t length, uint8_t mark);
+static inline uint64_t key_set_pattern(const struct key_digest *digest)
+{
+    const uint64_t bits = digest->low >> 2, one = 1;
+    return one << (bits & 63) | one << (bits >> 6 & 63) | one << (bits >> 12 & 63);
+}
 
-/* Takes the mark off the key, and the key out of the set when no mark is left. False when it had no such mark. */
-bool key_set_remove(struct key_set *set, uint32_t hash, const uint8_t *key, size_t length, uint8_t mark);
+/* Tells the processor what is going to be looked at; the set is not empty. */
+static inline void key_set_prefetch(const struct key_set *set, const struct key_digest *digest)
+{
+    __builtin_prefetch(key_set_word(set, digest));
+    __builtin_prefetch(&set->slots[key_set_home(set, digest)]);
+}
+
+/* The key's marks; 0: it is not in the set. The set is not empty. */
+static inline unsigned key_set_find(const struct key_set *set, const struct key_digest *digest)
+{
+    if (key_set_pattern(digest) & ~*key_set_word(set, digest))
+        return 0;
+    for (size_t i = key_set_home(set, digest);; i = (i + 1) & (set->slots_count - 1)) {
+        const struct key_digest *slot = &set->slots[i];
+        const unsigned marks = slot->low & KEY_MARKS;
+        if (marks == 0 || (slot->high == digest->high && (slot->low ^ digest->low) <= KEY_MARKS))
+            return marks;
+    }
+}
+
+/* Adds the mark to the key's, and the key when it is not in the set. `*added`: it had no such mark before.
+ * STATUS_NO_MEMORY: the set stays as it was. */
+MUST_CHECK enum status key_set_add(struct key_set *set, const struct set_memory *memory,
+                                   const struct key_digest *digest, unsigned mark, bool *added);
+
+/* Takes the mark off the key, and the key out of the set when none is left. False when it had no such mark. */
+bool key_set_remove(struct key_set *set, const struct key_digest *digest, unsigned mark);
 
 #endif
