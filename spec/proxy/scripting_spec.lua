@@ -1,0 +1,286 @@
+-- What a running script can do with its flows, its options and time.
+local files = require "spec.support.files"
+local proxy = require "spec.support.proxy"
+local scope = require "spec.support.scope"
+local wait = require "spec.support.wait"
+local wire = require "spec.support.wire"
+
+local PREPARE = [[
+    local function answer(flow, ip)
+        flow.response = flow.request:succeed { dns.ResourceRecord.A(flow.request.question.name, ip or "192.0.2.9") }
+    end
+]]
+
+describe("a script", function()
+    scope.manage()
+
+    local function start(code, args)
+        return proxy.start { code = PREPARE .. code, args = args }
+    end
+
+    local function ask(moondns, name, kind)
+        return wire.parse(assert(moondns:udp():ask(wire.query(name, kind or "A"))))
+    end
+
+    local function address_of(answer)
+        assert.equal(1, #answer.answers)
+        return answer.answers[1].data
+    end
+
+    describe("that keeps flows", function()
+        it("can read them when they have ended, and changes nothing any more", function()
+            local moondns = start [[
+                local kept = {}
+                function dns_request(flow)
+                    local name = flow.request.question.name
+                    if name ~= "look.example" then
+                        kept[#kept + 1] = flow
+                        answer(flow)
+                        return
+                    end
+                    collectgarbage()
+                    for i, old in ipairs(kept) do
+                        assert(old.live == false and old.killable == false)
+                        assert(old.request.question.name == "flow" .. i .. ".example")
+                        assert(old.response.answers[1].ipv4_address == "192.0.2.9")
+                        assert(old.client_conn.address == "127.0.0.1" and old.client_conn.transport == "udp")
+                        assert(old.server_conn.address == nil)
+                        assert(#old.id > 0 and old.id ~= flow.id)
+                        assert(math.abs(old.timestamp_created - os.time()) < 100)
+                        old.response = nil
+                        old.error = "too late"
+                        assert(not pcall(old.kill, old))
+                    end
+                    answer(flow, "192.0.2." .. #kept)
+                end]]
+            for i = 1, 5 do
+                ask(moondns, "flow" .. i .. ".example")
+            end
+            assert.equal(wire.ipv4 "192.0.2.5", address_of(ask(moondns, "look.example")))
+        end)
+
+        it("can read answers and errors that it never looked at", function()
+            local moondns = start([[
+                local kept = {}
+                function dns_request(flow)
+                    if flow.request.question.name == "look.example" then
+                        assert(kept[1].response.answers[1].ipv4_address == "10.9.8.7")
+                        assert(kept[2].error.msg == "no upstream", kept[2].error)
+                        assert(kept[2].response.response_code == dns.response_codes.SERVFAIL)
+                        answer(flow)
+                    else
+                        kept[#kept + 1] = flow
+                    end
+                end]], { "--hosts", files.temp_file("hosts", "10.9.8.7 local.example\n") })
+            assert.equal(wire.ipv4 "10.9.8.7", address_of(ask(moondns, "local.example")))
+            assert.equal(wire.rcodes.SERVFAIL, ask(moondns, "nowhere.example").rcode)
+            assert.equal(wire.ipv4 "192.0.2.9", address_of(ask(moondns, "look.example")))
+        end)
+    end)
+
+    it("sees one and the same flow in all hooks, and what other scripts did to it", function()
+        local first = proxy.script(PREPARE .. [[
+            function dns_request(flow) flow.metadata.first = true; seen = flow; answer(flow) end
+            function dns_response(flow) log.info("same %s", tostring(rawequal(seen, flow))) end]])
+        local second = proxy.script [[
+            function dns_request(flow) log.info("metadata %s", tostring(flow.metadata.first)) end
+            function dns_response(flow) flow.response.answers[1].ttl = 7 end]]
+        local moondns = proxy.start { script = { first, second } }
+        local answer = ask(moondns, "a.example")
+        assert.equal(7, answer.answers[1].ttl)
+        moondns:wait_output("metadata true", "err")
+        moondns:wait_output("same true", "err")
+    end)
+
+    it("is named as the one that set the response; a reader is not", function()
+        local setter = files.temp_file("setter.lua", PREPARE .. "function dns_request(flow) answer(flow) end")
+        local reader = files.temp_file("reader.lua", [[
+            function dns_request(flow) local r = flow.response end
+            function dns_response(flow) log.info("%d", #flow.response.answers) end]])
+        local moondns = proxy.start { script = { setter, reader } }
+        ask(moondns, "a.example")
+        moondns:wait_output("%(script setter%.lua%)", "out")
+    end)
+
+    it("is named as the one that changed it", function()
+        local reader = files.temp_file("reader.lua", "function dns_response(flow) local r = flow.response.answers end")
+        local changer = files.temp_file("changer.lua", "function dns_response(flow) flow.response.answers[1].ttl = 1 end")
+        local moondns = proxy.start { script = { reader, changer, reader },
+            args = { "--hosts", files.temp_file("hosts", "10.9.8.7 local.example\n") } }
+        ask(moondns, "local.example")
+        moondns:wait_output("%(script changer%.lua%)", "out")
+    end)
+
+    it("whose answer cannot be packed is told so; SERVFAIL goes out", function()
+        local moondns = start [[
+            function dns_request(flow)
+                answer(flow)
+                if flow.request.question.name == "bad.example" then flow.response.answers[2] = "no record" end
+            end]]
+        assert.equal(wire.rcodes.SERVFAIL, ask(moondns, "bad.example").rcode)
+        moondns:wait_output("answers%[2%]: ResourceRecord expected, got string", "err")
+        assert.equal(0, ask(moondns, "good.example").rcode)
+    end)
+
+    describe("that waits", function()
+        it("holds up nobody", function()
+            local moondns = start [[
+                function dns_request(flow)
+                    local name = flow.request.question.name
+                    if name ~= "now.example" then sleep(0.3) end
+                    answer(flow, name == "now.example" and "192.0.2.1" or "192.0.2.2")
+                end]]
+            local waiting = {}
+            local started = wait.now()
+            for i = 1, 50 do
+                waiting[i] = moondns:udp()
+                waiting[i]:send(wire.query("later" .. i .. ".example", "A"))
+            end
+            assert.equal(wire.ipv4 "192.0.2.1", address_of(ask(moondns, "now.example")))
+            for i = 1, 50 do
+                local answer = wire.parse(assert(waiting[i]:receive()))
+                assert.equal(wire.ipv4 "192.0.2.2", address_of(answer))
+            end
+            local took = wait.now() - started
+            assert.is_true(took >= 0.3 and took < 10, "took " .. took)
+        end)
+
+        it("is told where it cannot", function()
+            local moondns = start [[
+                local loaded, why = pcall(sleep, 0)
+                log.info("loading: %s", why)
+                function dns_request(flow)
+                    local _, own = coroutine.resume(coroutine.create(function() sleep(0) end))
+                    log.info("own: %s", own)
+                    local _, callback = pcall(string.gsub, "x", "x", function() sleep(0) end)
+                    log.info("callback: %s", callback)
+                    log.info("pcall: %s", tostring(pcall(sleep, 0)))
+                    local _, negative = pcall(sleep, -1)
+                    log.info("negative: %s", negative)
+                    local _, yield = pcall(coroutine.yield)
+                end]]
+            ask(moondns, "a.example")
+            moondns:wait_output("loading: .*cannot wait here", "err")
+            moondns:wait_output("own: .*cannot wait in a coroutine of the script's own", "err")
+            moondns:wait_output("callback: .*cannot wait inside a function that C calls", "err")
+            moondns:wait_output("pcall: true", "err")
+            moondns:wait_output("negative: .*sleep: seconds %(0 or more%) expected, got %-1", "err")
+            moondns:wait_output("coroutine.yield outside of a coroutine of the script's own", "err")
+        end)
+
+        it("ends with the script it began with", function()
+            local moondns = start [[
+                function dns_request(flow) log.info("began"); sleep(1); answer(flow, "192.0.2.1") end]]
+            local client = moondns:udp()
+            client:send(wire.query("slow.example", "A"))
+            moondns:wait_output("began", "err")
+            files.write(moondns.script, PREPARE .. "function dns_request(flow) answer(flow, '192.0.2.2') end")
+            moondns:wait_output("reloaded", "err")
+            assert.equal(wire.ipv4 "192.0.2.2", address_of(ask(moondns, "quick.example")))
+            assert.equal(wire.ipv4 "192.0.2.1", address_of(wire.parse(assert(client:receive()))))
+        end)
+    end)
+
+    it("holds flows until they are resumed or killed", function()
+        local moondns = start [[
+            local held = {}
+            function dns_request(flow)
+                local name = flow.request.question.name
+                if name == "hold.example" or name == "kill.example" then
+                    held[name] = flow
+                    flow:intercept()
+                    assert(flow.intercepted)
+                elseif name == "go.example" then
+                    answer(held["hold.example"], "192.0.2.3")
+                    held["hold.example"]:resume()
+                    held["kill.example"]:kill()
+                    answer(flow)
+                else
+                    local count = 0
+                    for _, flow in pairs(held) do count = count + (flow.intercepted and 1 or 0) end
+                    answer(flow, "192.0.2." .. count)
+                end
+            end]]
+        local held, killed = moondns:udp(), moondns:udp()
+        held:send(wire.query("hold.example", "A"))
+        killed:send(wire.query("kill.example", "A"))
+        wait.eventually(function()
+            return address_of(ask(moondns, "count.example")) == wire.ipv4 "192.0.2.2"
+        end, "both to be held")
+        assert.equal(0, ask(moondns, "go.example").rcode)
+        assert.equal(wire.ipv4 "192.0.2.3", address_of(wire.parse(assert(held:receive()))))
+        moondns:wait_output("kill.example\n << killed", "out")
+        assert.equal(wire.ipv4 "192.0.2.0", address_of(ask(moondns, "count.example")))
+    end)
+
+    it("has timers, until it is reloaded", function()
+        local moondns = start [[
+            local count = 0
+            function running()
+                timer.after(0.01, function() log.info("once"); sleep(0.01); log.info("and later") end)
+                local every
+                every = timer.every(0.01, function()
+                    count = count + 1
+                    if count == 3 then every:cancel(); log.info("cancelled") end
+                    if count > 3 then log.info("cancelled in vain") end
+                end)
+                timer.every(0.01, function() log.info("old tick") end)
+            end]]
+        moondns:wait_output("and later", "err")
+        moondns:wait_output("cancelled", "err")
+        files.write(moondns.script, "function running() timer.after(0.2, function() log.info('new tick') end) end")
+        moondns:wait_output("new tick", "err")
+        local after = moondns:err():match("reloaded(.*)$")
+        assert.is_nil(after:find("old tick", 1, true))
+        assert.is_nil(moondns:err():find("in vain", 1, true))
+    end)
+
+    describe("with options", function()
+        local DECLARING = [[
+            function load(loader)
+                loader:add_option("ip", "str", "192.0.2.1", "the answer")
+                loader:add_option("names", "list", {}, "which")
+                loader:add_option("mode", { "on", "off" }, "on", "whether")
+            end
+            function configure(updated)
+                if ctx.options.ip == "bad" then error("no such ip") end
+                local names = {}
+                for name in pairs(updated) do names[#names + 1] = name end
+                table.sort(names)
+                log.info("configure %s", table.concat(names, " "))
+            end
+            function dns_request(flow)
+                local name = flow.request.question.name
+                if name == "set.example" then ctx.options.ip = "192.0.2.7" end
+                if name == "bad.example" then ctx.options.ip = "bad" end
+                answer(flow, #ctx.options.names == 2 and ctx.options.mode == "off" and ctx.options.ip or nil)
+            end]]
+
+        it("gets them from --set, and may assign them", function()
+            local moondns = start(DECLARING, { "--set", "ip=192.0.2.2", "--set", "names=a", "--set", "names=b", "--set", "mode=off" })
+            moondns:wait_output("configure ip mode names", "err")
+            assert.equal(wire.ipv4 "192.0.2.2", address_of(ask(moondns, "a.example")))
+            assert.equal(wire.ipv4 "192.0.2.7", address_of(ask(moondns, "set.example")))
+            moondns:wait_output("configure ip\n", "err")
+            assert.equal(wire.rcodes.SERVFAIL, ask(moondns, "bad.example").rcode)
+            moondns:wait_output("no such ip", "err")
+            assert.equal(wire.ipv4 "192.0.2.7", address_of(ask(moondns, "a.example")))
+        end)
+
+        it("keeps what it assigned when it is reloaded", function()
+            local moondns = start(DECLARING, { "--set", "names=a", "--set", "names=b", "--set", "mode=off" })
+            ask(moondns, "set.example")
+            files.write(moondns.script, PREPARE .. "-- edited\n" .. DECLARING)
+            moondns:wait_output("reloaded", "err")
+            assert.equal(wire.ipv4 "192.0.2.7", address_of(ask(moondns, "a.example")))
+        end)
+
+        it("sees the proxy's own", function()
+            local moondns = start([[
+                log.info("timeout %s", tostring(ctx.options.timeout))
+                log.info("set %s", tostring(select(2, pcall(function() ctx.options.timeout = 1 end))))]], { "--timeout", "1.5" })
+            moondns:wait_output("timeout 1.5", "err")
+            moondns:wait_output("set .*an option of the proxy's own cannot be set", "err")
+        end)
+    end)
+end)
