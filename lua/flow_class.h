@@ -62,8 +62,8 @@ struct lua_flow {
 /* Pushes the object of a live flow. */
 struct lua_flow *lua_flow_push_live(lua_State *L, struct flow *flow, const struct lua_flow_host *host);
 
-/* The flow ends: the object takes copies of what it has not got yet, and lets go of `struct flow`. Where some of that has
- * no room in the object itself, lua_flow_keep must come first, for the object at `index`. */
+/* The flow ends: the object takes copies of what it has not got yet, and lets go of `struct flow`. Where some of that
+ * has no room in the object itself, lua_flow_keep must come first, for the object at `index`. */
 bool lua_flow_has_room(const struct lua_flow *self);
 void lua_flow_keep(lua_State *L, int index);
 void lua_flow_detach(struct lua_flow *self);
