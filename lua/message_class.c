@@ -196,11 +196,10 @@ const struct lua_property lua_message_properties[] = {
     {"content", get_packed, NULL, "bytes", "The same as `packed`."},
     {"size", get_size, NULL, "integer", "The summed length of all records' `data`, in bytes."},
     {"edns", lua_message_get_edns, lua_message_set_edns, "table or nil",
-     "EDNS (RFC 6891): a fresh table `{udp_payload_size=, version=, dnssec_ok=, options={{code=, data=}, …}}`, nil "
-     "without "
-     "OPT. Set a table (missing fields: 1232, 0, false, {}) to add or replace OPT, nil to remove it, which raises "
-     "while the "
-     "response code is above 15."},
+     "EDNS (RFC 6891): a fresh table `{udp_payload_size=, version=, dnssec_ok=, options={…}}`, nil without OPT. Set a "
+     "table (missing fields: 1232, 0, false, {}) to add or replace OPT, nil to remove it, which raises while the "
+     "response code is above 15. An option reads as `{code=, data=}` and, where its data fits, by name too: `{code=15, "
+     "data=…, ede={info_code=15, extra_text=\"why\"}}`; given is either form. See \"EDNS options\"."},
     {0},
 };
 

@@ -1,4 +1,6 @@
 /* dns.DNSMessage: EDNS (RFC 6891), which lives in the OPT record among the additionals. */
+#include "dns/edns.h"
+#include "lua/fields.h"
 #include "lua/message_object.h"
 #include "lua/registries.h"
 
@@ -113,7 +115,19 @@ void lua_message_set_response_code(lua_State *L, void *self, int value)
 
 /* --- edns --- */
 
-/* Pushes the array of {code, data}, as far as the options are whole. */
+/* Sets the fields of an option that has a layout, and fits it, in the table at the top. */
+static void set_fields(lua_State *L, uint16_t code, const uint8_t *data, size_t length)
+{
+    struct arena *arena = &lua_workspace(L)->arena;
+    struct dns_value *fields;
+    arena_reset(arena);
+    if (lua_memory_check(L, dns_option_to_value(code, data, length, arena, &fields)))
+        return;
+    lua_fields_push(L, fields);
+    lua_setfield(L, -2, dns_option_key(code));
+}
+
+/* Pushes the array of {code, data, and the fields by the option's name}, as far as the options are whole. */
 static void push_options(lua_State *L, struct span options)
 {
     struct cursor cursor = cursor_over(options.data, options.length);
@@ -124,11 +138,12 @@ static void push_options(lua_State *L, struct span options)
         const uint8_t *data = cursor_take(&cursor, length);
         if (cursor.failed)
             break;
-        lua_createtable(L, 0, 2);
+        lua_createtable(L, 0, 3);
         lua_pushinteger(L, code);
         lua_setfield(L, -2, "code");
         lua_pushlstring(L, (const char *)data, length);
         lua_setfield(L, -2, "data");
+        set_fields(L, code, data, length);
         lua_rawseti(L, -2, ++count);
     }
 }
@@ -152,29 +167,69 @@ void lua_message_get_edns(lua_State *L, void *self)
     lua_setfield(L, -2, "options");
 }
 
-/* Appends the option that the value at the top stands for, and pops it. */
-static void append_option(lua_State *L, int number, struct buffer *out)
+enum { OPTION_NAMES_MAX = 64 };
+
+/* Whether the option's table has its fields; raises for a key that is no option's name. */
+static bool has_fields(lua_State *L, int option, const char *what)
 {
-    static const char *const keys[] = {"code", "data", NULL};
-    const char *what = lua_pushfstring(L, "%s.options[%d]", place, number);
-    int option = lua_gettop(L) - 1;
-    size_t length;
-    lua_check_table(L, option, what);
+    const char *keys[OPTION_NAMES_MAX + 3] = {"code", "data"};
+    size_t count, used = 2;
+    const struct dns_registry_entry *entries = dns_registry_entries(DNS_EDNS_OPTIONS, &count);
+    bool found = false;
+    for (size_t i = 0; i < count && used < OPTION_NAMES_MAX + 2; i++) {
+        keys[used] = dns_option_key(entries[i].number);
+        used += keys[used] != NULL;
+    }
+    keys[used] = NULL;
     lua_check_keys(L, option, keys, what);
+    for (size_t i = 2; i < used && !found; i++) {
+        lua_getfield(L, option, keys[i]);
+        found = !lua_isnil(L, -1);
+        lua_pop(L, 1);
+    }
+    return found;
+}
+
+static void append_fields(lua_State *L, int option, struct span had, struct buffer *out, const char *what)
+{
+    struct reason reason;
+    arena_reset(&lua_workspace(L)->arena);
+    const struct dns_value *entry = lua_fields_check(L, option, what);
+    if (lua_memory_check(L, dns_option_from_entry(entry, had, out, &reason)))
+        lua_raise_reason(L, what, &reason);
+}
+
+static void append_bytes(lua_State *L, int option, struct buffer *out, const char *what)
+{
+    size_t length;
     lua_getfield(L, option, "code");
     lua_getfield(L, option, "data");
     int code_at = lua_gettop(L) - 1, data_at = code_at + 1;
     uint16_t code = (uint16_t)lua_check_integer(L, code_at, 0, UINT16_MAX, lua_pushfstring(L, "%s.code", what));
     const char *data = lua_check_text(L, data_at, &length, lua_pushfstring(L, "%s.data", what));
-    if (out->length + 4 + length > UINT16_MAX)
+    if (length > UINT16_MAX)
         lua_raise_expected(L, option, what, "at most 65535 bytes of options");
     buffer_u16(out, code);
     buffer_u16(out, (uint16_t)length);
     buffer_append(out, data, length);
+}
+
+/* Appends the option that the value at the top stands for, and pops it. */
+static void append_option(lua_State *L, int number, struct span had, struct buffer *out)
+{
+    const char *what = lua_pushfstring(L, "%s.options[%d]", place, number);
+    int option = lua_gettop(L) - 1;
+    lua_check_table(L, option, what);
+    if (has_fields(L, option, what))
+        append_fields(L, option, had, out, what);
+    else
+        append_bytes(L, option, out, what);
+    if (out->length > UINT16_MAX)
+        lua_raise_expected(L, option, what, "at most 65535 bytes of options");
     lua_settop(L, option - 1);
 }
 
-static void append_options(lua_State *L, int table, struct buffer *out)
+static void append_options(lua_State *L, int table, struct span had, struct buffer *out)
 {
     lua_getfield(L, table, "options");
     if (!lua_isnil(L, -1)) {
@@ -183,7 +238,7 @@ static void append_options(lua_State *L, int table, struct buffer *out)
         int count = (int)lua_objlen(L, -1);
         for (int i = 1; i <= count; i++) {
             lua_rawgeti(L, -1, i);
-            append_option(L, i, out);
+            append_option(L, i, had, out);
         }
     }
     lua_pop(L, 1);
@@ -253,10 +308,11 @@ void lua_message_set_edns(lua_State *L, void *self, int value)
         has_opt ? had.ttl & 0xff007fff : 0; /* the upper bits of the response code, and flags without a name */
     uint32_t ttl = kept | opt_ttl(0, version, dnssec_ok);
     lua_message_push_section(L, 1, DNS_SECTION_ADDITIONAL); /* decoding uses the scratch buffer too */
-    struct buffer *options = lua_scratch(L);
-    append_options(L, value, options);
-    (void)lua_memory_check(L, buffer_status(options));
     struct lua_record *record = find_opt_object(L, &at);
+    struct buffer *options = lua_scratch(L);
+    append_options(L, value, record ? (struct span){record->data.data, record->data.length} : (struct span){0},
+                   options);
+    (void)lua_memory_check(L, buffer_status(options));
     if (!record) {
         append_opt(L, 1, size, ttl, (struct span){options->data, options->length});
         return;

@@ -1,4 +1,4 @@
-/* dns.types, dns.classes, dns.op_codes, dns.response_codes and dns.svc_params. */
+/* dns.types, dns.classes, dns.op_codes and the other registries. */
 #include "lua/registries.h"
 #include "base/nearest.h"
 #include "dns/registry.h"
@@ -15,6 +15,10 @@ const struct lua_registry lua_registries[] = {
      "Response codes (RFC 1035 section 4.1.1, RFC 6895 section 2.3)."},
     {DNS_SVC_PARAMS, "svc_params", "service parameter", 65535,
      "Service parameter keys of SVCB and HTTPS records (RFC 9460 section 14.3)."},
+    {DNS_EDNS_OPTIONS, "edns_options", "EDNS option", 65535,
+     "Codes of EDNS options (RFC 6891 section 9 and the IANA registry)."},
+    {DNS_EXTENDED_ERRORS, "ede", "extended error", 65535,
+     "Info codes of the EDNS option EDE (RFC 8914 section 5.2 and the IANA registry)."},
     {0, NULL, NULL, 0, NULL},
 };
 

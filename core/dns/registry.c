@@ -29,28 +29,43 @@ static const struct dns_registry_entry svc_params[] = {
 };
 
 static const struct dns_registry_entry edns_options[] = {
-    {"LLQ", 1},
-    {"UPDATE-LEASE", 2},
-    {"NSID", 3},
-    {"DAU", 5},
-    {"DHU", 6},
-    {"N3U", 7},
-    {"CLIENT-SUBNET", 8},
-    {"EXPIRE", 9},
-    {"COOKIE", 10},
-    {"TCP-KEEPALIVE", 11},
-    {"PADDING", 12},
-    {"CHAIN", 13},
-    {"KEY-TAG", 14},
-    {"EDE", 15},
-    {"CLIENT-TAG", 16},
-    {"SERVER-TAG", 17},
-    {"REPORT-CHANNEL", 18},
-    {"ZONEVERSION", 19},
-    {"MQTYPE-QUERY", 20},
-    {"MQTYPE-RESPONSE", 21},
-    {"UMBRELLA-IDENT", 20292},
-    {"DEVICEID", 26946},
+#define OPTION(key, code, mnemonic, ...) {mnemonic, code},
+#include "dns/rdata/options.def"
+#undef OPTION
+};
+
+static const struct dns_registry_entry extended_errors[] = {
+    {"OTHER", 0},
+    {"UNSUPPORTED_DNSKEY_ALGORITHM", 1},
+    {"UNSUPPORTED_DS_DIGEST_TYPE", 2},
+    {"STALE_ANSWER", 3},
+    {"FORGED_ANSWER", 4},
+    {"DNSSEC_INDETERMINATE", 5},
+    {"DNSSEC_BOGUS", 6},
+    {"SIGNATURE_EXPIRED", 7},
+    {"SIGNATURE_NOT_YET_VALID", 8},
+    {"DNSKEY_MISSING", 9},
+    {"RRSIGS_MISSING", 10},
+    {"NO_ZONE_KEY_BIT_SET", 11},
+    {"NSEC_MISSING", 12},
+    {"CACHED_ERROR", 13},
+    {"NOT_READY", 14},
+    {"BLOCKED", 15},
+    {"CENSORED", 16},
+    {"FILTERED", 17},
+    {"PROHIBITED", 18},
+    {"STALE_NXDOMAIN_ANSWER", 19},
+    {"NOT_AUTHORITATIVE", 20},
+    {"NOT_SUPPORTED", 21},
+    {"NO_REACHABLE_AUTHORITY", 22},
+    {"NETWORK_ERROR", 23},
+    {"INVALID_DATA", 24},
+    {"SIGNATURE_EXPIRED_BEFORE_VALID", 25},
+    {"TOO_EARLY", 26},
+    {"UNSUPPORTED_NSEC3_ITERATIONS_VALUE", 27},
+    {"UNABLE_TO_CONFORM_TO_POLICY", 28},
+    {"SYNTHESIZED", 29},
+    {"INVALID_QUERY_TYPE", 30},
 };
 
 /* Names that are taken and never written. */
@@ -75,6 +90,7 @@ static const struct {
     [DNS_RESPONSE_CODES] = {ENTRIES(response_codes), ENTRIES(response_code_aliases), "RCODE", 4095},
     [DNS_SVC_PARAMS] = {ENTRIES(svc_params), NULL, 0, "key", 65535},
     [DNS_EDNS_OPTIONS] = {ENTRIES(edns_options), ENTRIES(edns_option_aliases), "OPT", 65535},
+    [DNS_EXTENDED_ERRORS] = {ENTRIES(extended_errors), NULL, 0, "EDE", 65535},
 };
 
 const struct dns_registry_entry *dns_registry_entries(enum dns_registry registry, size_t *count)

@@ -12,6 +12,7 @@ enum dns_registry {
     DNS_RESPONSE_CODES,
     DNS_SVC_PARAMS, /* service parameter keys (RFC 9460), in lower case with '-' */
     DNS_EDNS_OPTIONS,
+    DNS_EXTENDED_ERRORS, /* info codes of the EDNS option EDE (RFC 8914 section 5.2) */
     DNS_REGISTRY_COUNT,
 };
 
@@ -46,7 +47,7 @@ enum dns_response_code {
     DNS_RCODE_BADVERS = 16,
 };
 
-enum { DNS_MNEMONIC_MAX = 24 /* room for any mnemonic and NUL */ };
+enum { DNS_MNEMONIC_MAX = 40 /* room for any mnemonic and NUL */ };
 
 struct dns_registry_entry {
     const char *name; /* upper case, as the registry writes it (NSAP-PTR) */
@@ -56,8 +57,8 @@ struct dns_registry_entry {
 /* The registry's entries in order of number; `count` is written. Static storage. */
 const struct dns_registry_entry *dns_registry_entries(enum dns_registry registry, size_t *count);
 
-/* The mnemonic, or TYPE65280, CLASS42, OPCODE7, RCODE99, key667 (RFC 3597 section 5, RFC 9460 section 2.1) for a number
- * nobody registered. Returns `out`. */
+/* The mnemonic, or TYPE65280, CLASS42, OPCODE7, RCODE99, key667, OPT65001, EDE99 (RFC 3597 section 5, RFC 9460
+ * section 2.1) for a number nobody registered. Returns `out`. */
 const char *dns_registry_to_text(enum dns_registry registry, uint16_t number, char out[static DNS_MNEMONIC_MAX]);
 
 /* Takes a mnemonic in any letter case, with '-' or '_', TYPE65280 and the like, and TYPE(65280). STATUS_INVALID for

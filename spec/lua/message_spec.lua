@@ -357,8 +357,9 @@ describe("DNSMessage.edns", function()
             options = { { code = 10, data = "12345678" }, { code = 3, data = "" } } }
         local u = M.unpack(m.packed)
         assert.same(m.edns, u.edns)
-        assert.same({ udp_payload_size = 4096, version = 1, dnssec_ok = true,
-            options = { { code = 10, data = "12345678" }, { code = 3, data = "" } } }, u.edns)
+        assert.same({ udp_payload_size = 4096, version = 1, dnssec_ok = true, options = {
+            { code = 10, data = "12345678", cookie = { client_cookie = "12345678" } },
+            { code = 3, data = "", nsid = { nsid = "" } } } }, u.edns)
         assert.equal(1, #m.additionals)
         u.edns = nil
         assert.is_nil(u.edns)

@@ -14,10 +14,15 @@ describe("the registries", function()
         assert.equal(16, dns.response_codes.BADVERS)
         assert.equal(1, dns.svc_params.ALPN)
         assert.equal(2, dns.svc_params.NO_DEFAULT_ALPN)
+        assert.equal(8, dns.edns_options.CLIENT_SUBNET)
+        assert.equal(19, dns.edns_options.ZONEVERSION)
+        assert.equal(0, dns.ede.OTHER)
+        assert.equal(15, dns.ede.BLOCKED)
+        assert.equal(27, dns.ede.UNSUPPORTED_NSEC3_ITERATIONS_VALUE)
     end)
 
     it("tell names and numbers, there and back", function()
-        for _, registry in ipairs { "types", "classes", "op_codes", "response_codes", "svc_params" } do
+        for _, registry in ipairs { "types", "classes", "op_codes", "response_codes", "svc_params", "edns_options", "ede" } do
             local count = 0
             for name, number in pairs(dns[registry]) do
                 if type(number) == "number" then
@@ -38,6 +43,11 @@ describe("the registries", function()
         assert.equal("OPCODE7", dns.op_codes.to_str(7))
         assert.equal("RCODE99", dns.response_codes.to_str(99))
         assert.equal("BADVERS", dns.response_codes.to_str(16))
+        assert.equal("OPT65001", dns.edns_options.to_str(65001))
+        assert.equal("EDE65535", dns.ede.to_str(65535))
+        assert.equal("NO_ZONE_KEY_BIT_SET", dns.ede.to_str(11))
+        assert.equal(8, dns.edns_options.from_str "ecs")
+        assert.equal(99, dns.ede.from_str "EDE(99)")
         assert.equal(65280, dns.types.from_str "TYPE65280")
         assert.equal(65280, dns.types.from_str "TYPE(65280)")
         assert.equal(0, dns.classes.from_str "CLASS(0)")

@@ -99,6 +99,22 @@ const struct dns_kind dns_kind_quoted_rest = {
     .encode = encode_rest,
 };
 
+static void print_optional_quoted_rest(struct dns_data_in *in, struct buffer *out)
+{
+    if (cursor_left(&in->cursor) > 0)
+        print_quoted_rest(in, out);
+}
+
+const struct dns_kind dns_kind_optional_quoted_rest = {
+    .expected = "text",
+    .optional = true,
+    .check = check_rest,
+    .print = print_optional_quoted_rest,
+    .decode = decode_rest,
+    .scan_word = scan_quoted_rest,
+    .encode = encode_rest,
+};
+
 static void print_anything(struct dns_data_in *in, struct buffer *out)
 {
     struct span bytes = take_rest(in);

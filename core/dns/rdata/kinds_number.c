@@ -94,6 +94,72 @@ const struct dns_kind dns_kind_u48 = NUMBER_KIND(6, "281474976710655", scan_numb
 const struct dns_kind dns_kind_u64 = NUMBER_KIND(8, "18446744073709551615", scan_number);
 const struct dns_kind dns_kind_period = NUMBER_KIND(4, "4294967295", scan_period);
 
+#define IMPLIED_KIND(bytes, range)                                                                        \
+    {                                                                                                     \
+        .expected = "integer from 0 to " range, .implied = true, .size = bytes, .check = check_number,    \
+        .print = print_number, .decode = decode_number, .scan_word = scan_number, .encode = encode_number \
+    }
+
+const struct dns_kind dns_kind_implied_u8 = IMPLIED_KIND(1, "255");
+const struct dns_kind dns_kind_implied_u16 = IMPLIED_KIND(2, "65535");
+
+/* --- lists of numbers, to the end --- */
+
+static bool check_list(struct dns_data_in *in)
+{
+    const size_t length = cursor_left(&in->cursor);
+    return cursor_take(&in->cursor, length) && length % in->kind->size == 0;
+}
+
+static void print_list(struct dns_data_in *in, struct buffer *out)
+{
+    for (bool first = true; cursor_left(&in->cursor) > 0; first = false) {
+        if (!first)
+            buffer_u8(out, ' ');
+        print_number(in, out);
+    }
+}
+
+static struct dns_value *decode_list(struct dns_data_in *in, struct arena *arena)
+{
+    struct dns_value *list = dns_value_group(arena, DNS_VALUE_LIST), *last = NULL;
+    while (list && cursor_left(&in->cursor) > 0)
+        if (!dns_value_add(list, &last, decode_number(in, arena)))
+            return NULL;
+    return list;
+}
+
+static enum status scan_list(struct dns_scanner *scanner, struct dns_data_out *out, struct reason *reason)
+{
+    struct dns_token word;
+    enum status status;
+    while ((status = dns_scanner_next(scanner, &word, reason)) == STATUS_OK) {
+        status = scan_number(&word, out, reason);
+        if (status)
+            return status;
+    }
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+static enum status encode_list(const struct dns_value *value, struct dns_data_out *out, struct reason *reason)
+{
+    if (!dns_value_is_list(value))
+        return dns_value_refuse(value, "list of numbers", reason);
+    enum status status = STATUS_OK;
+    for (const struct dns_value *item = value->first; item && status == STATUS_OK; item = item->next)
+        status = encode_number(item, out, reason);
+    return status;
+}
+
+#define LIST_KIND(bytes, range)                                                                          \
+    {                                                                                                    \
+        .expected = "integer from 0 to " range, .size = bytes, .check = check_list, .print = print_list, \
+        .decode = decode_list, .scan = scan_list, .encode = encode_list                                  \
+    }
+
+const struct dns_kind dns_kind_u8_list = LIST_KIND(1, "255");
+const struct dns_kind dns_kind_u16_list = LIST_KIND(2, "65535");
+
 /* --- numbers that have names --- */
 
 /* The name in the kind's own list, or NULL. */
@@ -220,6 +286,8 @@ const struct dns_kind dns_kind_cert_type =
     MNEMONIC_KIND(2, cert_types, -1, false, "certificate type, 0 to 65535 or its name");
 const struct dns_kind dns_kind_response_code =
     MNEMONIC_KIND(2, tsig_errors, DNS_RESPONSE_CODES, false, "response code");
+const struct dns_kind dns_kind_extended_error =
+    MNEMONIC_KIND(2, NULL, DNS_EXTENDED_ERRORS, false, "extended error, 0 to 65535 or its name");
 const struct dns_kind dns_kind_dsync_scheme =
     MNEMONIC_KIND(1, dsync_schemes, -1, false, "scheme, 0 to 255 or its name");
 const struct dns_kind dns_kind_protocol = MNEMONIC_KIND(1, protocols, -1, true, "IP protocol, 0 to 255 or its name");

@@ -34,6 +34,7 @@ struct dns_data_out {
 struct dns_kind {
     const char *expected; /* "integer from 0 to 65535" */
     bool optional;        /* the field may be left out in text and value, being the last */
+    bool implied;         /* the field may be left out in a value: zeros, or what a later field makes of them */
 
     /* what the kinds of one family differ in */
     uint8_t size; /* bytes of a number */
@@ -59,8 +60,36 @@ struct dns_field {
     enum dns_kind_id kind;
 };
 
+/* By enum dns_kind_id. */
+extern const struct dns_kind *const dns_kinds[KIND_COUNT];
+
 /* The fields of a type, ended by a NULL name; NULL when there is no layout. */
 const struct dns_field *dns_layout(uint16_t type);
+
+/* --- a list of fields, whoever it belongs to: a type or an EDNS option --- */
+
+/* Whether the data is these fields and nothing behind them. */
+bool dns_fields_fit(const struct dns_field *fields, const uint8_t *data, size_t length);
+
+/* The text, with blanks between the fields. The data must fit. */
+void dns_fields_print(const struct dns_field *fields, const uint8_t *data, size_t length, struct buffer *out);
+
+/* Data that fits as a map of the fields; NULL when there is no memory. */
+struct dns_value *dns_fields_to_value(const struct dns_field *fields, const uint8_t *data, size_t length,
+                                      struct arena *arena);
+
+/* Append the data that a map or the words of a line give. What fails leaves some of it behind. */
+MUST_CHECK enum status dns_fields_from_value(const struct dns_field *fields, const struct dns_value *map,
+                                             struct buffer *out, struct reason *reason);
+MUST_CHECK enum status dns_fields_scan(const struct dns_field *fields, struct dns_scanner *scanner, struct buffer *out,
+                                       struct reason *reason);
+
+/* The fields of an option's data, of no bytes too; NULL when it has no layout or does not fit it. */
+const struct dns_field *dns_option_fields(uint16_t code, const uint8_t *data, size_t length);
+
+/* Appends an option's data as the words of its text give it. */
+MUST_CHECK enum status dns_option_scan(uint16_t code, struct dns_scanner *scanner, struct buffer *out,
+                                       struct reason *reason);
 
 /* Appends the text of data that fits its layout: nothing for empty data. */
 void dns_layout_print(uint16_t type, const uint8_t *data, size_t length, struct buffer *out);

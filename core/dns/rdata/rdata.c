@@ -39,12 +39,6 @@ static const struct {
 #undef TYPE
 };
 
-static const struct dns_kind *const kinds[KIND_COUNT] = {
-#define KIND(symbol, name) [KIND_##symbol] = &dns_kind_##name,
-#include "dns/rdata/kinds.def"
-#undef KIND
-};
-
 const struct dns_field *dns_layout(uint16_t type)
 {
     const struct dns_field *fields = NULL;
@@ -65,68 +59,33 @@ bool dns_rdata_has_layout(uint16_t type)
 
 enum { DNS_TYPE_LOC = 29 };
 
-static struct dns_data_in start(const uint8_t *data, size_t length)
-{
-    static const uint8_t nothing[1];
-    return (struct dns_data_in){.cursor = cursor_over(length ? data : nothing, length)};
-}
-
 bool dns_rdata_fits(uint16_t type, const uint8_t *data, size_t length)
 {
-    const struct dns_field *field = dns_layout(type);
-    if (!field)
-        return true;
-    struct dns_data_in in = start(data, length);
-    for (; field->name; field++) {
-        in.kind = kinds[field->kind];
-        if (!in.kind->check(&in))
-            return false;
-    }
-    return cursor_left(&in.cursor) == 0 && (type != DNS_TYPE_LOC || dns_loc_check(data, length));
+    const struct dns_field *fields = dns_layout(type);
+    return !fields || (dns_fields_fit(fields, data, length) && (type != DNS_TYPE_LOC || dns_loc_check(data, length)));
 }
 
 enum status dns_rdata_to_value(uint16_t type, const uint8_t *data, size_t length, struct arena *arena,
                                struct dns_value **out)
 {
-    const struct dns_field *field = dns_layout(type);
-    if (!field)
+    const struct dns_field *fields = dns_layout(type);
+    if (!fields)
         return STATUS_NOT_FOUND;
     if (!dns_rdata_fits(type, data, length))
         return STATUS_MALFORMED;
-    struct dns_value *map = dns_value_group(arena, DNS_VALUE_MAP), *last = NULL;
+    struct dns_value *map = dns_fields_to_value(fields, data, length, arena);
     if (!map)
         return STATUS_NO_MEMORY;
-    struct dns_data_in in = start(data, length);
-    for (; field->name; field++) {
-        in.kind = kinds[field->kind];
-        if (in.kind->optional && cursor_left(&in.cursor) == 0)
-            break;
-        if (!dns_value_add(map, &last, in.kind->decode(&in, arena)))
-            return STATUS_NO_MEMORY;
-        last->key = field->name;
-    }
     *out = map;
     return STATUS_OK;
 }
 
 void dns_layout_print(uint16_t type, const uint8_t *data, size_t length, struct buffer *out)
 {
-    struct dns_data_in in = start(data, length);
-    size_t before = out->length;
-    if (type == DNS_TYPE_LOC) {
+    if (type == DNS_TYPE_LOC)
         dns_loc_print(data, out);
-        return;
-    }
-    for (const struct dns_field *field = dns_layout(type); field->name; field++) {
-        size_t at = out->length;
-        if (at > before)
-            buffer_u8(out, ' ');
-        size_t behind = out->length;
-        in.kind = kinds[field->kind];
-        in.kind->print(&in, out);
-        if (out->length == behind)
-            out->length = at;
-    }
+    else
+        dns_fields_print(dns_layout(type), data, length, out);
 }
 
 /* Whether the field holds nothing but names. */
@@ -147,9 +106,9 @@ bool dns_rdata_equal_caseless(uint16_t type, const uint8_t *a, size_t a_length, 
     const struct dns_field *field = dns_layout(type);
     if (!field || !dns_rdata_fits(type, a, a_length) || !dns_rdata_fits(type, b, b_length))
         return false;
-    struct dns_data_in in = start(a, a_length);
+    struct dns_data_in in = {.cursor = cursor_over(a, a_length)};
     for (; field->name; field++) {
-        in.kind = kinds[field->kind];
+        in.kind = dns_kinds[field->kind];
         bool fold = holds_names(&in);
         size_t at = in.cursor.offset;
         if (!in.kind->check(&in))
@@ -162,31 +121,6 @@ bool dns_rdata_equal_caseless(uint16_t type, const uint8_t *a, size_t a_length, 
 }
 
 /* --- writing --- */
-
-static bool has_field(const struct dns_field *field, const char *name)
-{
-    for (; field->name; field++)
-        if (strcmp(field->name, name) == 0)
-            return true;
-    return false;
-}
-
-/* Every key must be a field's name, and come once. */
-static enum status check_keys(const struct dns_field *fields, const struct dns_value *map, struct reason *reason)
-{
-    for (const struct dns_value *item = map->first; item; item = item->next) {
-        if (!item->key)
-            reason_set(reason, "%u: unknown field", (unsigned)item->key_number);
-        else if (!has_field(fields, item->key))
-            reason_set(reason, "%s: unknown field", item->key);
-        else if (dns_value_get(map, item->key) != item)
-            reason_set(reason, "%s: given twice", item->key);
-        else
-            continue;
-        return STATUS_INVALID;
-    }
-    return STATUS_OK;
-}
 
 /* Puts the buffer back to `start` when something failed, and refuses what is too long or, all in all, does not fit. */
 static enum status finish(uint16_t type, enum status status, struct buffer *out, size_t start_at, struct reason *reason)
@@ -211,27 +145,12 @@ enum status dns_rdata_from_value(uint16_t type, const struct dns_value *fields, 
                                  struct reason *reason)
 {
     const struct dns_field *layout = dns_layout(type);
+    const size_t start_at = out->length;
     if (!layout) {
         reason_set(reason, "the type has no fields");
         return STATUS_NOT_FOUND;
     }
-    if (fields->form != DNS_VALUE_MAP && fields->first)
-        return dns_value_refuse(fields, "table of fields", reason);
-    enum status status = check_keys(layout, fields, reason);
-    struct dns_data_out to = {.buffer = out, .start = out->length};
-    for (const struct dns_field *field = layout; field->name && status == STATUS_OK; field++) {
-        to.kind = kinds[field->kind];
-        const struct dns_value *value = dns_value_get(fields, field->name);
-        if (value) {
-            status = to.kind->encode(value, &to, reason);
-            if (status && status != STATUS_NO_MEMORY)
-                reason_prefix(reason, "%s: ", field->name);
-        } else if (!to.kind->optional) {
-            reason_set(reason, "%s: missing", field->name);
-            status = STATUS_INVALID;
-        }
-    }
-    return finish(type, status, out, to.start, reason);
+    return finish(type, dns_fields_from_value(layout, fields, out, reason), out, start_at, reason);
 }
 
 /* --- text --- */
@@ -261,41 +180,6 @@ static enum status scan_generic(struct dns_scanner *scanner, struct buffer *out,
     return status;
 }
 
-static enum status scan_field(const struct dns_kind *kind, struct dns_scanner *scanner, struct dns_data_out *to,
-                              struct reason *reason)
-{
-    struct dns_token word;
-    to->kind = kind;
-    enum status status = STATUS_OK;
-    if (kind->scan) {
-        status = kind->scan(scanner, to, reason);
-    } else {
-        status = dns_scanner_next(scanner, &word, reason);
-        if (status == STATUS_OK)
-            return kind->scan_word(&word, to, reason);
-        if (status == STATUS_NOT_FOUND && kind->optional)
-            return STATUS_OK;
-    }
-    if (status != STATUS_NOT_FOUND)
-        return status;
-    reason_set(reason, "%s expected, got nothing", kind->expected);
-    return STATUS_INVALID;
-}
-
-static enum status scan_layout(const struct dns_field *field, struct dns_scanner *scanner, struct buffer *out,
-                               struct reason *reason)
-{
-    struct dns_data_out to = {.buffer = out, .start = out->length, .origin = scanner->origin};
-    for (; field->name; field++) {
-        enum status status = scan_field(kinds[field->kind], scanner, &to, reason);
-        if (status && status != STATUS_NO_MEMORY)
-            reason_prefix(reason, "%s: ", field->name);
-        if (status)
-            return status;
-    }
-    return STATUS_OK;
-}
-
 enum status dns_rdata_scan(uint16_t type, struct dns_scanner *scanner, struct buffer *out, struct reason *reason)
 {
     const struct dns_field *layout = dns_layout(type);
@@ -317,7 +201,8 @@ enum status dns_rdata_scan(uint16_t type, struct dns_scanner *scanner, struct bu
             reason_set(reason, "\\# LENGTH HEX expected for data of this type");
             return STATUS_INVALID;
         }
-        status = type == DNS_TYPE_LOC ? dns_loc_scan(scanner, out, reason) : scan_layout(layout, scanner, out, reason);
+        status =
+            type == DNS_TYPE_LOC ? dns_loc_scan(scanner, out, reason) : dns_fields_scan(layout, scanner, out, reason);
     }
     if (status == STATUS_OK)
         status = dns_scanner_expect_end(scanner, "end of the record", reason);
