@@ -56,7 +56,7 @@ static void on_resumed(void *context, struct flow *flow)
 static void on_connection(void *context, const struct reply_to *connection, bool connected)
 {
     struct seat *seat = context;
-    struct hooks *hooks = engine_hooks(seat->engine);
+    struct hooks *hooks = seat->engine ? engine_hooks(seat->engine) : NULL; /* gone when the last ones are closed */
     if (hooks && hooks->defined & HOOKS_CONNECTION_BIT)
         hooks->connection(hooks, connection, connected);
 }
@@ -155,21 +155,20 @@ static int start(struct seat *seat)
     return OPTIONS_EXIT_DONE;
 }
 
-/* Takes the seat down, in its own thread. */
+/* Ends the scripts and their flows, in the seat's own thread: the engine's guard is the thread's. The worker stays, as
+ * others may still tell it to stop. */
 static void finish(struct seat *seat)
 {
     if (seat->watch)
         event_free(seat->watch);
     if (seat->reload_timer)
         event_free(seat->reload_timer);
-    if (seat->engine && worker_exchange(seat->worker))
+    if (seat->engine && worker_exchange(seat->worker)) {
         engine_done(seat->engine);
-    if (worker_exchange(seat->worker))
         worker_end_flows(seat->worker);
+    }
     if (seat->engine)
         engine_free(seat->engine);
-    worker_free(seat->worker);
-    seat->worker = NULL;
     seat->engine = NULL;
 }
 
@@ -188,6 +187,7 @@ static void *seat_thread(void *context)
     set_state(seat, serves ? SEAT_SERVES : SEAT_FAILED);
     if (serves)
         worker_run(seat->worker);
+    finish(seat);
     return NULL;
 }
 
@@ -389,9 +389,10 @@ static void tear_down(struct moondns *moondns)
     for (size_t i = 0; i < 3; i++)
         if (moondns->signals[i])
             event_free(moondns->signals[i]);
+    if (moondns->count && moondns->seats[0].worker)
+        finish(&moondns->seats[0]);
     for (unsigned i = moondns->count; i-- > 0;)
-        if (moondns->seats[i].worker)
-            finish(&moondns->seats[i]);
+        worker_free(moondns->seats[i].worker);
     free(moondns->seats);
 }
 
