@@ -2,6 +2,7 @@
 #include "flow/exchange_private.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { PAYLOAD_SIZE_DEFAULT = 1232 };
@@ -169,14 +170,19 @@ static enum step step_request(struct exchange *exchange, struct exchange_flow *f
     return run_hook(flow, HOOK_REQUEST, STEP_REQUEST_DONE);
 }
 
-/* Answers from the hosts file, if it can. */
+/* Answers from the hosts file or a zone, if it can. */
 static bool answer_locally(struct exchange *exchange, struct exchange_flow *flow)
 {
+    enum flow_source source;
+    const char *name = NULL;
     if (!exchange->io->local_answer)
         return false;
     buffer_clear(&exchange->scratch);
-    return !exchange->io->local_answer(exchange->io->context, &flow->flow, &exchange->scratch) &&
-           !exchange_set_response(exchange, flow, FLOW_SOURCE_HOSTS);
+    if (exchange->io->local_answer(exchange->io->context, &flow->flow, &exchange->scratch, &source, &name) ||
+        exchange_set_response(exchange, flow, source))
+        return false;
+    snprintf(flow->flow.source_name, sizeof flow->flow.source_name, "%s", name ? name : "");
+    return true;
 }
 
 static enum step step_request_done(struct exchange *exchange, struct exchange_flow *flow)

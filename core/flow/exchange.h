@@ -43,9 +43,11 @@ struct exchange_io {
     /* One pending query less on the channel: answered, timed out or failed. Called once for each successful route. */
     void (*release)(void *context, const struct channel *channel);
 
-    /* Answers a flow from local data (hosts file) into `out`, which is empty: STATUS_OK with a whole response (id and
-     * question are the client's business and put right here), or STATUS_NOT_FOUND. May be NULL. */
-    enum status (*local_answer)(void *context, const struct flow *flow, struct buffer *out);
+    /* Answers a flow from local data (hosts file, zones) into `out`, which is empty: STATUS_OK with a whole response
+     * (id and question are the client's business and put right here), where it is from, and that one's name (copied;
+     * NULL: none), or STATUS_NOT_FOUND. May be NULL. */
+    enum status (*local_answer)(void *context, const struct flow *flow, struct buffer *out, enum flow_source *source,
+                                const char **source_name);
 };
 
 /* Sees every flow when it has ended. Observers form a list that the exchange borrows. */
@@ -71,7 +73,7 @@ struct exchange_counters {
     uint64_t unmatched_dropped;                  /* answers to nothing that was asked: channel, id or question */
     uint64_t malformed_answers;                  /* matched and malformed: the try is spent */
     uint64_t timeouts, channel_failures, retries;
-    uint64_t killed, script_responses, hosts_responses, errors;
+    uint64_t killed, script_responses, hosts_responses, zone_responses, errors;
     uint64_t truncated;  /* answers cut for their client */
     uint64_t unpackable; /* scripts' answers that could not be packed */
 };

@@ -185,6 +185,7 @@ static void count_source(struct exchange_counters *counters, enum flow_source so
 {
     counters->script_responses += source == FLOW_SOURCE_SCRIPT;
     counters->hosts_responses += source == FLOW_SOURCE_HOSTS;
+    counters->zone_responses += source == FLOW_SOURCE_ZONE;
 }
 
 enum step exchange_reply(struct exchange *exchange, struct exchange_flow *flow)

@@ -73,6 +73,7 @@ enum flow_source {
     FLOW_SOURCE_UPSTREAM,
     FLOW_SOURCE_SCRIPT, /* flow->source_name says which */
     FLOW_SOURCE_HOSTS,
+    FLOW_SOURCE_ZONE,  /* flow->source_name is its file's */
     FLOW_SOURCE_PROXY, /* an error that the proxy itself answers with */
 };
 
@@ -106,7 +107,7 @@ struct flow {
     unsigned tries;   /* used so far */
 
     enum flow_source source;
-    char source_name[FLOW_SOURCE_NAME_MAX]; /* of the script */
+    char source_name[FLOW_SOURCE_NAME_MAX]; /* of the script or zone */
     char error[FLOW_ERROR_MAX];             /* "" for none: "time-out" … */
     int64_t error_us;                       /* wall clock */
     bool killed, intercepted, is_replay;

@@ -110,6 +110,7 @@ void net_reload_lists(struct net *net)
     struct reason reason = {""};
     if (load_hosts(net, &reason))
         log_line(net->log, LOG_ERROR, "%s; the old one stays", reason.text);
+    zone_list_reload(&net->zones, net->log);
     if (load_upstreams(net, &reason))
         log_line(net->log, LOG_ERROR, "%s; the old servers stay", reason.text);
     warn_of_self(net);
@@ -210,7 +211,7 @@ enum status net_new(struct event_base *base, const struct net_config *config, st
     net_turns_start(net);
     reason_set(reason, "out of memory");
     if ((status = copy_config(net, config)) || (status = make_parts(net)) || (status = load_hosts(net, reason)) ||
-        (status = load_upstreams(net, reason))) {
+        (status = zone_list_load(&net->zones, config->zones, reason)) || (status = load_upstreams(net, reason))) {
         net_free(net);
         return status;
     }
@@ -287,6 +288,7 @@ void net_free(struct net *net)
     datagrams_out_free(net->queries_out);
     upstreams_free(&net->upstreams);
     hosts_free(net->hosts);
+    zone_list_free(&net->zones);
     free(net->stream_bytes);
     free(net->listeners);
     free(net->listens);

@@ -1,5 +1,5 @@
-/* The network side of one worker, on libevent: listeners, upstreams, resolv.conf, hosts file. It is the exchange's
- * world (struct exchange_io) and feeds it. One thread; no function here may be called from another.
+/* The network side of one worker, on libevent: listeners, upstreams, resolv.conf, hosts file, zones. It is the
+ * exchange's world (struct exchange_io) and feeds it. One thread; no function here may be called from another.
  *
  * Order of life: net_new, net_bind (needs the rights), exchange_new with net_io, net_start, the event
  * loop, net_stop_listening, on_idle, exchange_free, net_free. */
@@ -40,9 +40,10 @@ struct net_config {
     size_t listen_count;
     const struct net_upstream *upstreams;
     size_t upstream_count;
-    const char *resolv_conf; /* its servers are asked where `upstreams` has none for the root; NULL: nobody is */
-    const char *hosts;       /* a hosts file, or NULL */
-    bool reuse_port;         /* there are several workers, each with a net of its own on the same ports */
+    const char *resolv_conf;  /* its servers are asked where `upstreams` has none for the root; NULL: nobody is */
+    const char *hosts;        /* a hosts file, or NULL */
+    const char *const *zones; /* master files, ended by NULL; or NULL */
+    bool reuse_port;          /* there are several workers, each with a net of its own on the same ports */
 
     int64_t tcp_idle_us;                 /* without a whole query, or with an answer that is not taken */
     unsigned tcp_connections_max;        /* of clients; the one idle for longest makes room, else it is refused */
@@ -65,8 +66,8 @@ struct net_config {
 /* The defaults: no listener, no upstream but /etc/resolv.conf's. */
 struct net_config net_config_defaults(void);
 
-/* Reads resolv.conf and the hosts file; opens nothing. STATUS_INVALID for a scheme that is not there, STATUS_IO for a
- * hosts file that cannot be read, each with the reason. */
+/* Reads resolv.conf, the hosts file and the zones; opens nothing. STATUS_INVALID for a scheme that is not there,
+ * STATUS_IO for a file that cannot be read, others for what is wrong in a zone (zone_load), each with the reason. */
 MUST_CHECK enum status net_new(struct event_base *base, const struct net_config *config, struct net **out,
                                struct reason *reason);
 
@@ -92,7 +93,7 @@ bool net_is_idle(const struct net *net);
 /* Closes everything. The exchange must be gone (or never started). */
 void net_free(struct net *net);
 
-/* Reads the hosts file and resolv.conf again. What cannot be read is logged, and the old one stays. */
+/* Reads the hosts file, the zones and resolv.conf again. What cannot be used is logged, and the old one stays. */
 void net_reload_lists(struct net *net);
 
 struct net_counters {

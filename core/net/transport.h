@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "data/zone_list.h"
 #include "net/datagrams.h"
 #include "net/hosts.h"
 #include "net/net.h"
@@ -150,6 +151,7 @@ struct net {
     struct server *wants_spare; /* a UDP socket is to be opened ahead for it */
 
     struct hosts *hosts;
+    struct zone_list zones;
     char *hosts_path, *resolv_conf_path;
     struct net_listen *listens; /* both as configured, owned */
     struct net_upstream *given_upstreams;

@@ -330,10 +330,26 @@ static void no_reply(void *context, const struct reply_to *to)
         tcp_server_no_reply(net->tcp_server, to);
 }
 
-static enum status local_answer(void *context, const struct flow *flow, struct buffer *out)
+/* The hosts file comes first. Whoever asks is told that recursion is there (RFC 1035 section 4.1.1): it is the proxy's.
+ */
+static enum status local_answer(void *context, const struct flow *flow, struct buffer *out, enum flow_source *source,
+                                const char **source_name)
 {
     const struct net *net = context;
-    return net->hosts ? hosts_answer(net->hosts, &flow_request(flow)->view, out) : STATUS_NOT_FOUND;
+    const struct dns_message *query = &flow_request(flow)->view;
+    const char *path;
+    if (net->hosts && hosts_answer(net->hosts, query, out) == STATUS_OK) {
+        *source = FLOW_SOURCE_HOSTS;
+        return STATUS_OK;
+    }
+    enum status status = zone_list_answer(&net->zones, query, out, &path);
+    if (status)
+        return status;
+    store_u16(out->data + 2, (uint16_t)(load_u16(out->data + 2) | DNS_FLAG_RA));
+    const char *slash = strrchr(path, '/');
+    *source = FLOW_SOURCE_ZONE;
+    *source_name = slash ? slash + 1 : path;
+    return STATUS_OK;
 }
 
 void net_io_set(struct net *net)

@@ -154,6 +154,11 @@ static void append_source(struct flow_print *print, const struct flow *flow)
         next_item(print, &items);
         buffer_text(&print->lines, "hosts");
         break;
+    case FLOW_SOURCE_ZONE:
+        next_item(print, &items);
+        buffer_text(&print->lines, "zone ");
+        append_escaped(print, flow->source_name);
+        break;
     case FLOW_SOURCE_UPSTREAM:
         append_duration(print, flow, &items);
         append_server(print, flow, &items);

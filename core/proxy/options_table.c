@@ -32,6 +32,9 @@ const struct option_spec options_table[OPTION_COUNT] = {
     [OPTION_HOSTS] = {"hosts", 0, OPTION_KIND_TEXT, 0, FIELD(hosts), .argument = "FILE", .expected = "path of a file",
                       .help =
                           "answer A, AAAA and PTR from a hosts file, after the request hooks; the response hooks run"},
+    [OPTION_ZONE] = {"zone", 0, OPTION_KIND_TEXTS, OPTION_REPEATS, FIELD(zones), .argument = "FILE",
+                     .expected = "paths of master files",
+                     .help = "answer for the zone in a master file, after the hosts file; again for more"},
     [OPTION_WORKERS] = {"workers", 0, OPTION_KIND_WORKERS, 0, FIELD(workers), .argument = "N",
                         .expected = "integer from 1 to 256 (or auto)", .initial = "1", .least = 1, .most = 256,
                         .help = "threads; 'auto' is one a core; each has script globals of its own"},

@@ -132,6 +132,7 @@ static enum status make_net(struct worker *worker, struct reason *reason)
     if (options->upstream_none)
         config.resolv_conf = NULL;
     config.hosts = options->hosts;
+    config.zones = options->zones;
     config.reuse_port = options->workers > 1;
     config.descriptors_max = descriptors_each(options->workers);
     config.on_connection = on_connection;

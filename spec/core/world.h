@@ -125,14 +125,17 @@ static void world_release(void *context, const struct channel *channel)
     ((struct world *)context)->release_count++;
 }
 
-static enum status world_local_answer(void *context, const struct flow *flow, struct buffer *out)
+static enum status world_local_answer(void *context, const struct flow *flow, struct buffer *out,
+                                      enum flow_source *source, const char **source_name)
 {
     (void)flow;
+    (void)source_name;
     struct world *world = context;
     if (!world->hosts)
         return STATUS_NOT_FOUND;
     assert_int_equal(out->length, 0);
     buffer_append(out, world->hosts->data, world->hosts->length);
+    *source = FLOW_SOURCE_HOSTS;
     return STATUS_OK;
 }
 

@@ -147,7 +147,8 @@ static void release(void *context, const struct channel *channel)
     world->released++;
 }
 
-static enum status local_answer(void *context, const struct flow *flow, struct buffer *out)
+static enum status local_answer(void *context, const struct flow *flow, struct buffer *out, enum flow_source *source,
+                                const char **source_name)
 {
     struct world *world = context;
     MUST(!flow->response.present && out->length == 0);
@@ -158,6 +159,8 @@ static enum status local_answer(void *context, const struct flow *flow, struct b
         buffer_append(out, bytes.data, bytes.length);
     else
         MUST(!dns_message_make_error(&flow->query.view, DNS_RCODE_NXDOMAIN, out));
+    *source = bytes.length % 2 ? FLOW_SOURCE_ZONE : FLOW_SOURCE_HOSTS;
+    *source_name = bytes.length % 2 ? "a.zone" : NULL;
     return STATUS_OK;
 }
 
