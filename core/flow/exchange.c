@@ -21,6 +21,13 @@ struct exchange *exchange_new(const struct exchange_config *config, const struct
     exchange->observers = observers;
     exchange->pending.random = &exchange->random;
     exchange->tag = random_u32(&exchange->random);
+    if (config->cache_entries) {
+        exchange->cache = cache_new(config->cache_entries, &exchange->random, &exchange->counters.cache);
+        if (!exchange->cache) {
+            free(exchange);
+            return NULL;
+        }
+    }
     return exchange;
 }
 
@@ -40,6 +47,7 @@ void exchange_free(struct exchange *exchange)
         exchange_flow_free(exchange_flow_of(flow));
     }
     pending_free(&exchange->pending);
+    cache_free(exchange->cache);
     buffer_free(&exchange->expanded);
     buffer_free(&exchange->scratch);
     free(exchange);
@@ -49,6 +57,8 @@ void exchange_set_time(struct exchange *exchange, int64_t monotonic_us, int64_t 
 {
     exchange->monotonic_us = monotonic_us;
     exchange->wall_us = wall_us;
+    if (exchange->cache)
+        cache_set_time(exchange->cache, monotonic_us, wall_us);
 }
 
 void exchange_set_config(struct exchange *exchange, const struct exchange_config *config)
@@ -193,7 +203,9 @@ static enum step step_request_done(struct exchange *exchange, struct exchange_fl
         return STEP_ERROR;
     if (flow->flow.response.present || flow->flow.unpackable)
         return STEP_RESPONSE;
-    return answer_locally(exchange, flow) ? STEP_RESPONSE : STEP_FORWARD;
+    if (answer_locally(exchange, flow) || exchange_answer_from_cache(exchange, flow))
+        return STEP_RESPONSE;
+    return STEP_FORWARD;
 }
 
 static enum step step_response(struct exchange *exchange, struct exchange_flow *flow)

@@ -3,6 +3,7 @@
 #ifndef MOONDNS_FLOW_EXCHANGE_H
 #define MOONDNS_FLOW_EXCHANGE_H
 
+#include "flow/cache/cache.h"
 #include "flow/hooks.h"
 
 /* A way to an upstream: one UDP socket or one stream connection. Its number is never used again. */
@@ -62,6 +63,7 @@ struct exchange_config {
     unsigned retries;      /* further tries */
     size_t flows_max;      /* in flight; a query beyond that is dropped and counted */
     uint16_t payload_size; /* what an OPT of ours announces: 1232 */
+    size_t cache_entries;  /* answers kept; 0: there is no cache. Counts for exchange_new alone */
 };
 
 struct exchange_counters {
@@ -76,6 +78,7 @@ struct exchange_counters {
     uint64_t killed, script_responses, hosts_responses, zone_responses, errors;
     uint64_t truncated;  /* answers cut for their client */
     uint64_t unpackable; /* scripts' answers that could not be packed */
+    struct cache_counters cache;
 };
 
 struct exchange;
@@ -116,6 +119,10 @@ void exchange_set_hooks(struct exchange *exchange, struct hooks *hooks);
 
 /* Changes what may change while it runs (time-out and retries count for tries to come). */
 void exchange_set_config(struct exchange *exchange, const struct exchange_config *config);
+
+/* Drops the kept answers for the name (uncompressed) and those below it, NULL: all; answers to what was asked before
+ * are not kept either. Gives their number. May be called from within a hook. */
+size_t exchange_flush_cache(struct exchange *exchange, const uint8_t *name);
 
 size_t exchange_flows(const struct exchange *exchange); /* in flight */
 const struct exchange_counters *exchange_counters(const struct exchange *exchange);

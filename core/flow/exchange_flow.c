@@ -53,7 +53,7 @@ static void begin(struct exchange *exchange, struct flow *flow, const struct rep
     flow->source = FLOW_SOURCE_NONE;
     flow->source_name[0] = flow->error[0] = '\0';
     flow->error_us = 0;
-    flow->killed = flow->intercepted = flow->is_replay = flow->unpackable = false;
+    flow->killed = flow->intercepted = flow->is_replay = flow->unpackable = flow->cache_hit = false;
     flow->marked = flow->comment = flow->metadata = NULL;
     flow->wrapper = NULL;
 }

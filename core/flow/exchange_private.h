@@ -29,6 +29,7 @@ struct exchange_flow {
     bool suspended;                        /* hooks run; flow.state is the step after them */
     bool replied;                          /* something went to the client */
     bool stream_again;                     /* the answer came cut: this try goes on over a stream */
+    uint32_t flushes;                      /* of the cache, when the query was looked for in it */
     char failure[FLOW_ERROR_MAX];          /* how the last try failed */
 };
 
@@ -40,6 +41,7 @@ struct exchange {
     struct exchange_counters counters;
     struct pending_table pending;
     struct random random;
+    struct cache *cache; /* NULL: none */
     int64_t monotonic_us, wall_us;
     struct exchange_flow *active; /* chained by previous and next */
     size_t active_count;
@@ -65,6 +67,13 @@ void exchange_end(struct exchange *exchange, struct exchange_flow *flow);
 /* Steps, and what belongs to them. */
 enum step exchange_forward(struct exchange *exchange, struct exchange_flow *flow);
 enum step exchange_reply(struct exchange *exchange, struct exchange_flow *flow);
+
+/* Makes a kept answer the flow's response; false: there is none. */
+bool exchange_answer_from_cache(struct exchange *exchange, struct exchange_flow *flow);
+
+/* Keeps the upstream's answer to the flow's request, where that may be. */
+void exchange_keep_answer(struct exchange *exchange, const struct exchange_flow *flow,
+                          const struct dns_message *answer);
 
 /* Takes the flow's query off its channel. */
 void exchange_stop_waiting(struct exchange *exchange, struct exchange_flow *flow);

@@ -145,7 +145,8 @@ static bool needs_opt_edit(const struct flow *flow)
         return response->opt.count > 0;
     if (response->opt.count)
         return exchange_has_hop_options(response);
-    return flow->source != FLOW_SOURCE_UPSTREAM; /* an upstream without EDNS is passed on as such */
+    /* an upstream without EDNS is passed on as such */
+    return flow->source != FLOW_SOURCE_UPSTREAM && flow->source != FLOW_SOURCE_CACHE;
 }
 
 /* Makes the bytes for the client: the response's own where they can stay, else a copy in `scratch`. */

@@ -188,6 +188,7 @@ static enum step take_answer(struct exchange *exchange, struct exchange_flow *fl
         return STEP_ERROR;
     }
     plain->source = FLOW_SOURCE_UPSTREAM;
+    exchange_keep_answer(exchange, flow, &answer);
     return STEP_RESPONSE;
 }
 

@@ -74,6 +74,7 @@ enum flow_source {
     FLOW_SOURCE_SCRIPT, /* flow->source_name says which */
     FLOW_SOURCE_HOSTS,
     FLOW_SOURCE_ZONE,  /* flow->source_name is its file's */
+    FLOW_SOURCE_CACHE, /* an upstream's, kept from an earlier flow */
     FLOW_SOURCE_PROXY, /* an error that the proxy itself answers with */
 };
 
@@ -112,6 +113,7 @@ struct flow {
     int64_t error_us;                       /* wall clock */
     bool killed, intercepted, is_replay;
     bool unpackable; /* a script's response could not be packed: SERVFAIL goes out */
+    bool cache_hit;  /* the answer came from the cache, whatever scripts made of it since */
 
     /* A script's notes, synchronised when a flow ends; owned (malloc), NULL for none. */
     char *marked, *comment, *metadata; /* metadata as JSON text of an object */

@@ -154,6 +154,10 @@ static void append_source(struct flow_print *print, const struct flow *flow)
         next_item(print, &items);
         buffer_text(&print->lines, "hosts");
         break;
+    case FLOW_SOURCE_CACHE:
+        next_item(print, &items);
+        buffer_text(&print->lines, "cache");
+        break;
     case FLOW_SOURCE_ZONE:
         next_item(print, &items);
         buffer_text(&print->lines, "zone ");

@@ -51,6 +51,7 @@ struct options {
     unsigned retries;
     const char *hosts; /* path, or NULL */
     const char *const *zones;
+    unsigned cache;      /* answers kept; 0: none */
     unsigned workers;    /* at least 1; `auto` is counted out */
     double hook_timeout; /* seconds */
     bool jit;

@@ -32,6 +32,12 @@ const struct option_spec options_table[OPTION_COUNT] = {
     [OPTION_HOSTS] = {"hosts", 0, OPTION_KIND_TEXT, 0, FIELD(hosts), .argument = "FILE", .expected = "path of a file",
                       .help =
                           "answer A, AAAA and PTR from a hosts file, after the request hooks; the response hooks run"},
+    [OPTION_CACHE] = {"cache", 0, OPTION_KIND_INTEGER, 0, FIELD(cache), .argument = "ENTRIES",
+                      .expected = "integer from 0 to 10000000", .initial = "0", .initial_help = "0: none",
+                      .most = 10000000,
+                      .help =
+                          "keep so many of the upstreams' answers for each worker, and answer from them until their "
+                          "TTL is over"},
     [OPTION_ZONE] = {"zone", 0, OPTION_KIND_TEXTS, OPTION_REPEATS, FIELD(zones), .argument = "FILE",
                      .expected = "paths of master files",
                      .help = "answer for the zone in a master file, after the hosts file; again for more"},

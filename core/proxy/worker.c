@@ -193,6 +193,7 @@ enum status worker_start(struct worker *worker, struct hooks *hooks, struct reas
         .retries = options->retries,
         .flows_max = FLOWS_MAX,
         .payload_size = PAYLOAD_SIZE,
+        .cache_entries = options->cache,
     };
     struct flow_observer *observers = NULL;
     if (options->flow_detail > 0) {
