@@ -4,6 +4,7 @@
 #   make run        starts it with scripts/spoof.lua on 127.0.0.1:5300
 #   make test       builds it twice (as it is shipped, and with sanitizers) and passes all the tests
 #   make fuzz       each fuzz target for FUZZ_SECONDS; FUZZ_KEEP=1 adds what it learnt to spec/fuzz/corpus
+#   make bench      the benchmarks (BENCH_PARTS of spec/bench/parts, by default all)
 #   make install    PREFIX (/usr/local) and DESTDIR as usual
 #   make format, make lint, make docs, make clean
 
@@ -12,6 +13,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 FUZZ_SECONDS ?= 60
 FUZZ_KEEP ?=
+BENCH_PARTS ?=
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
 # What is needed, as Debian's package and a check that it is there: command:NAME, pc:PKG-CONFIG-MODULE, header:FILE,
@@ -24,6 +26,7 @@ TEST_NEEDS := $(RUN_NEEDS) luajit=command:luajit lua-busted=command:busted lua-p
 	libcmocka-dev=pc:cmocka knot=command:knotd nsd=command:nsd knot-dnsutils=command:kdig \
 	ldnsutils=command:ldns-signzone dnsperf=command:dnsperf python3-dnspython=python:dns.message man-db=command:man
 FUZZ_NEEDS := clang=command:clang libclang-rt-dev=fuzzer:clang
+BENCH_NEEDS := libknot-dev=pc:libknot libldns-dev=pc:ldns
 FORMAT_NEEDS := clang-format=command:clang-format
 
 # Administrators' programs (knotd, nsd) are not on everyone's path.
@@ -61,8 +64,8 @@ for server in knot nsd; do \
 done
 endef
 
-.PHONY: all debug run test fuzz install format lint docs clean
-.PHONY: build-needs run-needs test-needs fuzz-needs format-needs release
+.PHONY: all debug run test fuzz bench install format lint docs clean
+.PHONY: build-needs run-needs test-needs fuzz-needs bench-needs format-needs release
 
 all: build-needs
 	@$(MAKE) --no-print-directory release
@@ -88,6 +91,11 @@ fuzz: build-needs fuzz-needs
 	cmake -S . -B $(BUILD)/clang -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo -DFUZZ=ON -DSANITIZE=ON
 	cmake --build $(BUILD)/clang -j$(JOBS)
 	@spec/fuzz/run $(BUILD)/clang $(FUZZ_SECONDS) $(FUZZ_KEEP)
+
+bench: build-needs bench-needs
+	@$(MAKE) --no-print-directory release
+	cmake --build $(BUILD) -j$(JOBS) --target benchmarks
+	@spec/bench/run $(BUILD) $(BENCH_PARTS)
 
 install: all
 	DESTDIR=$(DESTDIR) cmake --install $(BUILD) --prefix $(PREFIX)
@@ -120,5 +128,7 @@ test-needs: build-needs
 	$(call need,$(TEST_NEEDS))
 fuzz-needs: build-needs
 	$(call need,$(FUZZ_NEEDS))
+bench-needs: build-needs
+	$(call need,$(BENCH_NEEDS))
 format-needs:
 	$(call need,$(FORMAT_NEEDS))
