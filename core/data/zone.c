@@ -326,19 +326,34 @@ static void drop_twins(struct builder *builder)
     builder->entries.length = kept * sizeof(struct zone_entry);
 }
 
-/* Tells each node its records, and gives all of one type the first one's TTL (RFC 2181 section 5.2). */
+/* Tells each node its records. */
 static void link_nodes(struct builder *builder)
 {
     const uint32_t *sorted = (const uint32_t *)(const void *)builder->sorted.data;
     for (uint32_t i = 0; i < builder->node_count; i++)
         node_at(builder, i)->first = 0;
     for (uint32_t i = 0; i < builder->entry_count; i++) {
-        struct zone_entry *entry = entry_at(builder, sorted[i]);
-        struct zone_node *node = node_at(builder, entry->node);
+        struct zone_node *node = node_at(builder, entry_at(builder, sorted[i])->node);
         if (node->count++ == 0)
             node->first = i;
-        if (i > 0 && compare_sets(entry_at(builder, sorted[i - 1]), entry) == 0)
-            entry->ttl = entry_at(builder, sorted[i - 1])->ttl;
+    }
+}
+
+/* Gives all records of one name and type the lowest of their TTLs (RFC 2181 section 5.2). */
+static void level_ttls(struct builder *builder)
+{
+    const uint32_t *sorted = (const uint32_t *)(const void *)builder->sorted.data;
+    for (uint32_t first = 0, end; first < builder->entry_count; first = end) {
+        const struct zone_entry *set = entry_at(builder, sorted[first]);
+        uint32_t lowest = set->ttl;
+        for (end = first + 1; end < builder->entry_count; end++) {
+            const struct zone_entry *entry = entry_at(builder, sorted[end]);
+            if (compare_sets(set, entry) != 0)
+                break;
+            lowest = entry->ttl < lowest ? entry->ttl : lowest;
+        }
+        for (uint32_t i = first; i < end; i++)
+            entry_at(builder, sorted[i])->ttl = lowest;
     }
 }
 
@@ -394,6 +409,7 @@ static enum status finish(struct builder *builder, const char *name, struct buff
     drop_twins(builder);
     sort(builder, compare_places);
     link_nodes(builder);
+    level_ttls(builder);
     return write_image(builder, out, reason);
 }
 
