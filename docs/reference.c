@@ -5,7 +5,9 @@
  *   @registries    the tables of registered numbers
  * which come from the very tables that the binding is made of. Ends with 1 when a member lacks its words, or when a
  * class is not in the template. */
+#include "lua/address_set_class.h"
 #include "lua/conn_class.h"
+#include "lua/domain_set_class.h"
 #include "lua/flow_class.h"
 #include "lua/https_record_class.h"
 #include "lua/json.h"
@@ -19,8 +21,8 @@
 #include <string.h>
 
 static const struct lua_class *const classes[] = {
-    &lua_question_class, &lua_record_class, &lua_https_record_class, &lua_message_class,
-    &lua_flow_class,     &lua_conn_class,   &lua_error_class,
+    &lua_question_class, &lua_record_class, &lua_https_record_class, &lua_message_class,     &lua_flow_class,
+    &lua_conn_class,     &lua_error_class,  &lua_domain_set_class,   &lua_address_set_class,
 };
 
 enum { CLASS_COUNT = sizeof classes / sizeof classes[0], LINE_MAX_LENGTH = 1024 };
