@@ -90,6 +90,9 @@ static struct span knot_pack(void *context, void *message)
     const knot_pkt_t *packet = loaded->packet;
     knot_pkt_t *out = state->out;
     knot_pkt_clear(out);
+    out->qname_size = 0; /* clearing leaves the last question's name to be compressed against */
+    out->compr.suffix.pos = 0;
+    out->compr.suffix.labels = 0;
     memcpy(out->wire, packet->wire, 4);
     if (packet->qname_size && knot_pkt_put_question(out, knot_pkt_wire_qname(packet), knot_pkt_qclass(packet),
                                                     knot_pkt_qtype(packet)) != KNOT_EOK)
