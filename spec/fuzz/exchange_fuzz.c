@@ -2,6 +2,8 @@
  * answer, edit, clear, fail, kill and suspend. The input is a program: a byte says what happens next, and what it needs
  * follows.
  *
+ * With a response cache or without, as the input says.
+ *
  * Must hold: a query sent comes to one answer or to none, never two; a response sent as a query to none; answers are
  * whole messages, carry the client's id and question, no OPT if it sent none, and fit it; each route is released once.
  */
@@ -270,10 +272,27 @@ static void unused(struct hooks *hooks)
     MUST(hooks->flows == 0);
 }
 
+/* The view is what a parser would see. */
+static void check_view(const struct flow_message *message)
+{
+    struct dns_message parsed;
+    if (!message->present)
+        return;
+    MUST(!dns_message_parse(message->wire.data, message->wire.length, &parsed, NULL));
+    MUST(message->view.wire == parsed.wire && message->view.length == parsed.length);
+    MUST(!memcmp(message->view.section, parsed.section, sizeof parsed.section));
+    MUST(message->view.question.name == parsed.question.name && message->view.opt.offset == parsed.opt.offset);
+    MUST(message->view.opt.options.data == parsed.opt.options.data && message->view.header.id == parsed.header.id);
+}
+
 static void finished(void *context, const struct flow *flow)
 {
     struct world *world = context;
     MUST(!flow->wrapper && flow->finished_us > 0);
+    MUST(!flow->cache_hit || (!flow->asked && flow->target.address.family == AF_UNSPEC));
+    check_view(&flow->query);
+    check_view(&flow->request);
+    check_view(&flow->response);
     if (world->seen == flow)
         world->seen = NULL;
     for (size_t i = 0; i < PARKED_MAX; i++)
@@ -358,7 +377,7 @@ static void happen_answer(struct world *world)
     struct span record = take(world, kind & 1 ? cursor_u8(&world->input) % 64 : 0);
     for (unsigned i = 0; record.length && i < repeat && wire.length < DNS_MESSAGE_MAX - 64; i++) {
         buffer_append(&wire, record.data, record.length);
-        uint8_t *count = wire.data + 6 + 2 * (kind >> 4) % 3;
+        uint8_t *count = wire.data + 6 + 2 * ((kind >> 4) % 3);
         store_u16(count, (uint16_t)(load_u16(count) + 1));
     }
     if (kind & 4)
@@ -374,7 +393,8 @@ static void happen_broken_channel(struct world *world)
 
 static void happen_time(struct world *world)
 {
-    world->now_us += 1 + cursor_u8(&world->input) * 1000;
+    uint8_t how_long = cursor_u8(&world->input);
+    world->now_us += how_long < 224 ? 1 + how_long * 1000 : (1 << (how_long - 224) / 2) * (int64_t)1000000;
     exchange_set_time(world->exchange, world->now_us, world->now_us + 5);
     exchange_expire(world->exchange);
     int64_t next = exchange_next_deadline(world->exchange);
@@ -398,18 +418,35 @@ static void happen_kill(struct world *world)
         flow_kill(flow);
 }
 
+static void flush(struct world *world, bool all)
+{
+    const uint8_t *name = (const uint8_t *)"\7example\3com";
+    const struct cache_counters *counters = &exchange_counters(world->exchange)->cache;
+    uint64_t before = counters->flushed;
+    size_t flushed = exchange_flush_cache(world->exchange, all ? NULL : name);
+    MUST(counters->flushed == before + flushed);
+    MUST(!exchange_flush_cache(world->exchange, all ? NULL : name));
+}
+
 static void happen_reload(struct world *world)
 {
     uint8_t which = cursor_u8(&world->input);
+    if (which >= 250) {
+        flush(world, which & 1);
+        return;
+    }
     exchange_set_hooks(world->exchange, which % 5 == 4 ? NULL : &world->generations[which % 5]);
 }
 
 static struct exchange_config config_of(struct world *world)
 {
-    return (struct exchange_config){.timeout_us = 1 + cursor_u8(&world->input) * 2000,
-                                    .retries = cursor_u8(&world->input) % 4,
+    int64_t timeout_us = 1 + cursor_u8(&world->input) * 2000;
+    uint8_t more = cursor_u8(&world->input);
+    return (struct exchange_config){.timeout_us = timeout_us,
+                                    .retries = more & 3,
                                     .flows_max = 8,
-                                    .payload_size = 1232};
+                                    .payload_size = 1232,
+                                    .cache_entries = more >> 4 & 3};
 }
 
 static void happen_config(struct world *world)
