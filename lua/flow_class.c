@@ -102,6 +102,7 @@ void lua_flow_detach(struct lua_flow *self)
     self->has_server = server_of(flow, &self->server);
     self->killed = flow->killed;
     self->is_replay = flow->is_replay;
+    self->cache_hit = flow->cache_hit;
     self->live = self->intercepted = false;
     self->flow = NULL;
     self->host = NULL;
@@ -388,13 +389,26 @@ static void set_comment(lua_State *L, void *self, int value)
     set_note(L, value, LUA_FLOW_COMMENT, "DNSFlow.comment");
 }
 
+bool lua_flow_is_hit(const struct lua_flow *flow)
+{
+    return flow->flow ? flow->flow->cache_hit : flow->cache_hit;
+}
+
+void lua_flow_note_hit(lua_State *L)
+{
+    lua_pushliteral(L, "cache_hit");
+    lua_pushboolean(L, true);
+    lua_rawset(L, -3);
+}
+
 static void get_metadata(lua_State *L, void *self)
 {
-    (void)self;
     lua_class_slot_get(L, 1, LUA_FLOW_METADATA);
     if (!lua_isnil(L, -1))
         return;
     lua_newtable(L);
+    if (lua_flow_is_hit(self))
+        lua_flow_note_hit(L);
     lua_pushvalue(L, -1);
     lua_class_slot_set(L, 1, LUA_FLOW_METADATA);
 }
@@ -429,7 +443,7 @@ static const struct lua_property properties[] = {
     {"timestamp_created", get_timestamp_created, NULL, "seconds", "When the query came in."},
     {"marked", get_marked, set_marked, "text", "Free; `\"\"` for not marked."},
     {"comment", get_comment, set_comment, "text", "Free."},
-    {"metadata", get_metadata, set_metadata, "table", "Free, for scripts to note what they like."},
+    {"metadata", get_metadata, set_metadata, "table", "Free, for scripts to note what they like. `cache_hit` is true where the answer came from the cache."},
     {0},
 };
 

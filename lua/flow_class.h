@@ -48,7 +48,7 @@ struct lua_flow {
     unsigned changed;                          /* bits of enum lua_flow_change */
     enum hook hook;                            /* the one that runs, or ran last; HOOK_COUNT: none */
     bool live, killed, intercepted, is_replay; /* what counts where `flow` is NULL */
-    bool has_client, has_server;
+    bool has_client, has_server, cache_hit;
     uint32_t query_length, response_length; /* of the wire bytes below, the response's behind the query's; 0: none */
     /* What the flow was, from here on once it has ended. */
     uint32_t tag;
@@ -70,6 +70,10 @@ void lua_flow_detach(struct lua_flow *self);
 
 /* Pushes an object without a `struct flow` and without messages, with an id of its own. */
 struct lua_flow *lua_flow_push_new(lua_State *L);
+
+/* Whether the answer came from the cache; and the note of it in the flow's metadata, the table at the top. */
+bool lua_flow_is_hit(const struct lua_flow *flow);
+void lua_flow_note_hit(lua_State *L);
 
 /* The connections' values now; false where there is none. */
 bool lua_flow_client(const struct lua_flow *flow, struct lua_conn_data *out);

@@ -85,6 +85,8 @@ static cJSON *metadata_to_json(lua_State *L, int index, struct reason *reason)
     }
     if (empty) {
         json = cJSON_CreateObject();
+        if (lua_flow_is_hit(lua_class_test(L, index, &lua_flow_class)))
+            cJSON_AddTrueToObject(json, "cache_hit");
     } else {
         json = lua_json_from(L, lua_gettop(L), reason);
         if (!json)

@@ -15,7 +15,6 @@ bool exchange_answer_from_cache(struct exchange *exchange, struct exchange_flow 
     struct cache_key key;
     if (!key_of(exchange, plain, &key))
         return false;
-    flow->flushes = cache_flushes(exchange->cache);
     if (!cache_find(exchange->cache, &key, &flow_request(plain)->view, &plain->response))
         return false;
     plain->source = FLOW_SOURCE_CACHE;

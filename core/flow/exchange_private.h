@@ -29,7 +29,7 @@ struct exchange_flow {
     bool suspended;                        /* hooks run; flow.state is the step after them */
     bool replied;                          /* something went to the client */
     bool stream_again;                     /* the answer came cut: this try goes on over a stream */
-    uint32_t flushes;                      /* of the cache, when the query was looked for in it */
+    uint32_t flushes;                      /* of the cache, when the upstream was asked */
     char failure[FLOW_ERROR_MAX];          /* how the last try failed */
 };
 

@@ -77,6 +77,7 @@ static enum status try_upstream(struct exchange *exchange, struct exchange_flow 
     enum status status = choose_route(exchange, flow, reason);
     if (status)
         return status;
+    flow->flushes = exchange->cache ? cache_flushes(exchange->cache) : 0;
     status = pending_add(&exchange->pending, &flow->pending, flow->channel.number, exchange->monotonic_us,
                          exchange->config.timeout_us);
     if (status) {

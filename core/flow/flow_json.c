@@ -83,10 +83,13 @@ static cJSON *error_json(const struct flow *flow)
 static cJSON *metadata_json(const struct flow *flow)
 {
     cJSON *metadata = flow->metadata ? cJSON_Parse(flow->metadata) : NULL;
-    if (cJSON_IsObject(metadata))
-        return metadata;
-    cJSON_Delete(metadata);
-    return cJSON_CreateObject();
+    if (!cJSON_IsObject(metadata)) {
+        cJSON_Delete(metadata);
+        metadata = cJSON_CreateObject();
+    }
+    if (flow->cache_hit && !cJSON_HasObjectItem(metadata, "cache_hit"))
+        cJSON_AddTrueToObject(metadata, "cache_hit");
+    return metadata;
 }
 
 cJSON *flow_to_json(const struct flow *flow)

@@ -30,6 +30,18 @@ static void clear_slot(struct flow_run *run, int slot)
     lua_pop(L, 1);
 }
 
+/* Metadata that is not there yet is made with the note. */
+static void note_hit(struct flow_run *run)
+{
+    if (!lua_class_slot_used(run->object, LUA_FLOW_METADATA))
+        return;
+    lua_State *L = run->task.engine->L;
+    int object = push_object(run);
+    lua_class_slot_get(L, object, LUA_FLOW_METADATA);
+    lua_flow_note_hit(L);
+    lua_settop(L, object - 1);
+}
+
 void flow_sync_begin(struct flow_run *run)
 {
     struct lua_flow *object = run->object;
@@ -40,6 +52,8 @@ void flow_sync_begin(struct flow_run *run)
     run->changed_by = NULL;
     if (run->hook == HOOK_REQUEST)
         return;
+    if (flow->cache_hit)
+        note_hit(run);
     if (!flow->response.present || stale || flow->source != FLOW_SOURCE_SCRIPT)
         clear_slot(run, LUA_FLOW_RESPONSE);
     if (flow->error[0] || run->hook == HOOK_ERROR)
