@@ -2,10 +2,25 @@
 #include "lua/fields.h"
 
 #include <math.h>
+#include <stdio.h>
 
 enum { DEPTH_MAX = 5 /* of tables: no layout nests deeper */ };
 
+#define EXACT_MAX (UINT64_C(1) << 53) /* beyond it not every integer is a Lua number */
+
 /* --- to Lua --- */
+
+/* Numbers that Lua could not keep exactly become their digits. */
+static void push_number(lua_State *L, uint64_t number)
+{
+    char digits[24];
+    if (number <= EXACT_MAX) {
+        lua_pushnumber(L, (lua_Number)number);
+        return;
+    }
+    snprintf(digits, sizeof digits, "%llu", (unsigned long long)number);
+    lua_pushstring(L, digits);
+}
 
 static void push_list(lua_State *L, const struct dns_value *list)
 {
@@ -35,7 +50,7 @@ void lua_fields_push(lua_State *L, const struct dns_value *value)
     luaL_checkstack(L, 4, NULL);
     switch (value->form) {
     case DNS_VALUE_NUMBER:
-        lua_pushnumber(L, (lua_Number)value->number);
+        push_number(L, value->number);
         break;
     case DNS_VALUE_TEXT:
     case DNS_VALUE_BYTES:
@@ -134,7 +149,7 @@ static struct dns_value *from_lua(lua_State *L, int index, struct spot spot)
     double number = lua_tonumber(L, index);
     switch (lua_type(L, index)) {
     case LUA_TNUMBER:
-        if (!(number >= 0 && number < 18446744073709551616.0 && number == floor(number)))
+        if (!(number >= 0 && number <= EXACT_MAX && number == floor(number)))
             raise_for_field(L, index, spot, "integer from 0");
         value->form = DNS_VALUE_NUMBER;
         value->number = (uint64_t)number;

@@ -5,7 +5,7 @@
 #include "dns/rdata.h"
 #include "lua/class.h"
 
-/* Pushes numbers, strings, arrays and tables as the value has them. */
+/* Pushes numbers, strings, arrays and tables as the value has them; numbers above 2^53 as their digits. */
 void lua_fields_push(lua_State *L, const struct dns_value *value);
 
 /* The tree of the value at `index` (not a relative one): in the workspace's arena, which is not reset, and borrowing

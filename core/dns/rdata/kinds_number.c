@@ -91,8 +91,24 @@ const struct dns_kind dns_kind_u8 = NUMBER_KIND(1, "255", scan_number);
 const struct dns_kind dns_kind_u16 = NUMBER_KIND(2, "65535", scan_number);
 const struct dns_kind dns_kind_u32 = NUMBER_KIND(4, "4294967295", scan_number);
 const struct dns_kind dns_kind_u48 = NUMBER_KIND(6, "281474976710655", scan_number);
-const struct dns_kind dns_kind_u64 = NUMBER_KIND(8, "18446744073709551615", scan_number);
 const struct dns_kind dns_kind_period = NUMBER_KIND(4, "4294967295", scan_period);
+
+/* Not every caller's numbers are that wide: digits are taken too. */
+static enum status encode_u64(const struct dns_value *value, struct dns_data_out *out, struct reason *reason)
+{
+    const struct dns_token word = {(const char *)value->bytes.data, value->bytes.length, false};
+    return dns_value_is_string(value) ? scan_number(&word, out, reason) : encode_number(value, out, reason);
+}
+
+const struct dns_kind dns_kind_u64 = {
+    .expected = "integer from 0 to 18446744073709551615",
+    .size = 8,
+    .check = check_number,
+    .print = print_number,
+    .decode = decode_number,
+    .scan_word = scan_number,
+    .encode = encode_u64,
+};
 
 #define IMPLIED_KIND(bytes, range)                                                                        \
     {                                                                                                     \
