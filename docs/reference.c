@@ -15,6 +15,7 @@
 #include "lua/question_class.h"
 #include "lua/record_class.h"
 #include "lua/registries.h"
+#include "lua/zone_class.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@
 
 static const struct lua_class *const classes[] = {
     &lua_question_class, &lua_record_class, &lua_https_record_class, &lua_message_class,     &lua_flow_class,
-    &lua_conn_class,     &lua_error_class,  &lua_domain_set_class,   &lua_address_set_class,
+    &lua_conn_class,     &lua_error_class,  &lua_domain_set_class,   &lua_address_set_class, &lua_zone_class,
 };
 
 enum { CLASS_COUNT = sizeof classes / sizeof classes[0], LINE_MAX_LENGTH = 1024 };

@@ -162,6 +162,9 @@ static void other_sources(void **state)
     assert_non_null(strstr(printed(bench), "\n << 127.0.0.1 (script block.lua)\n"));
     bench->flow.source = FLOW_SOURCE_HOSTS;
     assert_non_null(strstr(printed(bench), "\n << 127.0.0.1 (hosts)\n"));
+    bench->flow.source = FLOW_SOURCE_ZONE;
+    strcpy(bench->flow.source_name, "a\x1b.zone");
+    assert_non_null(strstr(printed(bench), "\n << 127.0.0.1 (zone a\\x1b.zone)\n"));
     bench_free(bench);
 }
 

@@ -11,7 +11,7 @@
 #include <cjson/cJSON.h>
 #include <cmocka.h>
 
-enum { ARGUMENTS_MAX = 32 };
+enum { ARGUMENTS_MAX = 40 };
 
 /* Arguments, ended by NULL, as a command line. */
 static enum status parse(const char *const *arguments, struct options *out, enum options_action *action,
@@ -69,6 +69,7 @@ static void defaults(void **state)
     assert_int_equal(options.timeout_us, 2000000);
     assert_int_equal(options.retries, 2);
     assert_null(options.hosts);
+    assert_null(options.zones[0]);
     assert_int_equal(options.workers, 1);
     assert_true(options.hook_timeout == 1.0);
     assert_int_equal(options.script_memory, (size_t)1024 << 20);
@@ -88,7 +89,8 @@ static void every_way_to_write_an_option(void **state)
     accept_line(ARGS("-s", "a.lua", "-sb.lua", "--script", "c.lua", "--script=d.lua", "--set", "x=1", "--set=y=a=b",
                      "-qvv", "--timeout", "0.25", "--retries=0", "--hook-timeout", "1e-3", "--workers", "4", "--jit",
                      "--script-memory", "64", "--no-reload", "--check", "--options", "--flow-detail", "0", "--log-json",
-                     "--user", "nobody", "--group=nogroup", "--hosts", "/etc/hosts"),
+                     "--user", "nobody", "--group=nogroup", "--hosts", "/etc/hosts", "--zone", "a.zone",
+                     "--zone=b.zone"),
                 &options);
     static const char *const scripts[] = {"a.lua", "b.lua", "c.lua", "d.lua"};
     for (size_t i = 0; i < 4; i++)
@@ -108,6 +110,9 @@ static void every_way_to_write_an_option(void **state)
     assert_string_equal(options.user, "nobody");
     assert_string_equal(options.group, "nogroup");
     assert_string_equal(options.hosts, "/etc/hosts");
+    assert_string_equal(options.zones[0], "a.zone");
+    assert_string_equal(options.zones[1], "b.zone");
+    assert_null(options.zones[2]);
     options_free(&options);
 }
 
@@ -453,7 +458,7 @@ static void values_are_json(void **state)
         assert_non_null(value->type);
         assert_non_null(value->help);
     }
-    assert_int_equal(count, 18);
+    assert_int_equal(count, 20);
     assert_string_equal(value_of(&options, "script"), "[\"a \\\"b\\\"\\n.lua\"]");
     assert_string_equal(value_of(&options, "listen"), "[\"127.0.0.1:5300\"]");
     assert_string_equal(value_of(&options, "upstream"), "[]");
@@ -464,6 +469,7 @@ static void values_are_json(void **state)
     assert_string_equal(value_of(&options, "workers"), "3");
     assert_string_equal(value_of(&options, "script_memory"), "1024");
     assert_string_equal(value_of(&options, "hosts"), "null");
+    assert_string_equal(value_of(&options, "zone"), "[]");
     assert_string_equal(value_of(&options, "flow_detail"), "0");
     assert_null(value_of(&options, "config"));
     assert_null(value_of(&options, "help"));
