@@ -53,6 +53,13 @@ static void on_resumed(void *context, struct flow *flow)
     exchange_resume(worker_exchange(seat->worker), flow);
 }
 
+static struct exchange *exchange_of(void *context)
+{
+    struct seat *seat = context;
+    net_turn(worker_net(seat->worker));
+    return worker_exchange(seat->worker);
+}
+
 static void on_connection(void *context, const struct reply_to *connection, bool connected)
 {
     struct seat *seat = context;
@@ -129,6 +136,7 @@ static int load_scripts(struct seat *seat)
         .base = worker_base(seat->worker),
         .hooks_changed = on_hooks_changed,
         .resumed = on_resumed,
+        .exchange = exchange_of,
         .context = seat,
     };
     struct reason reason = {"out of memory"};

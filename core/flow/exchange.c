@@ -31,16 +31,29 @@ struct exchange *exchange_new(const struct exchange_config *config, const struct
     return exchange;
 }
 
+/* Ends all flows of clients, or the scripts' queries that are left. A flow that ends may end others: those that its
+ * hooks wait for. */
+static void end_all(struct exchange *exchange, bool asks)
+{
+    struct exchange_flow *flow = exchange->active;
+    while (flow) {
+        if (flow->is_ask != asks) {
+            flow = flow->next;
+            continue;
+        }
+        if (flow->pending.waiting)
+            exchange_stop_waiting(exchange, flow);
+        exchange_end(exchange, flow);
+        flow = exchange->active;
+    }
+}
+
 void exchange_free(struct exchange *exchange)
 {
     if (!exchange)
         return;
-    while (exchange->active) {
-        struct exchange_flow *flow = exchange->active;
-        if (flow->pending.waiting)
-            exchange_stop_waiting(exchange, flow);
-        exchange_end(exchange, flow);
-    }
+    end_all(exchange, false);
+    end_all(exchange, true);
     while (exchange->free) {
         struct flow *flow = exchange->free;
         exchange->free = flow->next;
@@ -78,7 +91,7 @@ void exchange_set_hooks(struct exchange *exchange, struct hooks *hooks)
 
 size_t exchange_flows(const struct exchange *exchange)
 {
-    return exchange->active_count;
+    return exchange->active_count - exchange->ask_count;
 }
 
 const struct exchange_counters *exchange_counters(const struct exchange *exchange)
@@ -141,7 +154,7 @@ void exchange_query(struct exchange *exchange, const uint8_t *wire, size_t lengt
     }
     struct exchange_flow *flow = NULL;
     if (exchange->active_count < exchange->config.flows_max)
-        flow = exchange_flow_new(exchange, &query, to);
+        flow = exchange_flow_new(exchange, &query, to, exchange->hooks);
     if (flow)
         exchange_advance(exchange, flow, STEP_REQUEST);
     else
@@ -210,6 +223,8 @@ static enum step step_request_done(struct exchange *exchange, struct exchange_fl
 
 static enum step step_response(struct exchange *exchange, struct exchange_flow *flow)
 {
+    if (flow->is_ask)
+        return STEP_END;
     if (flow->flow.unpackable)
         exchange_servfail(exchange, flow);
     return run_hook(flow, HOOK_RESPONSE, STEP_RESPONSE_DONE);
@@ -232,6 +247,8 @@ static enum step step_response_done(struct exchange *exchange, struct exchange_f
 
 static enum step step_error(struct exchange *exchange, struct exchange_flow *flow)
 {
+    if (flow->is_ask)
+        return STEP_END;
     exchange->counters.errors++;
     return run_hook(flow, HOOK_ERROR, STEP_ERROR_DONE);
 }
@@ -247,6 +264,8 @@ static enum step step_error_done(struct exchange *exchange, struct exchange_flow
 
 static enum step step_end(struct exchange *exchange, struct exchange_flow *flow)
 {
+    if (flow->is_ask)
+        return exchange_ask_ended(exchange, flow);
     exchange->counters.killed += flow->flow.killed;
     if (!flow->replied && exchange->io->no_reply)
         exchange->io->no_reply(exchange->io->context, &flow->flow.reply_to);

@@ -68,6 +68,7 @@ struct exchange_config {
 
 struct exchange_counters {
     uint64_t queries, responses;                 /* every packet that came as a query; everything sent to clients */
+    uint64_t asks;                               /* queries that scripts made */
     uint64_t malformed_answered;                 /* FORMERR sent, BADVERS too */
     uint64_t malformed_dropped;                  /* no header, QR=1: nothing to answer */
     uint64_t overload_dropped;                   /* flows_max reached */
@@ -110,6 +111,27 @@ void exchange_channel_failed(struct exchange *exchange, uint32_t channel, const 
  * hook, not from within a hook of the same flow. */
 void exchange_resume(struct exchange *exchange, struct flow *flow);
 
+/* A query that a script makes. */
+struct exchange_ask {
+    const struct dns_name *name; /* borrowed for the call */
+    uint16_t type, class_;
+    struct upstream_target target; /* AF_UNSPEC: the configured upstreams */
+    int64_t timeout_us; /* for all tries together, the last one takes what is left; 0: as for a client's query */
+
+    /* It has finished. Never called from within exchange_ask or exchange_forget, nor while another hook runs. */
+    void (*finished)(void *context);
+    void *context;
+};
+
+/* Asks upstream (or the cache), as for a client, but that hooks and observers are left out and the whole answer is
+ * wanted. The flow is the caller's to read, and to give back with exchange_forget. When `finished_us` is not 0 it has
+ * finished (perhaps at once, and then ask->finished is not called): it has a response, or says in `error` why not.
+ * May be called from within a hook. STATUS_NO_SPACE: flows_max is reached; flows of clients count as well. */
+MUST_CHECK enum status exchange_ask(struct exchange *exchange, const struct exchange_ask *ask, struct flow **out);
+
+/* Ends what exchange_ask gave, finished or not. exchange_free does so too, when all other flows have ended. */
+void exchange_forget(struct exchange *exchange, struct flow *flow);
+
 /* The monotonic time at which exchange_expire has work to do, or -1. */
 int64_t exchange_next_deadline(const struct exchange *exchange);
 void exchange_expire(struct exchange *exchange);
@@ -124,7 +146,7 @@ void exchange_set_config(struct exchange *exchange, const struct exchange_config
  * are not kept either. Gives their number. May be called from within a hook. */
 size_t exchange_flush_cache(struct exchange *exchange, const uint8_t *name);
 
-size_t exchange_flows(const struct exchange *exchange); /* in flight */
+size_t exchange_flows(const struct exchange *exchange); /* in flight, without those of exchange_ask */
 const struct exchange_counters *exchange_counters(const struct exchange *exchange);
 
 #endif

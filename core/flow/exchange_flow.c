@@ -32,7 +32,7 @@ static void give_free(struct exchange *exchange, struct exchange_flow *flow)
 
 /* All fields but the messages, which are clear; by hand, as most of a flow is room for text that a first NUL makes
  * empty. */
-static void begin(struct exchange *exchange, struct flow *flow, const struct reply_to *to)
+static void begin(struct exchange *exchange, struct flow *flow, const struct reply_to *to, struct hooks *hooks)
 {
     flow->next = NULL;
     flow->references = 1;
@@ -40,7 +40,7 @@ static void begin(struct exchange *exchange, struct flow *flow, const struct rep
     flow->serial = ++exchange->serial;
     flow->exchange_tag = exchange->tag;
     flow->reply_to = *to;
-    flow->hooks = exchange->hooks;
+    flow->hooks = hooks;
     flow->created_us = exchange->wall_us;
     flow->started_us = exchange->monotonic_us;
     flow->finished_us = 0;
@@ -80,7 +80,7 @@ static void unlink_active(struct exchange *exchange, struct exchange_flow *flow)
 }
 
 struct exchange_flow *exchange_flow_new(struct exchange *exchange, const struct dns_message *query,
-                                        const struct reply_to *to)
+                                        const struct reply_to *to, struct hooks *hooks)
 {
     struct exchange_flow *flow = take_free(exchange);
     if (!flow)
@@ -89,11 +89,12 @@ struct exchange_flow *exchange_flow_new(struct exchange *exchange, const struct 
         give_free(exchange, flow);
         return NULL;
     }
-    begin(exchange, &flow->flow, to);
-    flow->suspended = flow->replied = flow->stream_again = false;
+    begin(exchange, &flow->flow, to, hooks);
+    flow->suspended = flow->replied = flow->stream_again = flow->is_ask = false;
+    flow->deadline_us = 0;
     flow->failure[0] = '\0';
-    if (flow->flow.hooks)
-        flow->flow.hooks->flows++;
+    if (hooks)
+        hooks->flows++;
     link_active(exchange, flow);
     return flow;
 }
@@ -121,6 +122,12 @@ static void trim(struct flow_message *message)
         buffer_free(&message->wire);
 }
 
+static void tell_observers(const struct exchange *exchange, const struct flow *flow)
+{
+    for (const struct flow_observer *observer = exchange->observers; observer; observer = observer->next)
+        observer->finished(observer->context, flow);
+}
+
 void exchange_end(struct exchange *exchange, struct exchange_flow *ended)
 {
     struct flow *flow = &ended->flow;
@@ -129,8 +136,10 @@ void exchange_end(struct exchange *exchange, struct exchange_flow *ended)
     flow->finished_us = exchange->monotonic_us;
     if (flow->wrapper)
         hooks->ended(hooks, flow);
-    for (const struct flow_observer *observer = exchange->observers; observer; observer = observer->next)
-        observer->finished(observer->context, flow);
+    if (ended->is_ask)
+        exchange->ask_count--;
+    else
+        tell_observers(exchange, flow);
     unlink_active(exchange, ended);
     forget_notes(flow);
     trim(&flow->query);

@@ -30,7 +30,12 @@ struct exchange_flow {
     bool replied;                          /* something went to the client */
     bool stream_again;                     /* the answer came cut: this try goes on over a stream */
     uint32_t flushes;                      /* of the cache, when the upstream was asked */
-    char failure[FLOW_ERROR_MAX];          /* how the last try failed */
+    bool is_ask;                           /* a script's query; the next four are for such alone */
+    bool being_made;                       /* exchange_ask has not returned */
+    int64_t deadline_us;                   /* monotonic; 0: none */
+    void (*finished)(void *context);
+    void *context;
+    char failure[FLOW_ERROR_MAX]; /* how the last try failed */
 };
 
 struct exchange {
@@ -44,7 +49,7 @@ struct exchange {
     struct cache *cache; /* NULL: none */
     int64_t monotonic_us, wall_us;
     struct exchange_flow *active; /* chained by previous and next */
-    size_t active_count;
+    size_t active_count, ask_count;
     struct flow *free; /* chained by flow.next; owned */
     size_t free_count;
     uint64_t serial;
@@ -67,6 +72,9 @@ void exchange_end(struct exchange *exchange, struct exchange_flow *flow);
 /* Steps, and what belongs to them. */
 enum step exchange_forward(struct exchange *exchange, struct exchange_flow *flow);
 enum step exchange_reply(struct exchange *exchange, struct exchange_flow *flow);
+
+/* A script's query has finished: it waits for exchange_forget. */
+enum step exchange_ask_ended(struct exchange *exchange, struct exchange_flow *flow);
 
 /* Makes a kept answer the flow's response; false: there is none. */
 bool exchange_answer_from_cache(struct exchange *exchange, struct exchange_flow *flow);
@@ -93,7 +101,7 @@ MUST_CHECK enum status exchange_remove_hop_options(struct buffer *wire);
 
 /* A new flow for a query that was checked, or NULL when there is no memory. */
 struct exchange_flow *exchange_flow_new(struct exchange *exchange, const struct dns_message *query,
-                                        const struct reply_to *to);
+                                        const struct reply_to *to, struct hooks *hooks);
 
 /* Frees a flow that has ended. */
 void exchange_flow_free(struct exchange_flow *flow);

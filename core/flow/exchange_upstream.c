@@ -71,6 +71,17 @@ static enum status choose_route(struct exchange *exchange, struct exchange_flow 
     return status;
 }
 
+/* How long the try may wait that is made now. A query with a time of its own waits that long in all, and gives its last
+ * try whatever is left. */
+static int64_t time_for_try(const struct exchange *exchange, const struct exchange_flow *flow)
+{
+    int64_t timeout_us = exchange->config.timeout_us;
+    if (!flow->deadline_us)
+        return timeout_us;
+    int64_t left_us = flow->deadline_us - exchange->monotonic_us;
+    return left_us < timeout_us || flow->flow.tries > exchange->config.retries ? left_us : timeout_us;
+}
+
 /* One try: STATUS_OK, and the flow waits; else the try is spent. */
 static enum status try_upstream(struct exchange *exchange, struct exchange_flow *flow, struct reason *reason)
 {
@@ -79,7 +90,7 @@ static enum status try_upstream(struct exchange *exchange, struct exchange_flow 
         return status;
     flow->flushes = exchange->cache ? cache_flushes(exchange->cache) : 0;
     status = pending_add(&exchange->pending, &flow->pending, flow->channel.number, exchange->monotonic_us,
-                         exchange->config.timeout_us);
+                         time_for_try(exchange, flow));
     if (status) {
         reason_set(reason, status == STATUS_NO_SPACE ? "too many queries on one channel" : "out of memory");
         exchange->io->release(exchange->io->context, &flow->channel);
@@ -100,6 +111,10 @@ enum step exchange_forward(struct exchange *exchange, struct exchange_flow *flow
     if (plain->killed)
         return STEP_END;
     while (flow->stream_again || plain->tries <= exchange->config.retries) {
+        if (flow->deadline_us && flow->deadline_us <= exchange->monotonic_us) {
+            fail_try(flow, "time-out");
+            break;
+        }
         struct reason reason = {.text = ""};
         enum status status = try_upstream(exchange, flow, &reason);
         if (status == STATUS_OK)

@@ -91,7 +91,7 @@ static void timer_settle(struct timer *timer, enum task_result result)
 
 static void timer_awake(struct task *task)
 {
-    timer_settle((struct timer *)task, task_resume(task, 0));
+    timer_settle((struct timer *)task, task_resume(task));
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *context)

@@ -1,6 +1,7 @@
 #include "lua/engine/engine_private.h"
 
 #include "lua/engine/async.h"
+#include "lua/engine/resolve.h"
 #include "lua/engine/script_options.h"
 #include "lua/internal.h"
 #include "lua/module.h"
@@ -146,6 +147,7 @@ static int open_state(lua_State *L)
     lua_getfield(L, -1, "loaded");
     lua_pushcfunction(L, lua_dns_open);
     lua_call(L, 0, 1);
+    resolve_open(engine);
     lua_pushvalue(L, -1);
     lua_setglobal(L, "dns");
     lua_setfield(L, -2, "dns");

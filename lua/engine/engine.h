@@ -8,6 +8,7 @@
 
 struct engine;
 struct event_base;
+struct exchange;
 
 /* One of the proxy's own options as scripts see it in ctx.options. */
 struct engine_option {
@@ -30,6 +31,8 @@ struct engine_config {
     /* Called when a suspended flow's hooks are done; never while Lua runs, but perhaps from within another flow's
      * hooks->run. */
     void (*resumed)(void *context, struct flow *flow);
+    /* The exchange, told the time, for what scripts ask of it; NULL while there is none. May be NULL. */
+    struct exchange *(*exchange)(void *context);
     void *context;
 };
 

@@ -110,7 +110,7 @@ static enum hook_result advance(struct flow_run *run, bool resumed)
     for (; run->call < calls->count; run->call++) {
         const struct hook_call *call = &calls->list[run->call];
         enum task_result result =
-            resumed ? task_resume(&run->task, 0) : task_start(&run->task, call->script, push_call(run, call));
+            resumed ? task_resume(&run->task) : task_start(&run->task, call->script, push_call(run, call));
         resumed = false;
         if (result == TASK_WAITS) {
             run->suspended = true;

@@ -18,6 +18,14 @@ lua_State *task_coroutine(struct task *task)
     return task->coroutine.L;
 }
 
+void task_end_wait(struct task *task)
+{
+    struct task_wait *wait = task->wait;
+    task->wait = NULL;
+    if (wait)
+        wait->end(wait);
+}
+
 static void throw_away(struct task *task)
 {
     luaL_unref(task->engine->L, LUA_REGISTRYINDEX, task->coroutine.reference);
@@ -29,12 +37,13 @@ static enum task_result finish(struct task *task, int code)
 {
     struct engine *engine = task->engine;
     lua_State *co = task->coroutine.L;
+    if (code == LUA_YIELD && task->waiting)
+        return TASK_WAITS;
+    task_end_wait(task);
     if (code == 0) {
         lua_settop(co, 0);
         return TASK_DONE;
     }
-    if (code == LUA_YIELD && task->waiting)
-        return TASK_WAITS;
     if (code == LUA_YIELD) {
         lua_settop(co, 0);
         lua_pushliteral(co, "coroutine.yield outside of a coroutine of the script's own");
@@ -69,10 +78,12 @@ enum task_result task_start(struct task *task, struct script *script, int argume
     return run(task, arguments);
 }
 
-enum task_result task_resume(struct task *task, int arguments)
+enum task_result task_resume(struct task *task)
 {
+    int given = task->given;
+    task->given = 0;
     task->waiting = false;
-    return run(task, arguments);
+    return run(task, given);
 }
 
 void task_end(struct task *task)
@@ -81,6 +92,7 @@ void task_end(struct task *task)
     if (task->waiting) {
         if (task->alarm)
             event_del(task->alarm);
+        task_end_wait(task);
         throw_away(task);
     }
     if (!task->coroutine.L)
@@ -122,5 +134,6 @@ struct task *task_to_wait(lua_State *L, const char *what)
         why = "cannot wait here: nothing keeps the time";
     if (why)
         luaL_error(L, "%s: %s", what, why);
+    task_end_wait(task); /* of a call that raised for want of memory */
     return task;
 }

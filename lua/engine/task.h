@@ -26,6 +26,11 @@ enum task_result {
     TASK_FAILED, /* the error has been logged */
 };
 
+/* What a task waits for besides its alarm: lies in what knows how to end it, answered or not. */
+struct task_wait {
+    void (*end)(struct task_wait *wait);
+};
+
 /* One function after the other that runs in the same coroutine. All zeros but `engine` and `awake` is ready for use. */
 struct task {
     struct engine *engine;
@@ -33,7 +38,9 @@ struct task {
     struct task_coroutine coroutine;  /* L is NULL when it has none */
     struct script *script;            /* whose function runs; borrowed */
     bool waiting;
-    struct event *alarm; /* of sleep; made when first needed */
+    struct event *alarm;    /* of sleep; made when first needed */
+    struct task_wait *wait; /* ended with the task; NULL: none */
+    int given;              /* values at the top of the coroutine: what the wait gives its function */
 };
 
 /* The coroutine to push a function and its arguments on. */
@@ -42,8 +49,11 @@ lua_State *task_coroutine(struct task *task);
 /* Runs the function below the `arguments` at the top of the coroutine, which is of this script. */
 enum task_result task_start(struct task *task, struct script *script, int arguments);
 
-/* Goes on with a function that waited; the `arguments` at the top are what the wait gives it. */
-enum task_result task_resume(struct task *task, int arguments);
+/* Goes on with a function that waited. */
+enum task_result task_resume(struct task *task);
+
+/* Ends task->wait, if there is one. */
+void task_end_wait(struct task *task);
 
 /* Gives back the coroutine. A function that still waits is abandoned. */
 void task_end(struct task *task);
