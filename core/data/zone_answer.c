@@ -36,6 +36,16 @@ struct answer {
     size_t made_count;
 };
 
+/* Sets and names made are written as they come: there is room for many. */
+static void start(struct answer *answer, const struct zone *zone, uint16_t type)
+{
+    answer->zone = zone;
+    answer->type = type;
+    answer->response_code = DNS_RCODE_NOERROR;
+    answer->authoritative = true;
+    answer->count = answer->made_count = 0;
+}
+
 static struct set *add_set(struct answer *answer, enum dns_section section, uint32_t first, uint32_t count,
                            const uint8_t *owner)
 {
@@ -270,7 +280,8 @@ enum status zone_answer(const struct zone *zone, const struct dns_message *query
 {
     if (!is_for_zone(zone, query))
         return STATUS_NOT_FOUND;
-    struct answer answer = {.zone = zone, .type = query->question.type, .authoritative = true};
+    struct answer answer;
+    start(&answer, zone, query->question.type);
     if (answer.type == TYPE_AXFR || answer.type == TYPE_IXFR) {
         answer.response_code = DNS_RCODE_REFUSED; /* whole zones are not given away (RFC 5936 section 2.2.1) */
         answer.authoritative = false;
