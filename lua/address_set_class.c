@@ -73,12 +73,13 @@ static int set_match(lua_State *L)
     const char *zone = memchr(text, '%', length);
     if (address_from_ip(text, zone ? (size_t)(zone - text) : length, &address) || (zone && address.family != AF_INET6))
         return lua_raise_expected(L, 2, "AddressSet.match", "IP address");
-    if (address_set_match(set, &address, &found)) {
-        char out[ADDRESS_PREFIX_TEXT_MAX];
-        lua_pushstring(L, address_prefix_text(&found, out));
-    } else {
+    char out[ADDRESS_PREFIX_TEXT_MAX];
+    if (!address_set_match(set, &address, &found))
         lua_pushnil(L);
-    }
+    else if (address.family == AF_INET && address_prefix_is_single(&found))
+        lua_pushvalue(L, 2); /* there is but one way to write it */
+    else
+        lua_pushstring(L, address_prefix_text(&found, out));
     return 1;
 }
 

@@ -63,6 +63,19 @@ static int set_load(lua_State *L)
     return lua_set_load(L, &kind);
 }
 
+/* Pushes the text of the entry: where it can, the very string at 2, which need not be made again. */
+static void push_entry(lua_State *L, const uint8_t *entry)
+{
+    char text[DNS_NAME_TEXT_MAX];
+    size_t given_length;
+    const char *given = lua_tolstring(L, 2, &given_length);
+    const size_t length = dns_name_to_text(entry, DNS_NAME_LOWER, text);
+    if (length == given_length && memcmp(text, given, length) == 0)
+        lua_pushvalue(L, 2);
+    else
+        lua_pushlstring(L, text, length);
+}
+
 static int set_match(lua_State *L)
 {
     struct dns_name name;
@@ -71,7 +84,7 @@ static int set_match(lua_State *L)
     lua_name_check(L, 2, &name, "DomainSet.match");
     const uint8_t *entry = domain_set_match(set, name.wire);
     if (entry)
-        lua_name_push(L, entry, DNS_NAME_LOWER);
+        push_entry(L, entry);
     else
         lua_pushnil(L);
     return 1;

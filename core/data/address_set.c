@@ -1,8 +1,14 @@
 #include "data/address_set.h"
 
+#include "base/bytes.h"
+
 #include <stdio.h>
 
-enum { MAPPED_BITS = 96, MARK = 1 };
+enum {
+    MAPPED_BITS = 96,
+    MARK = 1,
+    IPV6 = 256, /* beyond any length, and no first word of an IPv4 address */
+};
 
 static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}; /* RFC 4291 section 2.5.5.2 */
 
@@ -77,13 +83,17 @@ enum status address_prefix_from_text(const char *text, size_t length, struct add
 
 const char *address_prefix_text(const struct address_prefix *prefix, char out[static ADDRESS_PREFIX_TEXT_MAX])
 {
-    char ip[ADDRESS_TEXT_MAX];
-    address_ip_text(&prefix->address, ip);
-    if (prefix->length == bits_of(&prefix->address))
-        snprintf(out, ADDRESS_PREFIX_TEXT_MAX, "%s", ip);
-    else
-        snprintf(out, ADDRESS_PREFIX_TEXT_MAX, "%s/%u", ip, prefix->length);
+    address_ip_text(&prefix->address, out);
+    if (!address_prefix_is_single(prefix)) {
+        const size_t length = strlen(out);
+        snprintf(out + length, ADDRESS_PREFIX_TEXT_MAX - length, "/%u", prefix->length);
+    }
     return out;
+}
+
+bool address_prefix_is_single(const struct address_prefix *prefix)
+{
+    return prefix->length == bits_of(&prefix->address);
 }
 
 /* --- the set --- */
@@ -91,11 +101,15 @@ const char *address_prefix_text(const struct address_prefix *prefix, char out[st
 static struct key_digest digest_of(const struct address_set *set, const struct address *address, unsigned length)
 {
     struct key_hash hash = key_hash_start(&set->keys);
-    uint64_t words[2] = {0, 0};
-    memcpy(words, address->bytes, bits_of(address) / 8);
-    key_hash_word(&hash, (uint64_t)bits_of(address) << 8 | length);
-    key_hash_word(&hash, words[0]);
-    key_hash_word(&hash, words[1]);
+    uint64_t words[2];
+    if (address->family == AF_INET) {
+        key_hash_word(&hash, (uint64_t)length << 32 | load_u32(address->bytes));
+    } else {
+        memcpy(words, address->bytes, sizeof words);
+        key_hash_word(&hash, length | IPV6);
+        key_hash_word(&hash, words[0]);
+        key_hash_word(&hash, words[1]);
+    }
     return key_hash_digest(hash);
 }
 

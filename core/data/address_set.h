@@ -29,6 +29,9 @@ MUST_CHECK enum status address_prefix_from_text(const char *text, size_t length,
 /* The prefix as text; a single address without its length. Returns `out`. */
 const char *address_prefix_text(const struct address_prefix *prefix, char out[static ADDRESS_PREFIX_TEXT_MAX]);
 
+/* Whether it is one address. */
+bool address_prefix_is_single(const struct address_prefix *prefix);
+
 /* Makes an empty set. The secret is for its hash: random bits. */
 void address_set_init(struct address_set *set, const uint64_t secret[static 2]);
 

@@ -1,8 +1,8 @@
 /* A hash set of byte strings, each with marks: what the sets of domains and of addresses are made of. Of each key it
- * keeps only a digest of 126 bits, keyed with a secret (SipHash-1-3 with a result of 128 bits): nobody outside can find
- * keys that collide, and by chance one lookup in 2^100 is wrong in a set of millions. So a key costs 26 to 51 bytes
- * whatever its length, and a lookup goes to memory once: hardly at all for keys that are not in the set, which a small
- * filter turns away. */
+ * keeps only a digest of 126 bits, keyed with a secret (SipHash-1-3, of whose last state more is taken): nobody outside
+ * can find keys that collide, and by chance one lookup in 2^100 is wrong in a set of millions. So a key costs 26 to 51
+ * bytes whatever its length, and a lookup goes to memory once: hardly at all for keys that are not in the set, which a
+ * small filter turns away. */
 #ifndef MOONDNS_DATA_KEY_SET_H
 #define MOONDNS_DATA_KEY_SET_H
 
@@ -61,7 +61,7 @@ static inline void key_hash_round(struct key_hash *hash)
 static inline struct key_hash key_hash_start(const struct key_set *set)
 {
     const uint64_t *secret = set->secret;
-    return (struct key_hash){{secret[0] ^ 0x736f6d6570736575, secret[1] ^ 0x646f72616e646f6d ^ 0xee,
+    return (struct key_hash){{secret[0] ^ 0x736f6d6570736575, secret[1] ^ 0x646f72616e646f6d,
                               secret[0] ^ 0x6c7967656e657261, secret[1] ^ 0x7465646279746573}};
 }
 
@@ -72,22 +72,14 @@ static inline void key_hash_word(struct key_hash *hash, uint64_t word)
     hash->v[0] ^= word;
 }
 
-static inline uint64_t key_hash_result(struct key_hash *hash)
-{
-    for (unsigned i = 0; i < 3; i++)
-        key_hash_round(hash);
-    return hash->v[0] ^ hash->v[1] ^ hash->v[2] ^ hash->v[3];
-}
-
 /* The digest of the words so far; more can be added. */
 static inline struct key_digest key_hash_digest(struct key_hash hash)
 {
-    struct key_digest digest;
-    hash.v[2] ^= 0xee;
-    digest.low = key_hash_result(&hash) & ~(uint64_t)KEY_MARKS;
-    hash.v[1] ^= 0xdd;
-    digest.high = key_hash_result(&hash);
-    return digest;
+    uint64_t *v = hash.v;
+    v[2] ^= 0xff;
+    for (unsigned i = 0; i < 3; i++)
+        key_hash_round(&hash);
+    return (struct key_digest){(v[0] ^ v[1]) & ~(uint64_t)KEY_MARKS, v[2] ^ v[3]};
 }
 
 /* --- the set --- */
