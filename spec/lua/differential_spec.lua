@@ -85,7 +85,7 @@ local attributes = {
     SMIMEA = { certificate_usage = "usage", matching_type = "mtype", certificate_association_data = "cert" },
     HIP = { pk_algorithm = "algorithm", public_key = "key", rendezvous_servers = "servers" }, NINFO = { zs_data = "strings" },
     SVCB = { target_name = "target" }, HTTPS = { target_name = "target" }, NID = { node_id = "nodeid" },
-    TKEY = { key_data = "key", other_data = "other" }, TSIG = { algorithm_name = "algorithm", other_data = "other" },
+    EUI48 = { address = "eui" }, EUI64 = { address = "eui" }, TKEY = { key_data = "key", other_data = "other" }, TSIG = { algorithm_name = "algorithm", other_data = "other" },
 }
 
 local function bits(list, hex, base)
@@ -122,16 +122,21 @@ local function same(ours, theirs)
     if type(theirs) ~= "table" then
         return false
     end
+    local left = 0
+    for _ in pairs(theirs) do
+        left = left + 1
+    end
     for key, value in pairs(ours) do
         local their = theirs[key]
         if their == nil then
-            their = theirs[tostring(key)]
+            their = theirs[tostring(key)] -- service parameters
         end
         if not same(value, their) then
             return false
         end
+        left = left - 1
     end
-    return #ours == #theirs
+    return left == 0
 end
 
 local function same_fields(kind, fields, theirs)
@@ -140,11 +145,13 @@ local function same_fields(kind, fields, theirs)
         local their = theirs[other]
         if other == "windows" or other == "bitmap" then
             their = numbers(their)
+        elseif other == "eui" then
+            their = their:gsub("..", "%0-"):sub(1, -2)
         elseif their == dns.json.null then
             their = "." -- no gateway
         end
         if not same(value, their) then
-            return false, ("%s: %s, %s"):format(name, dns.json.encode(value), dns.json.encode(their or dns.json.null))
+            return false, ("%s: %s, %s"):format(name, tostring(value), tostring(their))
         end
     end
     return true
