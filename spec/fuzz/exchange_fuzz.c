@@ -17,6 +17,8 @@ enum {
     SENT_MAX = 64,     /* the last ones sent upstream are remembered */
     PARKED_MAX = 16,
     GENERATIONS = 4,
+    ASKS_MAX = 8, /* queries of scripts' own at one time */
+    ASKS_OP = 248,
 };
 
 struct client_query {
@@ -30,6 +32,12 @@ struct sent_query {
     uint32_t channel;
 };
 
+struct asked {
+    struct world *world;
+    struct flow *flow;
+    bool being_made, finished;
+};
+
 struct world {
     struct cursor input;
     struct exchange *exchange;
@@ -38,6 +46,7 @@ struct world {
     struct flow *parked[PARKED_MAX];
     struct flow *seen; /* the last one that a hook saw, while it is under way */
     struct hooks generations[GENERATIONS];
+    struct asked asked[ASKS_MAX];
     size_t query_count, sent_count, routed, released;
     int64_t now_us;
 };
@@ -209,6 +218,70 @@ static void set_request(struct world *world, struct flow *flow)
     buffer_free(&wire);
 }
 
+static void resume_parked(struct world *world, size_t i)
+{
+    struct flow *flow = world->parked[i];
+    world->parked[i] = NULL;
+    if (flow)
+        exchange_resume(world->exchange, flow);
+}
+
+/* --- queries of scripts' own --- */
+
+static void forget(struct world *world, struct asked *asked)
+{
+    struct flow *flow = asked->flow;
+    asked->flow = NULL;
+    if (flow)
+        exchange_forget(world->exchange, flow);
+}
+
+/* What waited for it goes on, and perhaps ends others. */
+static void ask_finished(void *context)
+{
+    struct asked *asked = context;
+    struct world *world = asked->world;
+    MUST(asked->flow && !asked->finished && !asked->being_made && asked->flow->finished_us > 0);
+    MUST(asked->flow->response.present != (asked->flow->error[0] != 0));
+    asked->finished = true;
+    uint8_t what = cursor_u8(&world->input);
+    if (what & 1)
+        forget(world, asked);
+    if (what & 2)
+        forget(world, &world->asked[what / 4 % ASKS_MAX]);
+    if (what & 128)
+        resume_parked(world, what / 4 % PARKED_MAX);
+}
+
+static void ask_or_forget(struct world *world)
+{
+    static const char *const names[] = {"\7example\3com", "\1b"};
+    struct asked *asked = &world->asked[cursor_u8(&world->input) % ASKS_MAX];
+    if (asked->being_made)
+        return;
+    if (asked->flow) {
+        forget(world, asked);
+        return;
+    }
+    uint8_t how = cursor_u8(&world->input);
+    struct dns_name name = {.length = (uint8_t)(strlen(names[how & 1]) + 1)};
+    memcpy(name.wire, names[how & 1], name.length);
+    struct exchange_ask ask = {.name = &name,
+                               .type = 1,
+                               .class_ = DNS_CLASS_IN,
+                               .timeout_us = how / 16 * 4000,
+                               .finished = ask_finished,
+                               .context = asked};
+    if (how & 2)
+        ask.target.address = (struct address){.family = AF_INET, .port = 53, .bytes = {how}};
+    *asked = (struct asked){.world = world, .being_made = true};
+    struct flow *flow = NULL;
+    enum status status = exchange_ask(world->exchange, &ask, &flow);
+    MUST((status == STATUS_OK) == (flow != NULL));
+    asked->being_made = false;
+    asked->flow = flow;
+}
+
 static bool park(struct world *world, struct flow *flow)
 {
     for (size_t i = 0; i < PARKED_MAX; i++) {
@@ -254,6 +327,9 @@ static enum hook_result run(struct hooks *hooks, enum hook hook, struct flow *fl
             if (park(world, flow))
                 return HOOK_SUSPENDED;
             break;
+        case 9:
+            ask_or_forget(world);
+            break;
         default:
             break;
         }
@@ -289,6 +365,8 @@ static void finished(void *context, const struct flow *flow)
 {
     struct world *world = context;
     MUST(!flow->wrapper && flow->finished_us > 0);
+    for (size_t i = 0; i < ASKS_MAX; i++)
+        MUST(world->asked[i].flow != flow);
     MUST(!flow->cache_hit || (!flow->asked && flow->target.address.family == AF_UNSPEC));
     check_view(&flow->query);
     check_view(&flow->request);
@@ -403,11 +481,7 @@ static void happen_time(struct world *world)
 
 static void happen_resume(struct world *world)
 {
-    size_t i = cursor_u8(&world->input) % PARKED_MAX;
-    struct flow *flow = world->parked[i];
-    world->parked[i] = NULL;
-    if (flow)
-        exchange_resume(world->exchange, flow);
+    resume_parked(world, cursor_u8(&world->input) % PARKED_MAX);
 }
 
 static void happen_kill(struct world *world)
@@ -462,7 +536,11 @@ static void live(struct world *world)
         happen_time,  happen_kill,   happen_resume,    happen_reload,     happen_config,
     };
     while (cursor_left(&world->input)) {
-        happenings[cursor_u8(&world->input) % (sizeof happenings / sizeof *happenings)](world);
+        uint8_t what = cursor_u8(&world->input);
+        if (what >= ASKS_OP)
+            ask_or_forget(world);
+        else
+            happenings[what % (sizeof happenings / sizeof *happenings)](world);
         size_t open = 0;
         for (size_t i = 0; i < world->query_count; i++)
             open += !world->queries[i].ended;
