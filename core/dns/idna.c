@@ -89,15 +89,13 @@ static bool has_ace_prefix(const char *label, size_t length)
            label[2] == '-' && label[3] == '-';
 }
 
-/* Whether the U-label gives the A-label back: only then do the two name the same. */
+/* Whether the U-label gives the A-label (in lower case) back: only then do the two name the same. */
 static bool is_its_own_inverse(const char *unicode, const char *ascii)
 {
     char *back = NULL;
     if (idn2_to_ascii_8z(unicode, &back, FLAGS) != IDN2_OK)
         return false;
-    bool same = strlen(back) == strlen(ascii);
-    for (size_t i = 0; same && ascii[i]; i++)
-        same = dns_lower((uint8_t)ascii[i]) == dns_lower((uint8_t)back[i]);
+    const bool same = strcmp(ascii, back) == 0;
     idn2_free(back);
     return same;
 }
@@ -110,7 +108,8 @@ static void label_to_unicode(const char *label, size_t length, struct buffer *ou
         buffer_append(out, label, length);
         return;
     }
-    memcpy(ascii, label, length);
+    for (size_t i = 0; i < length; i++) /* RFC 5891 section 5.3: an A-label is looked at in lower case */
+        ascii[i] = (char)dns_lower((uint8_t)label[i]);
     ascii[length] = '\0';
     if (idn2_to_unicode_8z8z(ascii, &unicode, FLAGS) == IDN2_OK && is_its_own_inverse(unicode, ascii))
         buffer_text(out, unicode);

@@ -52,6 +52,7 @@ describe("dns.idna", function()
         assert.equal("bücher.example", dns.idna.to_unicode "xn--bcher-kva.example")
         assert.equal("plain.example", dns.idna.to_ascii "plain.example")
         assert.equal("xn--strae-oqa.example", dns.idna.to_ascii "straße.example")
+        assert.equal("bücher.Example", dns.idna.to_unicode "XN--BCHER-KVA.Example")
         assert.equal("_x.example", dns.idna.to_unicode "_x.example")
         for _, name in ipairs { "日本語.jp", "пример.испытание", "ελληνικά.gr" } do
             assert.equal(name, dns.idna.to_unicode(dns.idna.to_ascii(name)))
@@ -66,5 +67,30 @@ describe("dns.idna", function()
         raises("dns.idna.to_ascii: string expected, got 7", function() dns.idna.to_ascii(7) end)
         assert.is_false((pcall(dns.idna.to_ascii, "\255.example")))
         assert.is_false((pcall(dns.idna.to_ascii, ("ü"):rep(64) .. ".example")))
+    end)
+
+    it("is done wherever a name is given", function()
+        local RR, given, name = dns.ResourceRecord, "bücher.example", "xn--bcher-kva.example"
+        local question, alias = dns.Question("a", "A"), RR.CNAME("a", "b")
+        question.name, alias.domain_name = given, given
+        local message = dns.DNSMessage { edns = { options = { { report_channel = { agent_domain = given } } } } }
+        local soa = { mname = given, rname = given, serial = 1, refresh = 1, retry = 1, expire = 1, minimum = 1 }
+        for place, read in pairs {
+            ["Question"] = dns.Question(given, "A").name, ["Question.name"] = question.name,
+            ["Question.from_json"] = dns.Question.from_json({ name = given, type = "A" }).name,
+            ["make_query"] = dns.DNSMessage.make_query(given, "A").question.name,
+            ["ResourceRecord"] = RR(given, "A", "IN", 60, "").name, ["domain_name"] = alias.domain_name,
+            ["A"] = RR.A(given, "192.0.2.1").name, ["CNAME"] = RR.CNAME("a", given).domain_name,
+            ["MX"] = RR.MX("a", 1, given).rdata.exchange, ["SRV"] = RR.SRV("a", 1, 2, 3, given).rdata.target,
+            ["SOA"] = RR.SOA("a", soa).rdata.rname, ["HTTPSRecord"] = dns.HTTPSRecord(1, given, {}).target_name,
+            ["from_text owner"] = RR.from_text(given .. " A 192.0.2.1").name,
+            ["from_text data"] = RR.from_text("a MX 1 " .. given).rdata.exchange,
+            ["from_json"] = RR.from_json({ name = "a", type = "CNAME", data = given }).domain_name,
+            ["edns"] = message.edns.options[1].report_channel.agent_domain,
+            ["DomainSet"] = dns.DomainSet({ given }):match("a." .. given), ["parent"] = dns.name.parent("x." .. given),
+        } do
+            assert.equal(name, read, place)
+        end
+        assert.is_true(dns.name.is_subdomain("x." .. given, name))
     end)
 end)
