@@ -1,5 +1,7 @@
 #include "lua/class.h"
 
+#include <limits.h>
+
 enum { ROOM_FOR_NAMES = 64 /* members of one class, at most */ };
 
 _Static_assert(sizeof(struct lua_object) == 16, "an object's struct stays aligned");
@@ -14,10 +16,11 @@ static struct lua_object *object_of(lua_State *L, int index, const struct lua_cl
 
 static const char class_key; /* its address is the key of a metatable's class */
 
-/* Keys in the registry: the address of the class is its metatable's, one further its class table's. */
-static const void *table_key(const struct lua_class *class)
+/* The registry's key of the class table is the address of the class; its metatable's is a number, which is found
+ * faster: negative, as references are positive, and the same for no two classes of one program. */
+static int metatable_key(const struct lua_class *class)
 {
-    return (const char *)class + 1;
+    return -(int)((uintptr_t) class / 16 % INT_MAX) - 1;
 }
 
 static void push_address(lua_State *L, const void *address)
@@ -31,17 +34,38 @@ static void push_registered(lua_State *L, const void *key)
     lua_rawget(L, LUA_REGISTRYINDEX);
 }
 
-/* --- metamethods; upvalue 1: the members (name to property or function), 2: the class --- */
+/* --- metamethods; upvalue 1: the members (name to property or function), 2: the properties once more --- */
+
+/* The properties of a class by name: equal strings of one state are one string, so its address is the key. Open
+ * addressing; the names are kept alive by the table of members. */
+struct properties {
+    const struct lua_class *class;
+    unsigned shift; /* of a hash, to get a slot */
+    size_t mask;
+    struct property_slot {
+        const char *name; /* NULL: free */
+        const struct lua_property *property;
+    } slots[];
+};
+
+static size_t first_slot(const struct properties *properties, const char *name)
+{
+    return (size_t)((uintptr_t)name * UINT64_C(0x9e3779b97f4a7c15) >> properties->shift);
+}
 
 /* The member named by the value at 2: its property, or NULL with a method pushed. Raises when there is none. */
-static const struct lua_property *find_member(lua_State *L, const struct lua_class *class)
+static const struct lua_property *find_member(lua_State *L, const struct properties *properties)
 {
+    const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : NULL;
+    const struct property_slot *slot = &properties->slots[first_slot(properties, name)];
+    for (; slot->name; slot = &properties->slots[(size_t)(slot + 1 - properties->slots) & properties->mask])
+        if (slot->name == name)
+            return slot->property;
     lua_pushvalue(L, 2);
     lua_rawget(L, lua_upvalueindex(1));
-    const struct lua_property *property = lua_touserdata(L, -1);
-    if (!property && lua_isnil(L, -1))
-        lua_raise_unknown(L, 2, class);
-    return property;
+    if (lua_isnil(L, -1))
+        lua_raise_unknown(L, 2, properties->class);
+    return NULL;
 }
 
 static struct lua_object *check_object(lua_State *L, const struct lua_class *class)
@@ -54,9 +78,9 @@ static struct lua_object *check_object(lua_State *L, const struct lua_class *cla
 
 static int object_index(lua_State *L)
 {
-    const struct lua_class *class = lua_touserdata(L, lua_upvalueindex(2));
-    struct lua_object *object = check_object(L, class);
-    const struct lua_property *property = find_member(L, class);
+    const struct properties *properties = lua_touserdata(L, lua_upvalueindex(2));
+    struct lua_object *object = check_object(L, properties->class);
+    const struct lua_property *property = find_member(L, properties);
     if (property)
         property->get(L, object + 1);
     return 1;
@@ -64,24 +88,29 @@ static int object_index(lua_State *L)
 
 static int object_newindex(lua_State *L)
 {
-    const struct lua_class *class = lua_touserdata(L, lua_upvalueindex(2));
-    struct lua_object *object = check_object(L, class);
+    const struct properties *properties = lua_touserdata(L, lua_upvalueindex(2));
+    struct lua_object *object = check_object(L, properties->class);
     lua_settop(L, 3);
-    const struct lua_property *property = find_member(L, class);
+    const struct lua_property *property = find_member(L, properties);
     if (!property || !property->set) {
         luaL_where(L, 1);
-        lua_pushfstring(L, "%s.%s: cannot be set", class->name, lua_tostring(L, 2));
+        lua_pushfstring(L, "%s.%s: cannot be set", properties->class->name, lua_tostring(L, 2));
         lua_concat(L, 2);
         return lua_error(L);
     }
-    lua_settop(L, 3);
     property->set(L, object + 1, 3);
     return 0;
 }
 
+/* The class whose closure runs. */
+static const struct lua_class *own_class(lua_State *L)
+{
+    return ((const struct properties *)lua_touserdata(L, lua_upvalueindex(2)))->class;
+}
+
 static int object_equal(lua_State *L)
 {
-    const struct lua_class *class = lua_touserdata(L, lua_upvalueindex(2));
+    const struct lua_class *class = own_class(L);
     if (!object_of(L, 1, class) || !object_of(L, 2, class)) {
         lua_pushboolean(L, false);
         return 1;
@@ -93,14 +122,14 @@ static int object_equal(lua_State *L)
 
 static int class_call(lua_State *L)
 {
-    const struct lua_class *class = lua_touserdata(L, lua_upvalueindex(2));
+    const struct lua_class *class = own_class(L);
     return class->construct(L);
 }
 
 /* A name that is no static: a method, or an error. */
 static int class_index(lua_State *L)
 {
-    const struct lua_class *class = lua_touserdata(L, lua_upvalueindex(2));
+    const struct lua_class *class = own_class(L);
     lua_settop(L, 2);
     lua_pushvalue(L, 2);
     lua_rawget(L, lua_upvalueindex(1));
@@ -129,23 +158,49 @@ void lua_functions_push(lua_State *L, const struct lua_method *functions)
     set_functions(L, lua_gettop(L), functions);
 }
 
-static void push_members(lua_State *L, const struct lua_class *class)
+/* Adds the property with the name at the top. */
+static void add_property(lua_State *L, struct properties *properties, const struct lua_property *property)
 {
-    lua_newtable(L);
-    for (const struct lua_property *property = class->properties; property && property->name; property++) {
-        lua_pushstring(L, property->name);
-        push_address(L, property);
-        lua_rawset(L, -3);
-    }
-    set_functions(L, lua_gettop(L), class->methods);
+    const char *name = lua_tostring(L, -1);
+    size_t at = first_slot(properties, name);
+    while (properties->slots[at].name)
+        at = (at + 1) & properties->mask;
+    properties->slots[at] = (struct property_slot){name, property};
 }
 
-/* Sets a closure over members (at `members`) and class as a field of the table at `table`. */
-static void set_metamethod(lua_State *L, int table, const char *name, lua_CFunction function, int members,
-                           const struct lua_class *class)
+/* Pushes the members and the properties. */
+static void push_members(lua_State *L, const struct lua_class *class)
+{
+    enum { SLOTS_EACH = 4, HASH_BITS = 64 };
+    unsigned bits = 1;
+    size_t count = 0;
+    while (class->properties && class->properties[count].name)
+        count++;
+    while ((size_t)1 << bits < SLOTS_EACH * count)
+        bits++;
+    lua_newtable(L);
+    int members = lua_gettop(L);
+    size_t size = sizeof(struct properties) + sizeof(struct property_slot) * ((size_t)1 << bits);
+    struct properties *properties = lua_newuserdata(L, size);
+    memset(properties, 0, size);
+    properties->class = class;
+    properties->shift = HASH_BITS - bits;
+    properties->mask = ((size_t)1 << bits) - 1;
+    for (size_t i = 0; i < count; i++) {
+        lua_pushstring(L, class->properties[i].name);
+        add_property(L, properties, &class->properties[i]);
+        lua_pushboolean(L, true);
+        lua_rawset(L, members);
+    }
+    set_functions(L, members, class->methods);
+}
+
+/* Sets a closure over the members (at `members`) and the properties (behind them) as a field of the table at `table`.
+ */
+static void set_metamethod(lua_State *L, int table, const char *name, lua_CFunction function, int members)
 {
     lua_pushvalue(L, members);
-    push_address(L, class);
+    lua_pushvalue(L, members + 1);
     lua_pushcclosure(L, function, 2);
     lua_setfield(L, table, name);
 }
@@ -154,10 +209,10 @@ static void make_metatable(lua_State *L, const struct lua_class *class, int memb
 {
     lua_newtable(L);
     int metatable = lua_gettop(L);
-    set_metamethod(L, metatable, "__index", object_index, members, class);
-    set_metamethod(L, metatable, "__newindex", object_newindex, members, class);
+    set_metamethod(L, metatable, "__index", object_index, members);
+    set_metamethod(L, metatable, "__newindex", object_newindex, members);
     if (class->equal)
-        set_metamethod(L, metatable, "__eq", object_equal, members, class);
+        set_metamethod(L, metatable, "__eq", object_equal, members);
     if (class->tostring) {
         lua_pushcfunction(L, class->tostring);
         lua_setfield(L, metatable, "__tostring");
@@ -171,10 +226,7 @@ static void make_metatable(lua_State *L, const struct lua_class *class, int memb
     push_address(L, &class_key);
     push_address(L, class);
     lua_rawset(L, metatable);
-    push_address(L, class);
-    lua_pushvalue(L, metatable);
-    lua_rawset(L, LUA_REGISTRYINDEX);
-    lua_pop(L, 1);
+    lua_rawseti(L, LUA_REGISTRYINDEX, metatable_key(class));
 }
 
 static void make_class_table(lua_State *L, const struct lua_class *class, int members)
@@ -183,13 +235,13 @@ static void make_class_table(lua_State *L, const struct lua_class *class, int me
     int table = lua_gettop(L);
     set_functions(L, table, class->statics);
     lua_newtable(L);
-    set_metamethod(L, table + 1, "__index", class_index, members, class);
+    set_metamethod(L, table + 1, "__index", class_index, members);
     if (class->construct)
-        set_metamethod(L, table + 1, "__call", class_call, members, class);
+        set_metamethod(L, table + 1, "__call", class_call, members);
     lua_pushstring(L, class->name);
     lua_setfield(L, table + 1, "__metatable");
     lua_setmetatable(L, table);
-    push_address(L, table_key(class));
+    push_address(L, class);
     lua_pushvalue(L, table);
     lua_rawset(L, LUA_REGISTRYINDEX);
 }
@@ -201,16 +253,17 @@ void lua_class_register(lua_State *L, const struct lua_class *class)
     if (!lua_isnil(L, -1))
         return;
     lua_pop(L, 1);
+    int members = lua_gettop(L) + 1;
     push_members(L, class);
-    int members = lua_gettop(L);
     make_metatable(L, class, members);
     make_class_table(L, class, members);
-    lua_remove(L, members);
+    lua_replace(L, members);
+    lua_settop(L, members);
 }
 
 void lua_class_push(lua_State *L, const struct lua_class *class)
 {
-    push_registered(L, table_key(class));
+    push_registered(L, class);
 }
 
 /* --- objects --- */
@@ -220,7 +273,7 @@ void *lua_class_new_partly(lua_State *L, const struct lua_class *class, size_t s
     struct lua_object *object = lua_newuserdata(L, sizeof *object + size);
     memset(object, 0, sizeof *object + zeroed);
     object->class = class;
-    push_registered(L, class);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, metatable_key(class));
     lua_setmetatable(L, -2);
     return object + 1;
 }

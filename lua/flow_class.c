@@ -153,9 +153,8 @@ static void push_wire(lua_State *L, int index, int slot, const uint8_t *wire, si
     lua_class_slot_set(L, index, slot);
 }
 
-void lua_flow_get_request(lua_State *L, int index)
+static void push_request(lua_State *L, int index, struct lua_flow *self)
 {
-    struct lua_flow *self = lua_class_test(L, index, &lua_flow_class);
     self->changed |= LUA_FLOW_REQUEST_TOUCHED;
     if (lua_class_slot_used(self, LUA_FLOW_REQUEST)) {
         lua_class_slot_get(L, index, LUA_FLOW_REQUEST);
@@ -169,9 +168,8 @@ void lua_flow_get_request(lua_State *L, int index)
     }
 }
 
-void lua_flow_get_response(lua_State *L, int index)
+static void push_response(lua_State *L, int index, struct lua_flow *self)
 {
-    struct lua_flow *self = lua_class_test(L, index, &lua_flow_class);
     self->changed |= LUA_FLOW_RESPONSE_TOUCHED;
     if (lua_class_slot_used(self, LUA_FLOW_RESPONSE)) {
         lua_class_slot_get(L, index, LUA_FLOW_RESPONSE);
@@ -193,6 +191,16 @@ void lua_flow_get_response(lua_State *L, int index)
     } else {
         lua_pushnil(L);
     }
+}
+
+void lua_flow_get_request(lua_State *L, int index)
+{
+    push_request(L, index, lua_class_test(L, index, &lua_flow_class));
+}
+
+void lua_flow_get_response(lua_State *L, int index)
+{
+    push_response(L, index, lua_class_test(L, index, &lua_flow_class));
 }
 
 void lua_flow_get_error(lua_State *L, int index)
@@ -217,8 +225,7 @@ void lua_flow_get_error(lua_State *L, int index)
 
 static void get_request(lua_State *L, void *self)
 {
-    (void)self;
-    lua_flow_get_request(L, 1);
+    push_request(L, 1, self);
 }
 
 static void set_request(lua_State *L, void *self, int value)
@@ -232,8 +239,7 @@ static void set_request(lua_State *L, void *self, int value)
 
 static void get_response(lua_State *L, void *self)
 {
-    (void)self;
-    lua_flow_get_response(L, 1);
+    push_response(L, 1, self);
 }
 
 static void set_response(lua_State *L, void *self, int value)
@@ -443,7 +449,8 @@ static const struct lua_property properties[] = {
     {"timestamp_created", get_timestamp_created, NULL, "seconds", "When the query came in."},
     {"marked", get_marked, set_marked, "text", "Free; `\"\"` for not marked."},
     {"comment", get_comment, set_comment, "text", "Free."},
-    {"metadata", get_metadata, set_metadata, "table", "Free, for scripts to note what they like. `cache_hit` is true where the answer came from the cache."},
+    {"metadata", get_metadata, set_metadata, "table",
+     "Free, for scripts to note what they like. `cache_hit` is true where the answer came from the cache."},
     {0},
 };
 

@@ -97,25 +97,26 @@ double lua_message_timestamp(lua_State *L, int index)
 
 /* --- sections --- */
 
-static void set_section(lua_State *L, int value, unsigned section, const char *what)
+static void set_section(lua_State *L, struct lua_message *self, int value, unsigned section, const char *what)
 {
     if (lua_type(L, value) != LUA_TTABLE)
         lua_raise_expected(L, value, what,
                            section == DNS_SECTION_QUESTION ? "array of Question" : "array of ResourceRecord");
+    if (section == DNS_SECTION_QUESTION)
+        lua_message_show_questions(L, self);
     lua_pushvalue(L, value);
     lua_class_slot_set(L, 1, LUA_MESSAGE_SLOT_SECTION + (int)section);
 }
 
-#define SECTION(name, section)                                  \
-    static void get_##name(lua_State *L, void *self)            \
-    {                                                           \
-        (void)self;                                             \
-        lua_message_push_section(L, 1, section);                \
-    }                                                           \
-    static void set_##name(lua_State *L, void *self, int value) \
-    {                                                           \
-        (void)self;                                             \
-        set_section(L, value, section, "DNSMessage." #name);    \
+#define SECTION(name, section)                                     \
+    static void get_##name(lua_State *L, void *self)               \
+    {                                                              \
+        (void)self;                                                \
+        lua_message_push_section(L, 1, section);                   \
+    }                                                              \
+    static void set_##name(lua_State *L, void *self, int value)    \
+    {                                                              \
+        set_section(L, self, value, section, "DNSMessage." #name); \
     }
 SECTION(questions, DNS_SECTION_QUESTION)
 SECTION(answers, DNS_SECTION_ANSWER)
@@ -125,8 +126,7 @@ SECTION(additionals, DNS_SECTION_ADDITIONAL)
 
 static void get_question(lua_State *L, void *self)
 {
-    (void)self;
-    lua_message_push_question(L, 1);
+    lua_message_push_question(L, 1, self);
 }
 
 /* --- the whole --- */

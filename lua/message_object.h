@@ -12,9 +12,11 @@ enum { LUA_MESSAGE_SECTIONS = 4 };
 enum { LUA_MESSAGE_SLOT_SECTION = 1 };
 
 struct lua_message {
-    uint16_t id, flags;      /* as they are now; the wire has those that came */
-    bool made;               /* by hand, or as an answer: the wire is only where it began */
-    bool parsed;             /* `view` holds */
+    uint16_t id, flags; /* as they are now; the wire has those that came */
+    bool made;          /* by hand, or as an answer: the wire is only where it began */
+    bool parsed;        /* `view` holds */
+    struct lua_question
+        *question;           /* the only one in the table of questions, while no script has seen that; else NULL */
     double timestamp;        /* seconds; negative: none */
     uint64_t serial;         /* of the state's messages, what records decoded from this one bear; 0: none yet */
     uint32_t length;         /* of the wire */
@@ -36,7 +38,10 @@ MUST_CHECK enum status lua_message_view(struct lua_message *self, const struct d
 void lua_message_push_section(lua_State *L, int index, unsigned section);
 
 /* Pushes the question, nil unless there is exactly one. */
-void lua_message_push_question(lua_State *L, int index);
+void lua_message_push_question(lua_State *L, int index, struct lua_message *self);
+
+/* A script sees the table of questions, or puts another one in its place: from now on anything may be in it. */
+void lua_message_show_questions(lua_State *L, struct lua_message *self);
 
 /* Whether nobody has read or set the section. */
 static inline bool lua_message_section_untouched(const struct lua_message *self, unsigned section)

@@ -96,7 +96,7 @@ static void decode_questions(lua_State *L, struct lua_message *self, unsigned co
     struct dns_question question;
     if (count == 1) {
         question = only_question(self);
-        lua_question_push(L, &question)->origin = origin_in(L, self, DNS_SECTION_QUESTION, 0);
+        self->question = lua_question_push(L, &question);
         lua_rawseti(L, -2, 1);
         return;
     }
@@ -107,14 +107,14 @@ static void decode_questions(lua_State *L, struct lua_message *self, unsigned co
     }
 }
 
-void lua_message_push_section(lua_State *L, int index, unsigned section)
+/* Pushes the table of the section, which may be one that no script has seen. */
+static void push_table(lua_State *L, int index, struct lua_message *self, unsigned section)
 {
-    struct lua_message *self = lua_class_test(L, index, &lua_message_class);
-    unsigned count = lua_message_count_on_wire(self, section);
     if (lua_class_slot_used(self, slot_of(section))) {
         lua_class_slot_get(L, index, slot_of(section));
         return;
     }
+    unsigned count = lua_message_count_on_wire(self, section);
     lua_createtable(L, (int)count, 0);
     if (section == DNS_SECTION_QUESTION && count)
         decode_questions(L, self, count);
@@ -124,10 +124,27 @@ void lua_message_push_section(lua_State *L, int index, unsigned section)
     lua_class_slot_set(L, index, slot_of(section));
 }
 
-void lua_message_push_question(lua_State *L, int index)
+void lua_message_show_questions(lua_State *L, struct lua_message *self)
 {
-    lua_message_push_section(L, index, DNS_SECTION_QUESTION);
-    if (lua_objlen(L, -1) == 1)
+    if (!self->question)
+        return;
+    self->question->origin.message = serial_of(L, self);
+    self->question->origin.section = DNS_SECTION_QUESTION;
+    self->question = NULL;
+}
+
+void lua_message_push_section(lua_State *L, int index, unsigned section)
+{
+    struct lua_message *self = lua_class_test(L, index, &lua_message_class);
+    push_table(L, index, self, section);
+    if (section == DNS_SECTION_QUESTION)
+        lua_message_show_questions(L, self);
+}
+
+void lua_message_push_question(lua_State *L, int index, struct lua_message *self)
+{
+    push_table(L, index, self, DNS_SECTION_QUESTION);
+    if (self->question || lua_objlen(L, -1) == 1)
         lua_rawgeti(L, -1, 1);
     else
         lua_pushnil(L);
@@ -172,6 +189,8 @@ bool lua_message_section_unchanged(lua_State *L, int index, const struct lua_mes
 {
     if (lua_message_section_untouched(self, section))
         return true;
+    if (section == DNS_SECTION_QUESTION && self->question)
+        return !self->question->origin.changed;
     lua_class_slot_get(L, index, slot_of(section));
     bool same = holds_originals(L, self, section);
     lua_pop(L, 1);

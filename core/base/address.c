@@ -7,18 +7,40 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Four numbers without leading zeros, and nothing else. */
+static bool ipv4_from_text(const char *text, size_t length, uint8_t out[static 4])
+{
+    unsigned part = 0, value = 0, digits = 0;
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] >= '0' && text[i] <= '9') {
+            if (digits++ > 0 && value == 0)
+                return false;
+            value = value * 10 + (unsigned)(text[i] - '0');
+            if (value > UINT8_MAX)
+                return false;
+        } else if (text[i] == '.' && digits > 0 && part < 3) {
+            out[part++] = (uint8_t)value;
+            value = digits = 0;
+        } else {
+            return false;
+        }
+    }
+    out[part] = (uint8_t)value;
+    return part == 3 && digits > 0;
+}
+
 enum status address_from_ip(const char *text, size_t length, struct address *out)
 {
     char copy[INET6_ADDRSTRLEN + IF_NAMESIZE + 2];
+    struct address address = {.family = AF_INET};
+    if (ipv4_from_text(text, length, address.bytes)) {
+        *out = address;
+        return STATUS_OK;
+    }
     if (length == 0 || length >= sizeof copy || memchr(text, '\0', length))
         return STATUS_INVALID;
     memcpy(copy, text, length);
     copy[length] = '\0';
-    struct address address = {.family = AF_INET};
-    if (inet_pton(AF_INET, copy, address.bytes) == 1) {
-        *out = address;
-        return STATUS_OK;
-    }
     char *zone = strchr(copy, '%');
     if (zone) {
         *zone++ = '\0';
@@ -28,7 +50,7 @@ enum status address_from_ip(const char *text, size_t length, struct address *out
         if (address.scope == 0)
             return STATUS_INVALID;
     }
-    address.family = AF_INET6;
+    address = (struct address){.family = AF_INET6, .scope = address.scope};
     if (inet_pton(AF_INET6, copy, address.bytes) != 1)
         return STATUS_INVALID;
     *out = address;

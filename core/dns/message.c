@@ -8,17 +8,6 @@ enum {
     RECORD_FIXED = 10,                        /* type, class, TTL, data length */
 };
 
-enum status dns_header_read(const uint8_t *wire, size_t length, struct dns_header *out)
-{
-    if (length < DNS_HEADER_SIZE)
-        return STATUS_MALFORMED;
-    out->id = load_u16(wire);
-    out->flags = load_u16(wire + 2);
-    for (size_t i = 0; i < 4; i++)
-        out->counts[i] = load_u16(wire + 4 + 2 * i);
-    return STATUS_OK;
-}
-
 void dns_header_write(uint8_t *wire, const struct dns_header *header)
 {
     store_u16(wire, header->id);

@@ -35,7 +35,17 @@ struct dns_header {
 };
 
 /* Reads the header alone; STATUS_MALFORMED when there are fewer than 12 bytes. */
-MUST_CHECK enum status dns_header_read(const uint8_t *wire, size_t length, struct dns_header *out);
+static inline MUST_CHECK enum status dns_header_read(const uint8_t *wire, size_t length, struct dns_header *out)
+{
+    if (length < DNS_HEADER_SIZE)
+        return STATUS_MALFORMED;
+    out->id = load_u16(wire);
+    out->flags = load_u16(wire + 2);
+    for (size_t i = 0; i < 4; i++)
+        out->counts[i] = load_u16(wire + 4 + 2 * i);
+    return STATUS_OK;
+}
+
 void dns_header_write(uint8_t *wire, const struct dns_header *header);
 
 /* A checked view; borrows the wire, and is dead once the wire changes in length. */

@@ -89,6 +89,15 @@ enum status dns_name_read(struct cursor *cursor, struct dns_name *out, struct re
 
 enum status dns_name_skip(struct cursor *cursor, struct reason *reason)
 {
+    /* Most names are few plain labels. */
+    const size_t length = cursor->failed ? 0 : cursor->length;
+    size_t at = cursor->offset;
+    while (at < length && cursor->data[at] != 0 && cursor->data[at] <= DNS_LABEL_MAX)
+        at += cursor->data[at] + 1u;
+    if (at < length && cursor->data[at] == 0 && at - cursor->offset <= ROOM_FOR_LABELS) {
+        cursor->offset = at + 1;
+        return STATUS_OK;
+    }
     return walk(cursor, NULL, reason);
 }
 
@@ -110,16 +119,20 @@ size_t dns_name_wire_length(const uint8_t *wire, size_t length)
 
 /* --- text --- */
 
-/* The bytes that stand in a name's text for themselves: printable ASCII except space and . \ " ( ) ; @ $ */
+/* What each byte of a name is as text, in lower case; 0: it must be escaped. Plain are printable ASCII characters
+ * except space and . \ " ( ) ; @ $ */
+static const uint8_t plain_lower[0x100] = {
+    [0x20] = 0,   '!', 0,   '#', 0,   '%', '&', '\'', 0,   0,   '*', '+', ',', '-', 0,   '/', /* */
+    [0x30] = '0', '1', '2', '3', '4', '5', '6', '7',  '8', '9', ':', 0,   '<', '=', '>', '?', /* */
+    [0x40] = 0,   'a', 'b', 'c', 'd', 'e', 'f', 'g',  'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', /* */
+    [0x50] = 'p', 'q', 'r', 's', 't', 'u', 'v', 'w',  'x', 'y', 'z', '[', 0,   ']', '^', '_', /* */
+    [0x60] = '`', 'a', 'b', 'c', 'd', 'e', 'f', 'g',  'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', /* */
+    [0x70] = 'p', 'q', 'r', 's', 't', 'u', 'v', 'w',  'x', 'y', 'z', '{', '|', '}', '~',      /* */
+};
+
 static inline bool is_plain(uint8_t byte)
 {
-    static const uint64_t plain[4] = {
-        0xf7ffbcea00000000, /* 0x21-0x3f without " $ ( ) . ; */
-        0x7fffffffeffffffe, /* 0x40-0x7e without @ \ */
-        0,
-        0,
-    };
-    return plain[byte >> 6] >> (byte & 63) & 1;
+    return plain_lower[byte] != 0;
 }
 
 static inline bool is_digit(char c)
@@ -182,6 +195,32 @@ static const char *read_byte(const char *text, size_t length, size_t *at, uint8_
     return NULL;
 }
 
+/* Text without escapes: each byte moves by one, and each dot becomes the length of the label behind it. False for all
+ * else, and for what is wrong. */
+static bool from_plain(const char *text, size_t length, struct dns_name *out)
+{
+    size_t label = 0; /* where the current label's length byte stands */
+    if (length == 0 || length >= ROOM_FOR_LABELS)
+        return false;
+    for (size_t i = 0; i < length; i++) {
+        const uint8_t byte = (uint8_t)text[i];
+        out->wire[i + 1] = byte;
+        if (is_plain(byte))
+            continue;
+        if (byte != '.' || i == label || i - label > DNS_LABEL_MAX)
+            return false;
+        out->wire[label] = (uint8_t)(i - label);
+        label = i + 1;
+    }
+    const size_t last = length - label; /* 0: there was a final dot */
+    if (last > DNS_LABEL_MAX)
+        return false;
+    out->wire[label] = (uint8_t)last;
+    out->wire[length + (last > 0)] = 0;
+    out->length = (uint8_t)(length + 1 + (last > 0));
+    return true;
+}
+
 /* Text without bytes above 127. NULL, or what is wrong with it. */
 static const char *from_ascii(const char *text, size_t length, struct dns_name *out)
 {
@@ -227,6 +266,11 @@ enum status dns_name_from_text(const char *text, size_t length, struct dns_name 
     enum status status = STATUS_OK;
     struct reason why;
 
+    if (from_plain(text, length, &name)) {
+        memcpy(out->wire, name.wire, name.length);
+        out->length = name.length;
+        return STATUS_OK;
+    }
     for (size_t i = 0; i < length && plain; i++)
         plain = (uint8_t)text[i] < 0x80;
     if (plain) {
@@ -255,7 +299,7 @@ done:
 static inline char *write_byte(uint8_t byte, bool lower, char *to)
 {
     if (is_plain(byte)) {
-        *to++ = (char)(lower ? dns_lower(byte) : byte);
+        *to++ = (char)(lower ? plain_lower[byte] : byte);
         return to;
     }
     *to++ = '\\';

@@ -69,6 +69,14 @@ const char *flow_id(const struct flow *flow, char out[static FLOW_ID_MAX])
     return out;
 }
 
+/* Copies text, cut where there is no room. */
+static void copy_text(char *out, size_t size, const char *text)
+{
+    size_t length = strnlen(text, size - 1);
+    memcpy(out, text, length);
+    out[length] = '\0';
+}
+
 enum status flow_set_response(struct flow *flow, const uint8_t *wire, size_t length, enum flow_source source,
                               const char *source_name, struct reason *reason)
 {
@@ -80,7 +88,7 @@ enum status flow_set_response(struct flow *flow, const uint8_t *wire, size_t len
     }
     flow->unpackable = false;
     flow->source = source;
-    snprintf(flow->source_name, sizeof flow->source_name, "%s", source_name ? source_name : "");
+    copy_text(flow->source_name, sizeof flow->source_name, source_name ? source_name : "");
     return STATUS_OK;
 }
 
@@ -105,7 +113,7 @@ enum status flow_set_request(struct flow *flow, const uint8_t *wire, size_t leng
 
 void flow_set_error(struct flow *flow, const char *text, int64_t wall_us)
 {
-    snprintf(flow->error, sizeof flow->error, "%s", text);
+    copy_text(flow->error, sizeof flow->error, text);
     flow->error_us = wall_us;
 }
 

@@ -168,6 +168,28 @@ describe("a changed message", function()
         assert.equal("192.0.2.9", M.unpack(b.packed).answers[2].ipv4_address)
     end)
 
+    it("notices the question in whatever way it was come by", function()
+        for _, change in ipairs {
+            function(m, q) q.name, m.questions = "max.example", { q } end,
+            function(m, q) m.questions, q.name = { q }, "max.example" end,
+            function(m, q) m.questions[1] = nil; q.name, m.questions[1] = "max.example", q end,
+            function(m, q) table.insert(m.questions, q) end,
+            function(_, _, table_of_it) table_of_it[1] = dns.Question("b", "A") end,
+            function(_, q, table_of_it) table_of_it[1], q.type = q, "A" end,
+        } do
+            changed(function(m) change(m, m.question, m.questions) end)
+        end
+        unchanged(function(m) m.questions = { m.question, nil } end)
+        unchanged(function(m) m.questions[1] = m.question end)
+        local other = M.unpack(wire)
+        changed(function(m) m.questions = { other.question } end)
+        changed(function(m)
+            local q = other.question
+            m.questions = { q }
+            assert.equal(1, #other.questions)
+        end)
+    end)
+
     it("follows what is changed after packing", function()
         local m = M.unpack(wire)
         local rr = m.answers[2]
