@@ -1,72 +1,11 @@
 -- Record data as other codecs have it: dnspython (2.3) and ldns (1.8), for every record of spec/support/records.lua.
 local dns = require "dns"
+local differences = require "spec.support.differences"
 local files = require "spec.support.files"
 local process = require "spec.support.process"
 local scope = require "spec.support.scope"
 local wire = require "spec.support.wire"
 local RR = dns.ResourceRecord
-
--- What remains different, and who is right. A type is listed where any of its records differs; that one does is checked too.
-local differences = {
-    dnspython = {
-        text = {
-            GPOS = "prints character-strings without quotes; both are the form of RFC 1035 section 5.1",
-            HTTPS = "quotes every value, and does not know keys 7 to 10; both forms are RFC 9460 appendix A's",
-            SVCB = "as HTTPS",
-            ISDN = "leaves an empty subaddress out, which then is gone; it is a character-string like any other (RFC 1183 section 3.2)",
-            OPT = "there is no standard; ours can be read again",
-            TKEY = "prints numbers where RFC 2930 has registries, and no lengths; there is no standard",
-            URI = "does not escape quotes; the target is a quoted string (RFC 7553 section 4.4, RFC 1035 section 5.1)",
-        },
-        data = {
-            HINFO = "takes \\255 for the character U+00FF in UTF-8; it is the byte (RFC 1035 section 5.1)",
-            HTTPS = "does not know keys 7 to 10 (RFC 9461, RFC 9540 and the IANA registry)",
-            SVCB = "as HTTPS",
-            IPSECKEY = "wants a key; there may be none (RFC 4025 section 3.1)",
-            ISDN = "leaves an empty subaddress out (RFC 1183 section 3.2)",
-            OPT = "does not read OPT's text",
-            TKEY = "does not read error names and lengths",
-            TSIG = "wants a MAC; an unsigned error has none (RFC 8945 section 5.3.2)",
-        },
-        fields = {
-            GPOS = "takes the first field for the latitude; it is the longitude (RFC 1712 section 3)",
-            LOC = "has angles and centimetres; ours are the fields of RFC 1876 section 2",
-            OPT = "has objects",
-        },
-        refused = { GPOS = "as it takes the longitude for a latitude", OPT = "wants options that fit; data of any kind is kept" },
-    },
-    ldns = {
-        text = {
-            APL = "prints IPv6 addresses in full; RFC 5952 has the short form",
-            CAA = "prints no empty value; it is a character-string (RFC 8659 section 4.1.1)",
-            CERT = "prints algorithms as numbers; both are right (RFC 4398 section 2.2)",
-            HTTPS = "quotes nothing, and does not know keys 8 to 10; both forms are RFC 9460 appendix A's",
-            SVCB = "as HTTPS",
-            LOC = "prints numbers without a fraction, all sizes, and the equator as S; all mean the same (RFC 1876 section 3)",
-            ["NSAP-PTR"] = "takes the name for a character-string; it is a name (RFC 1706 section 6)",
-            NXT = "prints the bit map as bytes; it is a list of types (RFC 2535 section 5.3)",
-            RRSIG = "prints times after 2038 as before 1970; they are unsigned (RFC 4034 section 3.1.5)",
-            SIG = "as RRSIG",
-            SINK = "prints one byte of it",
-            TKEY = "prints times as dates; there is no standard",
-            TSIG = "prints error codes as numbers, and no name; there is no standard",
-            WKS = "prints what /etc/services calls the ports; numbers are taken everywhere (RFC 1035 section 3.4.2)",
-        },
-        data = {
-            CSYNC = "wants a type; there may be none (RFC 7477 section 2.1.2)",
-            HTTPS = "does not know keys 8 to 10 (the IANA registry)",
-            SVCB = "does not undo escapes before it splits at commas (RFC 9460 appendix A.1, and D.2's example)",
-            KEY = "wants a key; there is none with these flags (RFC 2535 section 3.1.2)",
-            ["NSAP-PTR"] = "takes the name for a character-string; it is a name (RFC 1706 section 6)",
-            NXT = "reads no list of types (RFC 2535 section 5.3)",
-            SINK = "reads one byte of it",
-            TKEY = "does not read it",
-            TSIG = "does not read it",
-            WKS = "wants a port; the bit map may be empty (RFC 1035 section 3.4.2)",
-        },
-        refused = {},
-    },
-}
 
 -- What dnspython calls the fields that have other names there.
 local attributes = {
@@ -273,5 +212,30 @@ describe("record data", function()
         compare("ldns", "data", function(record, theirs)
             return theirs.data == wire.hex(record.rr.data), theirs.data or "refused"
         end)
+    end)
+end)
+
+describe("docs/codec.md", function()
+    local page = files.read "docs/codec.md"
+
+    it("names the fields of every type", function()
+        for _, entry in ipairs(require "spec.support.records") do
+            local row = assert(page:match("\n| " .. entry[1]:gsub("%-", "%%-") .. " | (%[?`[^\n]*)|"), entry[1])
+            for field in pairs(RR.from_text("a. 60 IN " .. entry[1] .. " " .. entry[2]).rdata) do
+                assert.truthy(row:find("`" .. field .. "`", 1, true), entry[1] .. "." .. field)
+            end
+        end
+    end)
+
+    it("has every difference to other codecs", function()
+        local names = { text = "text", data = "bytes", fields = "fields", refused = "data" }
+        for peer, aspects in pairs(differences) do
+            for aspect, kinds in pairs(aspects) do
+                for kind, what in pairs(kinds) do
+                    local row = ("| %s | %s | %s | %s |"):format(kind, peer, names[aspect], (what:gsub("\\", "\\\\")))
+                    assert.truthy(page:find(row, 1, true), row)
+                end
+            end
+        end
     end)
 end)

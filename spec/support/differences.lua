@@ -1,0 +1,88 @@
+-- Where records of spec/support/records.lua are something else to other codecs, and who is right: {peer = {aspect = {type =
+-- what}}}. `text` is what a peer prints for data, `data` the bytes it has for our text, `fields` the data by field, `refused`
+-- data that it does not print at all. dnspython 2.3, ldns 1.8, dig 9.18, kdig 3.2. docs/codec.md has the same list.
+return {
+    dnspython = {
+        text = {
+            GPOS = "prints character-strings without quotes; both are the form of RFC 1035 section 5.1",
+            HTTPS = "quotes every value, and does not know keys 7 to 10; both forms are RFC 9460 appendix A's",
+            SVCB = "as HTTPS",
+            ISDN = "leaves an empty subaddress out, which then is gone; it is a character-string like any other (RFC 1183 section 3.2)",
+            OPT = "there is no standard; ours can be read again",
+            TKEY = "prints numbers where RFC 2930 has registries, and no lengths; there is no standard",
+            URI = "does not escape quotes; the target is a quoted string (RFC 7553 section 4.4, RFC 1035 section 5.1)",
+        },
+        data = {
+            HINFO = "takes \\255 for the character U+00FF in UTF-8; it is the byte (RFC 1035 section 5.1)",
+            HTTPS = "does not know keys 7 to 10 (RFC 9461, RFC 9540 and the IANA registry)",
+            SVCB = "as HTTPS",
+            IPSECKEY = "wants a key; there may be none (RFC 4025 section 3.1)",
+            ISDN = "leaves an empty subaddress out (RFC 1183 section 3.2)",
+            OPT = "does not read OPT's text",
+            TKEY = "does not read error names and lengths",
+            TSIG = "wants a MAC; an unsigned error has none (RFC 8945 section 5.3.2)",
+        },
+        fields = {
+            GPOS = "takes the first field for the latitude; it is the longitude (RFC 1712 section 3)",
+            LOC = "has angles and centimetres; ours are the fields of RFC 1876 section 2",
+            OPT = "has objects",
+        },
+        refused = { GPOS = "as it takes the longitude for a latitude", OPT = "wants options that fit; data of any kind is kept" },
+    },
+    ldns = {
+        text = {
+            APL = "prints IPv6 addresses in full; RFC 5952 has the short form",
+            CAA = "prints no empty value; it is a character-string (RFC 8659 section 4.1.1)",
+            CERT = "prints algorithms as numbers; both are right (RFC 4398 section 2.2)",
+            HTTPS = "quotes nothing, and does not know keys 8 to 10; both forms are RFC 9460 appendix A's",
+            SVCB = "as HTTPS",
+            LOC = "prints numbers without a fraction, all sizes, and the equator as S; all mean the same (RFC 1876 section 3)",
+            ["NSAP-PTR"] = "takes the name for a character-string; it is a name (RFC 1706 section 6)",
+            NXT = "prints the bit map as bytes; it is a list of types (RFC 2535 section 5.3)",
+            RRSIG = "prints times after 2038 as before 1970; they are unsigned (RFC 4034 section 3.1.5)",
+            SIG = "as RRSIG",
+            SINK = "prints one byte of it",
+            TKEY = "prints times as dates; there is no standard",
+            TSIG = "prints error codes as numbers, and no name; there is no standard",
+            WKS = "prints what /etc/services calls the ports; numbers are taken everywhere (RFC 1035 section 3.4.2)",
+        },
+        data = {
+            CSYNC = "wants a type; there may be none (RFC 7477 section 2.1.2)",
+            HTTPS = "does not know keys 8 to 10 (the IANA registry)",
+            SVCB = "does not undo escapes before it splits at commas (RFC 9460 appendix A.1, and D.2's example)",
+            KEY = "wants a key; there is none with these flags (RFC 2535 section 3.1.2)",
+            ["NSAP-PTR"] = "takes the name for a character-string; it is a name (RFC 1706 section 6)",
+            NXT = "reads no list of types (RFC 2535 section 5.3)",
+            SINK = "reads one byte of it",
+            TKEY = "does not read it",
+            TSIG = "does not read it",
+            WKS = "wants a port; the bit map may be empty (RFC 1035 section 3.4.2)",
+        },
+        refused = {},
+    },
+    dig = {
+        text = {
+            HTTPS = "does not know keys 7 to 10 (RFC 9461, RFC 9540 and the IANA registry)",
+            SVCB = "as HTTPS",
+            IPSECKEY = "wants a key; there may be none (RFC 4025 section 3.1)",
+            L64 = "leaves zeros out; both are taken (RFC 6742 section 2.3)",
+            NID = "as L64",
+            LOC = "prints whole sizes without a fraction, and all sizes; all mean the same (RFC 1876 section 3)",
+            NSEC = "wants a type, which an NSEC that proves anything has (RFC 4034 section 4.1.2); data without one is shown all the same",
+            NXT = "refuses the bit for type 0; it only says that another form may follow (RFC 2535 section 5.2)",
+            RRSIG = "prints times after 2038 as before 1970; they are unsigned (RFC 4034 section 3.1.5)",
+            SIG = "as RRSIG, and prints types without a name as numbers",
+        },
+    },
+    kdig = {
+        text = {
+            CERT = "prints numbers; both are right (RFC 4398 section 2.2)",
+            HTTPS = "quotes nothing, and does not know keys 7 to 10; both forms are RFC 9460 appendix A's",
+            SVCB = "as HTTPS",
+            KEY = "wants a key; there is none with these flags (RFC 2535 section 3.1.2)",
+            LOC = "prints whole numbers without a fraction, and all sizes; all mean the same (RFC 1876 section 3)",
+            NULL = "refuses data of no bytes; any data of up to 65535 bytes is right (RFC 1035 section 3.3.10)",
+            RRSIG = "prints times after 2038 as before 1970; they are unsigned (RFC 4034 section 3.1.5)",
+        },
+    },
+}
