@@ -4,10 +4,11 @@
 enum {
     TYPE_TKEY = 249, /* to AXFR (252): what concerns one exchange of messages, or a whole zone */
     TYPE_AXFR = 252,
+    WORD = sizeof(uint64_t),
 };
 
-/* The key's first bytes: flags, EDNS flags, type, class, length of the options, `enum key_mark`, length of the name.
- * The name follows (CACHE_KEY_NAME), then the options, then zeros. */
+/* The key: flags, EDNS flags, type, class, length of the options, marks, length of the name; from CACHE_KEY_NAME on the
+ * name, then the options, each followed by zeros up to the next word. */
 enum key_mark { MARK_OPT = 1, MARK_COOKIE = 2 };
 
 /* A query like others: one question, and nothing else but perhaps one OPT of the root's. */
@@ -43,12 +44,37 @@ static size_t put_options(const struct dns_message *query, uint8_t *bytes, size_
     return length;
 }
 
+/* Fills the last word with zeros; gives the length up to its end. */
+static size_t pad(uint8_t *bytes, size_t length)
+{
+    size_t padded = (length + WORD - 1) & ~(size_t)(WORD - 1);
+    memset(bytes + length, 0, padded - length);
+    return padded;
+}
+
+/* Writes the name in lower case, a word at a time: the bytes from 'A' to 'Z' are those whose lower seven bits reach the
+ * eighth when what 'A' lacks is added, but not when what follows 'Z' lacks. Gives its padded length. */
+static size_t put_name(const struct dns_question *question, uint8_t *bytes)
+{
+    static const uint64_t ones = 0x0101010101010101, highest = 0x80 * ones;
+    memcpy(bytes, question->name, question->name_length);
+    size_t length = pad(bytes, question->name_length);
+    for (size_t i = 0; i < length; i += WORD) {
+        uint64_t word, rest;
+        memcpy(&word, bytes + i, WORD);
+        rest = word & ~highest;
+        word |= ((rest + (0x80 - 'A') * ones) & ~(rest + (0x80 - 'Z' - 1) * ones) & ~word & highest) >> 2;
+        memcpy(bytes + i, &word, WORD);
+    }
+    return length;
+}
+
 /* SipHash-1-3 with a key of 256 bits: nobody outside can choose queries that collide. */
 static uint32_t hash_of(struct key_hash hash, const uint8_t *bytes, size_t length)
 {
-    for (size_t i = 0; i < length; i += sizeof(uint64_t)) {
+    for (size_t i = 0; i < length; i += WORD) {
         uint64_t word;
-        memcpy(&word, bytes + i, sizeof word);
+        memcpy(&word, bytes + i, WORD);
         key_hash_word(&hash, word);
     }
     hash.v[2] ^= 0xff;
@@ -68,9 +94,7 @@ bool cache_key_of(const struct cache *cache, const struct dns_message *query, st
     store_u16(bytes + 2, 0);
     store_u16(bytes + 4, question->type);
     store_u16(bytes + 6, question->class_);
-    for (size_t i = 0; i < question->name_length; i++)
-        bytes[CACHE_KEY_NAME + i] = dns_lower(question->name[i]);
-    size_t name_end = CACHE_KEY_NAME + question->name_length, length = name_end;
+    size_t name_end = CACHE_KEY_NAME + put_name(question, bytes + CACHE_KEY_NAME), length = name_end;
     if (query->opt.count) {
         marks = MARK_OPT;
         memcpy(bytes + 2, query->wire + query->opt.offset + 7, 2); /* behind root, type, size, code and version */
@@ -81,8 +105,8 @@ bool cache_key_of(const struct cache *cache, const struct dns_message *query, st
     store_u16(bytes + 8, (uint16_t)(length - name_end));
     bytes[10] = marks;
     bytes[11] = question->name_length;
-    out->length = (uint16_t)((length + 7) & ~(size_t)7);
-    memset(bytes + length, 0, out->length - length);
+    memset(bytes + 12, 0, CACHE_KEY_NAME - 12);
+    out->length = (uint16_t)pad(bytes, length);
     out->hash = hash_of(cache->seed, bytes, out->length);
     return true;
 }

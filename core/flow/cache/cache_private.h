@@ -5,7 +5,7 @@
 #include "data/key_set.h"
 #include "flow/cache/cache.h"
 
-enum { CACHE_KEY_NAME = 12 /* where the name stands in a key, in lower case */ };
+enum { CACHE_KEY_NAME = 16 /* where the name stands in a key, in lower case */ };
 
 /* EDNS options that are not the same for all clients: RFC 7871, 7873, 7828, 7830. */
 enum cache_option {
