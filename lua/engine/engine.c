@@ -1,6 +1,7 @@
 #include "lua/engine/engine_private.h"
 
 #include "lua/engine/async.h"
+#include "lua/engine/cache_library.h"
 #include "lua/engine/resolve.h"
 #include "lua/engine/script_options.h"
 #include "lua/internal.h"
@@ -148,6 +149,7 @@ static int open_state(lua_State *L)
     lua_pushcfunction(L, lua_dns_open);
     lua_call(L, 0, 1);
     resolve_open(engine);
+    cache_library_open(engine);
     lua_pushvalue(L, -1);
     lua_setglobal(L, "dns");
     lua_setfield(L, -2, "dns");

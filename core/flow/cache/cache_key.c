@@ -77,11 +77,7 @@ static uint32_t hash_of(struct key_hash hash, const uint8_t *bytes, size_t lengt
         memcpy(&word, bytes + i, WORD);
         key_hash_word(&hash, word);
     }
-    hash.v[2] ^= 0xff;
-    for (unsigned i = 0; i < 3; i++)
-        key_hash_round(&hash);
-    uint64_t result = hash.v[0] ^ hash.v[1] ^ hash.v[2] ^ hash.v[3];
-    return (uint32_t)(result ^ result >> 32);
+    return (uint32_t)key_hash_digest(hash).high;
 }
 
 bool cache_key_of(const struct cache *cache, const struct dns_message *query, struct cache_key *out)
