@@ -160,6 +160,8 @@ static void other_sources(void **state)
     assert_non_null(strstr(printed(bench), "\n << NXDOMAIN (script block.lua)\n"));
     respond(bench, 0, RECORDS("example.com. A 127.0.0.1"));
     assert_non_null(strstr(printed(bench), "\n << 127.0.0.1 (script block.lua)\n"));
+    bench->flow.source = FLOW_SOURCE_CACHE;
+    assert_non_null(strstr(printed(bench), "\n << 127.0.0.1 (cache)\n"));
     bench->flow.source = FLOW_SOURCE_HOSTS;
     assert_non_null(strstr(printed(bench), "\n << 127.0.0.1 (hosts)\n"));
     bench->flow.source = FLOW_SOURCE_ZONE;

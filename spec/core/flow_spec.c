@@ -232,6 +232,22 @@ static void flow_that_ended_as_json(void **state)
     cJSON_Delete(json);
 }
 
+static void json_tells_that_the_cache_answered(void **state)
+{
+    struct flow *flow = *state;
+    static const char *const notes[] = {NULL, "{}", "{\"seen\":2}", "{\"cache_hit\":true}"};
+    static const int sizes[] = {1, 1, 2, 1};
+    flow->cache_hit = true;
+    for (size_t i = 0; i < sizeof notes / sizeof *notes; i++) {
+        flow->metadata = (char *)notes[i];
+        cJSON *json = flow_to_json(flow);
+        assert_true(cJSON_IsTrue(at(at(json, "metadata"), "cache_hit")));
+        assert_int_equal(cJSON_GetArraySize(at(json, "metadata")), sizes[i]);
+        cJSON_Delete(json);
+    }
+    flow->metadata = NULL;
+}
+
 #define FLOW_TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -249,6 +265,7 @@ int main(void)
         FLOW_TEST(what_is_no_upstream_is_refused),
         FLOW_TEST(flow_under_way_as_json),
         FLOW_TEST(flow_that_ended_as_json),
+        FLOW_TEST(json_tells_that_the_cache_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,6 +70,7 @@ static void defaults(void **state)
     assert_int_equal(options.retries, 2);
     assert_null(options.hosts);
     assert_null(options.zones[0]);
+    assert_int_equal(options.cache, 0);
     assert_int_equal(options.workers, 1);
     assert_true(options.hook_timeout == 1.0);
     assert_int_equal(options.script_memory, (size_t)1024 << 20);
@@ -90,7 +91,7 @@ static void every_way_to_write_an_option(void **state)
                      "-qvv", "--timeout", "0.25", "--retries=0", "--hook-timeout", "1e-3", "--workers", "4", "--jit",
                      "--script-memory", "64", "--no-reload", "--check", "--options", "--flow-detail", "0", "--log-json",
                      "--user", "nobody", "--group=nogroup", "--hosts", "/etc/hosts", "--zone", "a.zone",
-                     "--zone=b.zone"),
+                     "--zone=b.zone", "--cache", "10000"),
                 &options);
     static const char *const scripts[] = {"a.lua", "b.lua", "c.lua", "d.lua"};
     for (size_t i = 0; i < 4; i++)
@@ -113,6 +114,7 @@ static void every_way_to_write_an_option(void **state)
     assert_string_equal(options.zones[0], "a.zone");
     assert_string_equal(options.zones[1], "b.zone");
     assert_null(options.zones[2]);
+    assert_int_equal(options.cache, 10000);
     options_free(&options);
 }
 

@@ -303,3 +303,11 @@ describe("options under test", function()
         raises("loader has no 'add'", load, "function load(l) l:add() end")
     end)
 end)
+
+describe("dns.cache in a test", function()
+    it("has nothing to flush", function()
+        local addon = load [[function dns_request() log.info("%d", dns.cache.flush("example.com") + dns.cache.flush()) end]]
+        addon:run(test.flow { name = "example.com" })
+        assert.equal("0", addon.log[1])
+    end)
+end)

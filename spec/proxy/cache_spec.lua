@@ -289,6 +289,35 @@ describe("--cache", function()
         end)
     end)
 
+    it("tells of hits without a note of the script's, and after the flow has ended", function()
+        local own = start { code = [[
+            local last
+            function dns_response(flow)
+                log.info("now %s, before %s", tostring(flow.metadata.cache_hit), last and tostring(last.metadata.cache_hit) or "none")
+                log.info("json %s", tostring(flow:to_json().metadata.cache_hit))
+                last = flow
+            end]] }
+        local function said(text)
+            own:wait_output(text, "err")
+        end
+        own:dig "www.example.com"
+        said "now nil, before none.*json nil"
+        own:dig "www.example.com"
+        said "now true, before nil.*json true"
+        own:dig "mail.example.com"
+        said "now nil, before true.*json nil"
+        own = start { code = [[
+            local last
+            function dns_response(flow)
+                if last then log.info("the last one was %s", tostring(last.metadata.cache_hit)) end
+                last = flow
+            end]] }
+        for _ = 1, 3 do
+            own:dig "www.example.com"
+        end
+        said "the last one was nil.*the last one was true"
+    end)
+
     it("that is off has nothing to flush, and names are checked", function()
         local own = start { args = {}, code = [[
             log.info("flushed %d", dns.cache.flush())
