@@ -50,7 +50,7 @@ static void answers_for_one_client_are_not_kept(void **state)
         {0, "\0\12\0\20clientAAserver12", 20},         /* COOKIE */
         {0, "\0\10\0\7\0\1\30\20\300\0\2", 11},        /* client subnet, scope 16 */
         {0, "\0\3\0\2ns\0\10\0\6\0\1\20\1\300\0", 16}, /* behind another one */
-        {0, "\0\10\0\2\0\1", 6},                       /* cut */
+        {0, "\0\10\0\2\0\1\0\0\0\0", 10},              /* cut, and zeros behind */
         {0, "\0\10\0\7\0\1", 6},
         {0, "\0\10\0", 3},
     };
@@ -154,6 +154,17 @@ static void nothing_without_an_soa_is_not_kept(void **state)
     assert_not_kept(world, wire);
 }
 
+static void a_referral_is_no_answer_to_a_query_for_servers(void **state)
+{
+    struct world *world = *state;
+    for (int i = 0; i < 2; i++) {
+        assert_true(asks(world, TRANSPORT_UDP, query_for("example.com", DNS_TYPE_NS)));
+        struct buffer wire = empty_answer(world, FLAGS);
+        add_timed(&wire, DNS_SECTION_AUTHORITY, "example.com", DNS_TYPE_NS, 300, "\1a\0", 3);
+        reply_from_upstream(world, wire);
+    }
+}
+
 static void any_is_answered_by_any_record(void **state)
 {
     struct world *world = *state;
@@ -171,6 +182,7 @@ int main(void)
         CACHE_TEST(nothing_lasts_as_long_as_the_soa_says),
         CACHE_TEST(another_ttl_may_be_shorter_than_the_soas),
         CACHE_TEST(nothing_without_an_soa_is_not_kept),
+        CACHE_TEST(a_referral_is_no_answer_to_a_query_for_servers),
         CACHE_TEST(any_is_answered_by_any_record),
     };
     return cmocka_run_group_tests_name("what the cache keeps", tests, NULL, NULL);

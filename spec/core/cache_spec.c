@@ -128,6 +128,7 @@ static void all_that_an_answer_depends_on_is_in_the_key(void **state)
         {DNS_FLAG_RD, "example.com", DNS_TYPE_A, OPT(1232, 0, "\0\12\0\10clientAA")},
         {DNS_FLAG_RD, "example.com", DNS_TYPE_A, OPT(1232, 0, "\0\3\0\0")},
         {DNS_FLAG_RD, "example.com", DNS_TYPE_A, OPT(1232, 0, "\0\0\0\0")},
+        {DNS_FLAG_RD, "example.com", DNS_TYPE_A, OPT(1232, 0, "\0\3\0\0\0\0\0\0")},
         {DNS_FLAG_RD, "example.com", DNS_TYPE_A, OPT(1232, 0, SUBNET)},
         {DNS_FLAG_RD, "example.com", DNS_TYPE_A, OPT(1232, 0, OTHER_SUBNET)},
     };
@@ -141,6 +142,22 @@ static void all_that_an_answer_depends_on_is_in_the_key(void **state)
     for (int i = 0; i < COUNT; i++) {
         assert_false(asks(world, TRANSPORT_UDP, query_of(&shapes[i])));
         assert_int_equal(world_reply_a(world), i);
+    }
+}
+
+/* RFC 4343 */
+static void letters_and_nothing_else_are_alike_in_both_cases(void **state)
+{
+    struct world *world = *state;
+    for (unsigned byte = 0; byte < 256; byte++) {
+        char name[32], other[32];
+        bool letter = (byte | 0x20) >= 'a' && (byte | 0x20) <= 'z';
+        snprintf(name, sizeof name, "a\\%03u.example", byte);
+        snprintf(other, sizeof other, "a\\%03u.example", byte ^ 0x20);
+        exchange_flush_cache(world->exchange, NULL);
+        fill_name(world, name);
+        assert_int_equal(is_kept(world, other), letter);
+        assert_true(is_kept(world, name));
     }
 }
 
@@ -192,6 +209,7 @@ static void other_queries_are_not_for_the_cache(void **state)
     assert_always_asked(world, message_of(CLIENT_ID, DNS_FLAG_RD | DNS_FLAG_TC, "example.com", 1));
     struct buffer wire = plain_query();
     add_record(&wire, DNS_SECTION_ADDITIONAL, "key", 250, "signature", 9); /* TSIG */
+    store_u16(wire.data, 7);                                               /* whatever the id */
     assert_always_asked(world, wire);
     wire = plain_query();
     add_record(&wire, DNS_SECTION_ADDITIONAL, "key", 250, "signature", 9);
@@ -318,6 +336,12 @@ static enum hook_result see_hit(struct world *world, struct flow *flow)
     (void)world;
     assert_true(flow->response.present);
     assert_true(flow->cache_hit == (flow->source == FLOW_SOURCE_CACHE));
+    if (flow->cache_hit) {
+        const struct dns_message *query = &flow->query.view, *response = &flow->response.view;
+        assert_int_equal(response->header.id, query->header.id);
+        assert_memory_equal(response->wire, query->wire, 2);
+        assert_memory_equal(response->question.name, query->question.name, query->question.name_length);
+    }
     return HOOK_DONE;
 }
 
@@ -351,9 +375,10 @@ static void response_hooks_see_hits_and_change_nothing_that_is_kept(void **state
     assert_int_equal(world_reply_a(world), 99);
     assert_int_equal(world_ended(world)->source, FLOW_SOURCE_SCRIPT);
     world->on[HOOK_RESPONSE] = see_hit;
-    assert_false(asks_plainly(world));
+    assert_false(asks(world, TRANSPORT_UDP, query_for("Example.cOM", DNS_TYPE_A)));
     assert_int_equal(world_reply_a(world), 1);
-    assert_int_equal(world->called[HOOK_RESPONSE], 3);
+    fill_name(world, "www.example.com");
+    assert_int_equal(world->called[HOOK_RESPONSE], 4);
     world->on[HOOK_RESPONSE] = kill_it;
     assert_false(asks_plainly(world));
     world->on[HOOK_RESPONSE] = fail_it;
@@ -395,6 +420,27 @@ static void an_edited_query_is_looked_up_as_it_goes_upstream(void **state)
     assert_int_equal(world_reply_a(world), 1);
 }
 
+static enum hook_result ask_with_an_odd_opt(struct world *world, struct flow *flow)
+{
+    struct buffer wire = plain_query();
+    if (world->called[HOOK_REQUEST] % 2)
+        add_opt(&wire, 1232, 1 << 16, "", 0); /* version 1 */
+    else
+        add_record(&wire, DNS_SECTION_ADDITIONAL, "x", DNS_TYPE_OPT, "", 0);
+    must(flow_set_request(flow, wire.data, wire.length, NULL));
+    buffer_free(&wire);
+    return HOOK_DONE;
+}
+
+static void what_no_client_may_ask_is_not_for_the_cache(void **state)
+{
+    struct world *world = *state;
+    world_on(world, HOOK_REQUEST, ask_with_an_odd_opt);
+    for (int i = 0; i < 4; i++)
+        fill(world, 300);
+    assert_int_equal(counters_of(world)->kept, 0);
+}
+
 static void a_flow_killed_on_its_way_keeps_nothing(void **state)
 {
     struct world *world = *state;
@@ -434,6 +480,7 @@ int main(void)
         CACHE_TEST(the_client_keeps_its_spelling),
         CACHE_TEST(tcp_and_udp_clients_share_answers),
         CACHE_TEST(all_that_an_answer_depends_on_is_in_the_key),
+        CACHE_TEST(letters_and_nothing_else_are_alike_in_both_cases),
         CACHE_TEST(the_class_is_in_the_key),
         CACHE_TEST(what_is_each_clients_own_is_not_in_the_key),
         CACHE_TEST(other_queries_are_not_for_the_cache),
@@ -445,6 +492,7 @@ int main(void)
         CACHE_TEST(response_hooks_see_hits_and_change_nothing_that_is_kept),
         CACHE_TEST(queries_sent_elsewhere_pass_the_cache_by),
         CACHE_TEST(an_edited_query_is_looked_up_as_it_goes_upstream),
+        CACHE_TEST(what_no_client_may_ask_is_not_for_the_cache),
         CACHE_TEST(a_flow_killed_on_its_way_keeps_nothing),
         CACHE_TEST(local_answers_come_first_and_are_not_kept),
     };

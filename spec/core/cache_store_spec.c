@@ -70,20 +70,25 @@ static void large_answers_take_more_room(void **state)
     assert_false(asks(world, TRANSPORT_TCP, query_for("n39", DNS_TYPE_A)));
 }
 
+static void fill_names(struct world *world, char first, int count)
+{
+    for (int i = 0; i < count; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "%c%d", first, i);
+        fill_name(world, name);
+    }
+}
+
+/* Also where there is room for both. */
 static void expired_answers_go_while_others_come(void **state)
 {
     struct world *world = *state;
-    for (int i = 0; i < ENTRIES; i++) {
-        char name[16];
-        snprintf(name, sizeof name, "n%d", i);
-        fill_name(world, name);
-    }
+    fill_names(world, 'n', ENTRIES / 2);
     world_sleep(world, 301 * (int64_t)SECOND);
-    for (int i = 0; i < ENTRIES; i++) {
-        char name[16];
-        snprintf(name, sizeof name, "m%d", i);
-        fill_name(world, name);
-    }
+    fill_names(world, 'm', ENTRIES / 2);
+    assert_int_equal(counters_of(world)->expired, ENTRIES / 2);
+    world_sleep(world, 301 * (int64_t)SECOND);
+    fill_names(world, 'l', ENTRIES);
     assert_int_equal(counters_of(world)->expired, ENTRIES);
     assert_int_equal(counters_of(world)->evicted, 0);
 }
