@@ -101,6 +101,7 @@ void lua_flow_detach(struct lua_flow *self)
     self->has_client = true;
     self->has_server = server_of(flow, &self->server);
     self->killed = flow->killed;
+    self->dropped = flow->dropped;
     self->is_replay = flow->is_replay;
     self->cache_hit = flow->cache_hit;
     self->live = self->intercepted = false;
@@ -213,7 +214,7 @@ void lua_flow_get_error(lua_State *L, int index)
     }
     if (flow && flow->error[0] && !(self->changed & LUA_FLOW_ERROR_ASSIGNED))
         lua_error_push(L, flow->error, strlen(flow->error), seconds(flow->error_us));
-    else if (flow ? flow->killed : self->killed)
+    else if (flow ? flow->killed && !flow->dropped : self->killed && !self->dropped)
         lua_error_push(L, KILLED_MESSAGE, sizeof KILLED_MESSAGE - 1, seconds(clock_wall_us()));
     else {
         lua_pushnil(L);

@@ -45,9 +45,9 @@ struct lua_flow_host {
 struct lua_flow {
     struct flow *flow; /* while the proxy holds it, else NULL */
     const struct lua_flow_host *host;
-    unsigned changed;                          /* bits of enum lua_flow_change */
-    enum hook hook;                            /* the one that runs, or ran last; HOOK_COUNT: none */
-    bool live, killed, intercepted, is_replay; /* what counts where `flow` is NULL */
+    unsigned changed;                                   /* bits of enum lua_flow_change */
+    enum hook hook;                                     /* the one that runs, or ran last; HOOK_COUNT: none */
+    bool live, killed, dropped, intercepted, is_replay; /* what counts where `flow` is NULL */
     bool has_client, has_server, cache_hit;
     uint32_t query_length, response_length; /* of the wire bytes below, the response's behind the query's; 0: none */
     /* What the flow was, from here on once it has ended. */
@@ -87,12 +87,24 @@ bool lua_flow_is_live(const struct lua_flow *flow);
 /* Pushes the id of the flow at `index`. */
 void lua_flow_push_id(lua_State *L, int index);
 
+/* Ends a live flow without an answer; one that is dropped has no error. */
+void lua_flow_end(struct lua_flow *flow, bool dropped);
+
 /* Methods that work on whole flows (flow_methods.c, flow_json.c). */
 extern const struct lua_method lua_flow_methods[], lua_flow_statics[];
 struct cJSON *lua_flow_to_json(lua_State *L, int index, struct reason *reason);
 int lua_flow_to_json_method(lua_State *L);
 int lua_flow_from_json(lua_State *L);
 int lua_flow_tostring(lua_State *L);
+
+/* Methods that spoil the answer (flow_faults.c). */
+int lua_flow_delay(lua_State *L);
+int lua_flow_drop(lua_State *L);
+int lua_flow_truncate(lua_State *L);
+int lua_flow_duplicate(lua_State *L);
+int lua_flow_corrupt(lua_State *L);
+int lua_flow_reset(lua_State *L);
+int lua_flow_drip(lua_State *L);
 
 /* Pushes the request, the response, the error of the object at `index` (nil for none), as the properties do. */
 void lua_flow_get_request(lua_State *L, int index);

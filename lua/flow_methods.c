@@ -17,20 +17,29 @@ static void check_live(lua_State *L, const struct lua_flow *self, const char *wh
         lua_raise_reason(L, what, &(struct reason){"the flow is not live"});
 }
 
-static int flow_kill_method(lua_State *L)
+void lua_flow_end(struct lua_flow *self, bool dropped)
 {
-    struct lua_flow *self = check_self(L, "DNSFlow.kill");
-    check_live(L, self, "DNSFlow.kill");
     struct flow *flow = self->flow;
     bool held = flow ? flow->intercepted : self->intercepted;
     self->intercepted = false;
     self->killed = true;
-    if (flow) {
-        flow->intercepted = false;
+    self->dropped = dropped;
+    if (!flow)
+        return;
+    flow->intercepted = false;
+    if (dropped)
+        flow_drop(flow);
+    else
         flow_kill(flow);
-        if (held)
-            self->host->resume(flow);
-    }
+    if (held)
+        self->host->resume(flow);
+}
+
+static int flow_kill_method(lua_State *L)
+{
+    struct lua_flow *self = check_self(L, "DNSFlow.kill");
+    check_live(L, self, "DNSFlow.kill");
+    lua_flow_end(self, false);
     return 0;
 }
 
@@ -289,6 +298,21 @@ const struct lua_method lua_flow_methods[] = {
     {"kill", flow_kill_method, "kill()", "The client gets no answer. Raises for a flow that is not live."},
     {"intercept", flow_intercept, "intercept()", "Holds the flow once its hooks have run, until `resume` or `kill`."},
     {"resume", flow_resume, "resume()", "Lets a held flow go on."},
+    {"drop", lua_flow_drop, "drop()", "As `kill`, but `error` stays nil: nobody failed, the answer got lost."},
+    {"delay", lua_flow_delay, "delay(seconds)",
+     "The answer goes out so much later. The hook does not wait. This and the next do something to the finished "
+     "answer, "
+     "whatever it is, on its way to the client."},
+    {"truncate", lua_flow_truncate, "truncate()", "The answer goes out with TC and no records (but OPT)."},
+    {"duplicate", lua_flow_duplicate, "duplicate([n])", "The answer goes out `n` times more (1; at most 100)."},
+    {"corrupt", lua_flow_corrupt, "corrupt{id, question, loop, raw, cut, trailing}",
+     "The answer goes out broken: `id = true`: another id than the query's; `question = true`: another name; `loop = "
+     "true`: an answer record whose name points to itself; `raw`: these bytes in its stead; `cut`: so many bytes less; "
+     "`trailing`: so many zero bytes, or these bytes, behind it. Several do, in that order."},
+    {"reset", lua_flow_reset, "reset()",
+     "The client's connection is reset instead of an answer; over UDP nothing comes."},
+    {"drip", lua_flow_drip, "drip(bytes_per_second)",
+     "The answer, and whatever follows on this connection, goes out so slowly. Nothing changes over UDP."},
     {"copy", flow_copy, "copy()", "A deep copy, `metadata` too, not live, with an id of its own."},
     {"backup", flow_backup, "backup()", "Keeps the flow's state for `revert`; a second backup keeps the first."},
     {"revert", flow_revert, "revert()", "Goes back to the backup; does nothing without one."},

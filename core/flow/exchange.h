@@ -32,6 +32,12 @@ struct exchange_io {
      * no_reply (but for flows that exchange_free ends). May be NULL. */
     void (*no_reply)(void *context, const struct reply_to *to);
 
+    /* Faults on purpose, for a client's answer; both come before its reply or no_reply. Another copy of it; and what
+     * happens to the client's connection, if it has one: it is reset, or gives its bytes away at so many a second. May
+     * be NULL. */
+    void (*reply_again)(void *context, const struct reply_to *to, const uint8_t *wire, size_t length);
+    void (*disturb)(void *context, const struct reply_to *to, bool reset, uint32_t bytes_per_second);
+
     /* Chooses the upstream for a try (flow->target, per-domain ones, the list in turn) and a channel to it.
      * STATUS_NOT_FOUND: there is no upstream. STATUS_IO: it cannot be reached; the reason says why, and out->server is
      * set if known. */

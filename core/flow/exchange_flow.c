@@ -1,5 +1,6 @@
 /* The exchange's flows: made, ended, used again. */
 #include "flow/exchange_private.h"
+#include "flow/faults.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -53,7 +54,7 @@ static void begin(struct exchange *exchange, struct flow *flow, const struct rep
     flow->source = FLOW_SOURCE_NONE;
     flow->source_name[0] = flow->error[0] = '\0';
     flow->error_us = 0;
-    flow->killed = flow->intercepted = flow->is_replay = flow->unpackable = flow->cache_hit = false;
+    flow->killed = flow->intercepted = flow->is_replay = flow->unpackable = flow->cache_hit = flow->dropped = false;
     flow->marked = flow->comment = flow->metadata = NULL;
     flow->wrapper = NULL;
 }
@@ -90,7 +91,7 @@ struct exchange_flow *exchange_flow_new(struct exchange *exchange, const struct 
         return NULL;
     }
     begin(exchange, &flow->flow, to, hooks);
-    flow->suspended = flow->replied = flow->stream_again = flow->is_ask = false;
+    flow->suspended = flow->replied = flow->stream_again = flow->is_ask = flow->delayed = false;
     flow->deadline_us = 0;
     flow->failure[0] = '\0';
     if (hooks)
@@ -113,6 +114,8 @@ static void forget_notes(struct flow *flow)
     free(flow->comment);
     free(flow->metadata);
     flow->marked = flow->comment = flow->metadata = NULL;
+    if (flow->faults)
+        flow_faults_free(flow);
 }
 
 static void trim(struct flow_message *message)

@@ -29,6 +29,7 @@ struct exchange_flow {
     bool suspended;                        /* hooks run; flow.state is the step after them */
     bool replied;                          /* something went to the client */
     bool stream_again;                     /* the answer came cut: this try goes on over a stream */
+    bool delayed;                          /* `pending` keeps time for an answer that goes out later, or has done so */
     uint32_t flushes;                      /* of the cache, when the upstream was asked */
     bool is_ask;                           /* a script's query; the next four are for such alone */
     bool being_made;                       /* exchange_ask has not returned */
@@ -83,7 +84,7 @@ bool exchange_answer_from_cache(struct exchange *exchange, struct exchange_flow 
 void exchange_keep_answer(struct exchange *exchange, const struct exchange_flow *flow,
                           const struct dns_message *answer);
 
-/* Takes the flow's query off its channel. */
+/* Takes the flow's query off its channel, or its answer off its delay. */
 void exchange_stop_waiting(struct exchange *exchange, struct exchange_flow *flow);
 
 /* Makes the message in `scratch` the flow's response. */

@@ -1,5 +1,6 @@
 /* Finishing an answer for its client: id, question, OPT, size. */
 #include "flow/exchange_private.h"
+#include "flow/faults.h"
 
 enum {
     UDP_PAYLOAD_MAX = 65487, /* what one datagram holds, over IPv6 too */
@@ -189,10 +190,48 @@ static void count_source(struct exchange_counters *counters, enum flow_source so
     counters->zone_responses += source == FLOW_SOURCE_ZONE;
 }
 
+/* --- faults on purpose --- */
+
+/* Whether the answer is to go out later. */
+static bool delay(struct exchange *exchange, struct exchange_flow *flow)
+{
+    const struct flow_faults *faults = flow->flow.faults;
+    if (!faults || faults->delay_us == 0 || flow->delayed)
+        return false;
+    flow->delayed = true;
+    pending_add_alarm(&exchange->pending, &flow->pending, exchange->monotonic_us, faults->delay_us);
+    flow->flow.references++;
+    return true;
+}
+
+/* Sends the answer as its faults have it; false: nothing. */
+static bool send_faulty(struct exchange *exchange, const struct flow *flow, struct span wire)
+{
+    const struct exchange_io *io = exchange->io;
+    const struct flow_faults *faults = flow->faults;
+    struct buffer *out = &exchange->scratch;
+    if (io->disturb && (faults->reset || faults->drip))
+        io->disturb(io->context, &flow->reply_to, faults->reset, faults->drip);
+    if (wire.data != out->data) {
+        buffer_clear(out);
+        buffer_append(out, wire.data, wire.length);
+    }
+    if (faults->reset || buffer_status(out) || flow_faults_apply(faults, out))
+        return false;
+    for (unsigned i = 0; i < faults->copies && io->reply_again; i++)
+        io->reply_again(io->context, &flow->reply_to, out->data, out->length);
+    io->reply(io->context, &flow->reply_to, out->data, out->length);
+    return true;
+}
+
 enum step exchange_reply(struct exchange *exchange, struct exchange_flow *flow)
 {
     struct flow *plain = &flow->flow;
     struct span wire;
+    if (plain->killed) /* while it was delayed */
+        return STEP_END;
+    if (delay(exchange, flow))
+        return STEP_WAIT;
     if (!plain->response.present)
         exchange_servfail(exchange, flow); /* the script's could not be packed */
     if (plain->response.present && finish(exchange, flow, &wire)) {
@@ -203,7 +242,10 @@ enum step exchange_reply(struct exchange *exchange, struct exchange_flow *flow)
     }
     if (!plain->response.present)
         return STEP_END;
-    exchange->io->reply(exchange->io->context, &plain->reply_to, wire.data, wire.length);
+    if (!plain->faults)
+        exchange->io->reply(exchange->io->context, &plain->reply_to, wire.data, wire.length);
+    else if (!send_faulty(exchange, plain, wire))
+        return STEP_END;
     flow->replied = true;
     exchange->counters.responses++;
     count_source(&exchange->counters, plain->source);

@@ -13,7 +13,8 @@ void exchange_stop_waiting(struct exchange *exchange, struct exchange_flow *flow
 {
     pending_remove(&exchange->pending, &flow->pending);
     flow->flow.references--;
-    exchange->io->release(exchange->io->context, &flow->channel);
+    if (!flow->delayed)
+        exchange->io->release(exchange->io->context, &flow->channel);
 }
 
 static void fail_try(struct exchange_flow *flow, const char *why)
@@ -251,8 +252,12 @@ void exchange_expire(struct exchange *exchange)
     struct pending *due;
     while ((due = pending_first(&exchange->pending)) && due->deadline_us <= exchange->monotonic_us) {
         struct exchange_flow *flow = flow_of_pending(due);
-        exchange->counters.timeouts++;
         exchange_stop_waiting(exchange, flow);
+        if (flow->delayed) {
+            exchange_advance(exchange, flow, STEP_REPLY);
+            continue;
+        }
+        exchange->counters.timeouts++;
         fail_try(flow, "time-out");
         exchange_advance(exchange, flow, STEP_FORWARD);
     }

@@ -121,3 +121,8 @@ void flow_kill(struct flow *flow)
 {
     flow->killed = true;
 }
+
+void flow_drop(struct flow *flow)
+{
+    flow->killed = flow->dropped = true;
+}

@@ -81,6 +81,7 @@ enum flow_source {
 enum { FLOW_ERROR_MAX = 160, FLOW_SOURCE_NAME_MAX = 64 };
 
 struct hooks;
+struct flow_faults;
 
 struct flow {
     struct flow *next; /* the free list, or a queue */
@@ -112,11 +113,14 @@ struct flow {
     char error[FLOW_ERROR_MAX];             /* "" for none: "time-out" … */
     int64_t error_us;                       /* wall clock */
     bool killed, intercepted, is_replay;
+    bool dropped;    /* killed, and that on purpose: no error */
     bool unpackable; /* a script's response could not be packed: SERVFAIL goes out */
     bool cache_hit;  /* the answer came from the cache, whatever scripts made of it since */
 
     /* A script's notes, synchronised when a flow ends; owned (malloc), NULL for none. */
     char *marked, *comment, *metadata; /* metadata as JSON text of an object */
+
+    struct flow_faults *faults; /* done to the answer on its way out (flow/faults.h); owned; NULL: none */
 
     void *wrapper; /* the hooks' own; NULL: they hold nothing of this flow */
 };
@@ -143,5 +147,6 @@ void flow_response_unpackable(struct flow *flow);
 MUST_CHECK enum status flow_set_request(struct flow *flow, const uint8_t *wire, size_t length, struct reason *reason);
 void flow_set_error(struct flow *flow, const char *text, int64_t wall_us); /* "" clears */
 void flow_kill(struct flow *flow);
+void flow_drop(struct flow *flow);
 
 #endif

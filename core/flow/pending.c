@@ -181,6 +181,15 @@ static bool choose_id(struct pending_table *table, uint32_t channel, uint16_t *o
     return false;
 }
 
+static void start_waiting(struct pending_table *table, struct pending *entry, int64_t now_us, int64_t timeout_us)
+{
+    struct pending_lane *lane = choose_lane(table, timeout_us);
+    entry->deadline_us = now_us + timeout_us;
+    entry->lane = (uint8_t)(lane - table->lanes);
+    entry->waiting = true;
+    lane_insert(lane, entry);
+}
+
 enum status pending_add(struct pending_table *table, struct pending *entry, uint32_t channel, int64_t now_us,
                         int64_t timeout_us)
 {
@@ -190,16 +199,20 @@ enum status pending_add(struct pending_table *table, struct pending *entry, uint
     uint16_t id;
     if (!choose_id(table, channel, &id))
         return STATUS_NO_SPACE;
-    struct pending_lane *lane = choose_lane(table, timeout_us);
     entry->channel = channel;
     entry->id = id;
-    entry->deadline_us = now_us + timeout_us;
-    entry->lane = (uint8_t)(lane - table->lanes);
-    entry->waiting = true;
+    entry->alarm = false;
     map_put(&table->queries, query_key(channel, id), entry);
     chain_insert(table, entry);
-    lane_insert(lane, entry);
+    start_waiting(table, entry, now_us, timeout_us);
     return STATUS_OK;
+}
+
+void pending_add_alarm(struct pending_table *table, struct pending *entry, int64_t now_us, int64_t delay_us)
+{
+    assert(!entry->waiting);
+    entry->alarm = true;
+    start_waiting(table, entry, now_us, delay_us);
 }
 
 struct pending *pending_find(const struct pending_table *table, uint32_t channel, uint16_t id)
@@ -210,7 +223,8 @@ struct pending *pending_find(const struct pending_table *table, uint32_t channel
 static void forget(struct pending_table *table, struct pending *entry)
 {
     assert(entry->waiting);
-    map_delete(&table->queries, query_key(entry->channel, entry->id));
+    if (!entry->alarm)
+        map_delete(&table->queries, query_key(entry->channel, entry->id));
     lane_remove(&table->lanes[entry->lane], entry);
     entry->waiting = false;
 }
@@ -218,7 +232,8 @@ static void forget(struct pending_table *table, struct pending *entry)
 void pending_remove(struct pending_table *table, struct pending *entry)
 {
     forget(table, entry);
-    chain_remove(table, entry);
+    if (!entry->alarm)
+        chain_remove(table, entry);
 }
 
 struct pending *pending_take_channel(struct pending_table *table, uint32_t channel)

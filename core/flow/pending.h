@@ -1,4 +1,5 @@
-/* The queries that wait for an upstream's answer: found by (channel, id), by channel, and by who is due first. A table
+/* The queries that wait for an upstream's answer: found by (channel, id), by channel, and by who is due first; and what
+ * waits for its time alone. A table
  * of our own instead of uthash: entries lie in their flows, and nothing is allocated per query once the table is warm.
  */
 #ifndef MOONDNS_FLOW_PENDING_H
@@ -19,6 +20,7 @@ struct pending {
     uint16_t id;
     uint8_t lane;
     bool waiting; /* it is in the table */
+    bool alarm;   /* it waits for its time alone */
 };
 
 struct pending_slot {
@@ -55,6 +57,9 @@ void pending_free(struct pending_table *table);
  * free. */
 MUST_CHECK enum status pending_add(struct pending_table *table, struct pending *entry, uint32_t channel, int64_t now_us,
                                    int64_t timeout_us);
+
+/* Puts an entry in that waits for nothing but the time. */
+void pending_add_alarm(struct pending_table *table, struct pending *entry, int64_t now_us, int64_t delay_us);
 
 /* The entry, or NULL. */
 struct pending *pending_find(const struct pending_table *table, uint32_t channel, uint16_t id);

@@ -26,8 +26,9 @@ struct tcp_connection {
     unsigned in_flight;
     int fd;
     bool dirty, paused, ended, broken;
+    uint32_t drip;  /* bytes a second that go out; 0: as many as will */
     bool got_query; /* in the bytes just fed */
-    struct event readable, writable;
+    struct event readable, writable, dripping;
 };
 
 /* All connections from one IP address. */

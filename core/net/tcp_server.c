@@ -96,11 +96,51 @@ void tcp_server_no_reply(struct tcp_server *server, const struct reply_to *to)
         query_ended(connection);
 }
 
+void tcp_server_reply_again(struct tcp_server *server, const struct reply_to *to, const uint8_t *wire, size_t length)
+{
+    struct tcp_connection *connection = tcp_clients_find(&server->clients, to->connection);
+    if (connection)
+        append_answer(connection, wire, length);
+}
+
+void tcp_server_disturb(struct tcp_server *server, const struct reply_to *to, bool reset, uint32_t bytes_per_second)
+{
+    struct tcp_connection *connection = tcp_clients_find(&server->clients, to->connection);
+    if (!connection)
+        return;
+    connection->drip = bytes_per_second;
+    if (reset) {
+        const struct linger at_once = {.l_onoff = 1};
+        (void)setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+        connection->broken = true;
+        mark_dirty(connection);
+    }
+}
+
+/* How many bytes may be sent now on a connection that drips: a tenth of a second's, and then none until its event
+ * comes.
+ */
+static size_t next_drop(struct tcp_connection *connection)
+{
+    enum { DROPS_PER_SECOND = 10, SECOND_US = 1000000 };
+    size_t drop = connection->drip / DROPS_PER_SECOND;
+    uint32_t pause_us = drop ? SECOND_US / DROPS_PER_SECOND : SECOND_US / connection->drip;
+    struct timeval pause = {.tv_sec = pause_us / SECOND_US, .tv_usec = pause_us % SECOND_US};
+    if (event_pending(&connection->dripping, EV_TIMEOUT, NULL) || event_add(&connection->dripping, &pause))
+        return 0;
+    size_t left = waiting_output(connection);
+    drop = drop ? drop : 1;
+    return drop < left ? drop : left;
+}
+
 static void write_answers(struct tcp_connection *connection)
 {
     while (waiting_output(connection) && !connection->broken) {
-        ssize_t sent = send(connection->fd, connection->out.data + connection->written, waiting_output(connection),
-                            MSG_NOSIGNAL | MSG_DONTWAIT);
+        size_t length = connection->drip ? next_drop(connection) : waiting_output(connection);
+        if (length == 0)
+            return; /* the next drop comes with its event */
+        ssize_t sent =
+            send(connection->fd, connection->out.data + connection->written, length, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent >= 0)
             connection->written += (size_t)sent;
         else if (errno == EAGAIN || errno == EWOULDBLOCK)
@@ -227,6 +267,7 @@ static void close_connection(struct tcp_connection *connection)
     struct net *net = server->net;
     event_del(&connection->readable);
     event_del(&connection->writable);
+    event_del(&connection->dripping);
     close(connection->fd);
     framing_free(&connection->framing);
     give_back_output(connection);
@@ -293,6 +334,7 @@ static void start_connection(struct listener *listener, int fd, const struct add
         connection->reply_to.local = address_from_sockaddr((const struct sockaddr *)&local);
     event_assign(&connection->readable, net->base, fd, EV_READ | EV_PERSIST, readable, connection);
     event_assign(&connection->writable, net->base, fd, EV_WRITE, writable, connection);
+    evtimer_assign(&connection->dripping, net->base, writable, connection);
     event_add(&connection->readable, NULL);
     tcp_clients_touch(&server->clients, connection, net->now_us);
     net->counters.tcp_accepted++;

@@ -56,6 +56,10 @@ void tcp_server_free(struct tcp_server *server);
 void tcp_server_flush(struct tcp_server *server); /* writes; goes on with queries that had to wait; closes */
 void tcp_server_stop(struct tcp_server *server);  /* closes what is idle, and the others once they are answered */
 void tcp_server_no_reply(struct tcp_server *server, const struct reply_to *to);
+void tcp_server_reply_again(struct tcp_server *server, const struct reply_to *to, const uint8_t *wire, size_t length);
+
+/* Resets the connection, or has it give its bytes away slowly from now on. */
+void tcp_server_disturb(struct tcp_server *server, const struct reply_to *to, bool reset, uint32_t bytes_per_second);
 bool tcp_server_tick(struct tcp_server *server); /* true: there is something to look after */
 bool tcp_server_is_empty(const struct tcp_server *server);
 bool tcp_server_is_dirty(const struct tcp_server *server); /* tcp_server_flush has work */

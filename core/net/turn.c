@@ -323,6 +323,22 @@ static void reply(void *context, const struct reply_to *to, const uint8_t *wire,
         net->listeners[to->listener].ops->reply(&net->listeners[to->listener], to, wire, length);
 }
 
+static void reply_again(void *context, const struct reply_to *to, const uint8_t *wire, size_t length)
+{
+    struct net *net = context;
+    if (transport_is_stream(to->transport))
+        tcp_server_reply_again(net->tcp_server, to, wire, length);
+    else
+        reply(context, to, wire, length);
+}
+
+static void disturb(void *context, const struct reply_to *to, bool reset, uint32_t bytes_per_second)
+{
+    struct net *net = context;
+    if (transport_is_stream(to->transport))
+        tcp_server_disturb(net->tcp_server, to, reset, bytes_per_second);
+}
+
 static void no_reply(void *context, const struct reply_to *to)
 {
     struct net *net = context;
@@ -358,6 +374,8 @@ void net_io_set(struct net *net)
         .context = net,
         .reply = reply,
         .no_reply = no_reply,
+        .reply_again = reply_again,
+        .disturb = disturb,
         .route = route,
         .send = send_query,
         .release = release,

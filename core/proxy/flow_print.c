@@ -86,7 +86,7 @@ static void append_result(struct flow_print *print, const struct flow *flow)
     char mnemonic[DNS_MNEMONIC_MAX];
     if (flow->killed || !flow->response.present) {
         paint(print, PAINT_BAD);
-        buffer_text(&print->lines, flow->killed ? "killed" : "no answer");
+        buffer_text(&print->lines, flow->dropped ? "dropped" : flow->killed ? "killed" : "no answer");
         return;
     }
     uint16_t code = dns_message_response_code(response);

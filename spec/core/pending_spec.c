@@ -153,6 +153,23 @@ static void full_channel_is_refused_and_not_searched_for_ever(void **state)
     free(many);
 }
 
+static void alarms_come_due_among_the_queries_and_are_nothing_else(void **state)
+{
+    struct setup *made = *state;
+    add(made, 0, 0, 0, TIMEOUT_US);
+    pending_add_alarm(&made->table, &made->entries[1], 10, TIMEOUT_US / 2);
+    pending_add_alarm(&made->table, &made->entries[2], 10, 2 * TIMEOUT_US);
+    assert_int_equal(pending_count(&made->table), 1);
+    assert_ptr_equal(pending_first(&made->table), &made->entries[1]);
+    assert_int_equal(made->entries[1].deadline_us, 10 + TIMEOUT_US / 2);
+    assert_ptr_equal(pending_take_channel(&made->table, 0), &made->entries[0]);
+    pending_remove(&made->table, &made->entries[1]);
+    assert_false(made->entries[1].waiting);
+    assert_ptr_equal(pending_first(&made->table), &made->entries[2]);
+    add(made, 1, 3, 0, TIMEOUT_US); /* what was an alarm can be a query */
+    assert_ptr_equal(pending_find(&made->table, 3, made->entries[1].id), &made->entries[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +178,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(table_agrees_with_a_list_whatever_happens, setup, teardown),
         cmocka_unit_test_setup_teardown(entries_come_due_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(ids_are_unique_on_a_channel_and_free_on_another, setup, teardown),
+        cmocka_unit_test_setup_teardown(alarms_come_due_among_the_queries_and_are_nothing_else, setup, teardown),
         cmocka_unit_test_setup_teardown(full_channel_is_refused_and_not_searched_for_ever, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
