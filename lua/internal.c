@@ -61,6 +61,13 @@ static int internal_prepare(lua_State *L)
     return 0;
 }
 
+/* random_u32(): 32 bits nobody can guess. */
+static int internal_random_u32(lua_State *L)
+{
+    lua_pushnumber(L, random_u32(&lua_workspace(L)->random));
+    return 1;
+}
+
 /* Modules of LuaJIT's own, which a file of the same name does not replace. */
 static void push_builtin(lua_State *L)
 {
@@ -77,8 +84,11 @@ static void push_builtin(lua_State *L)
 /* Pushes the table `internal`. */
 static void push_internal(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"nearest", internal_nearest}, {"lib", internal_lib}, {"prepare", internal_prepare}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"nearest", internal_nearest},
+                                         {"lib", internal_lib},
+                                         {"prepare", internal_prepare},
+                                         {"random_u32", internal_random_u32},
+                                         {NULL, NULL}};
     lua_pushlightuserdata(L, (void *)(uintptr_t)&internal_key);
     lua_rawget(L, LUA_REGISTRYINDEX);
     if (!lua_isnil(L, -1))

@@ -5,7 +5,8 @@
 #include <lua.h>
 
 /* Pushes what the embedded chunk NAME returns. It is run once for each state, and gets one argument, the table
- * `internal`: nearest(word, names), builtin (a set of module names), lib(name) (this function), prepare(flow, …). */
+ * `internal`: nearest(word, names), builtin (a set of module names), lib(name) (this function), prepare(flow, …),
+ * random_u32(), and say(text) where somebody listens: tells the user. */
 void lua_internal_lib(lua_State *L, const char *name);
 
 /* The entry point of `require "dns.test"`. */

@@ -6,6 +6,7 @@
 #include "lua/domain_set_class.h"
 #include "lua/flow_class.h"
 #include "lua/https_record_class.h"
+#include "lua/internal.h"
 #include "lua/message_class.h"
 #include "lua/name_library.h"
 #include "lua/question_class.h"
@@ -62,6 +63,10 @@ static void push_module(lua_State *L)
     add_functions(L, "idna", lua_idna_functions);
     lua_pushcfunction(L, dns_typeof);
     lua_setfield(L, -2, "typeof");
+    lua_internal_lib(L, "dns.random");
+    lua_setfield(L, -2, "random");
+    lua_internal_lib(L, "dns.sequence");
+    lua_setfield(L, -2, "sequence");
 }
 
 int lua_dns_open(lua_State *L)

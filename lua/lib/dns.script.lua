@@ -215,8 +215,9 @@ end
 function script.harden(host, jit_is_on)
   os.exit = exit
   newproxy = nil
-  local _, print = make_log(host)
+  local log, print = make_log(host)
   _G.print = print
+  internal.say = log.info
   local closed = { "sethook", "getregistry", "setmetatable", "setfenv", "getfenv", "setuservalue", "getuservalue" }
   for _, name in ipairs(closed) do debug[name] = nil end
   debug.getmetatable = getmetatable

@@ -176,6 +176,7 @@ function test.load(path, given)
   set.assigned = given or {}
   local self = setmetatable({ log = log, write = write, addons = {} }, Addon)
   function set.configure(updated) strictly(self, "configure", updated) end
+  internal.say = function(text) write(1, text) end
   local loaded = script.load(path, {
     read = read, log = write, log_level = 0, options = set.view, persisted = {}, globals = still_time(),
   })
