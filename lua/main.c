@@ -1,6 +1,8 @@
 /* moondns: the composition root. Puts workers (core) and engines (Lua) together, one of each a thread, and holds the
  * process: options, rights, signals, start and stop. */
-#include "lua/engine/engine.h"
+#include "base/random.h"
+#include "lua/engine/reloader.h"
+#include "lua/shared_library.h"
 #include "proxy/options.h"
 #include "proxy/privileges.h"
 #include "proxy/worker.h"
@@ -8,7 +10,6 @@
 #include <event2/event.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -21,7 +22,7 @@ struct seat {
     struct moondns *moondns;
     struct worker *worker;
     struct engine *engine;
-    struct event *watch, *reload_timer;
+    unsigned number;
     pthread_t thread;
     bool has_thread;
     enum seat_state state; /* guarded by moondns->lock */
@@ -31,9 +32,13 @@ struct moondns {
     struct options options;
     struct engine_option *engine_options;
     struct log log;
+    struct report report;
+    struct lua_shared shared;
+    struct reloader *reloader;
     struct privileges privileges;
     struct seat *seats;
     unsigned count;
+    bool stopping; /* all workers were told to */
     struct event *signals[3];
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -63,61 +68,43 @@ static struct exchange *exchange_of(void *context)
 static void on_connection(void *context, const struct reply_to *connection, bool connected)
 {
     struct seat *seat = context;
+    if (seat->engine)
+        reloader_catch_up(seat->moondns->reloader, seat->number);
     struct hooks *hooks = seat->engine ? engine_hooks(seat->engine) : NULL; /* gone when the last ones are closed */
     if (hooks && hooks->defined & HOOKS_CONNECTION_BIT)
         hooks->connection(hooks, connection, connected);
 }
 
+static void on_outdated(void *context)
+{
+    struct seat *seat = context;
+    reloader_catch_up(seat->moondns->reloader, seat->number);
+}
+
+static void on_woken(void *context)
+{
+    struct seat *seat = context;
+    reloader_woken(seat->moondns->reloader, seat->number);
+}
+
+static void wake(void *context, unsigned number)
+{
+    struct moondns *moondns = context;
+    worker_wake(moondns->seats[number].worker);
+}
+
 static void on_reload(void *context)
 {
     struct seat *seat = context;
-    engine_reload_all(seat->engine);
+    if (seat->number == 0)
+        reloader_all(seat->moondns->reloader);
 }
 
 static void on_draining(void *context)
 {
     struct seat *seat = context;
-    if (seat->watch)
-        event_del(seat->watch);
-    if (seat->reload_timer)
-        event_del(seat->reload_timer);
-}
-
-static void on_watch(evutil_socket_t fd, short what, void *context)
-{
-    (void)fd;
-    (void)what;
-    struct seat *seat = context;
-    int wait_ms = engine_watch_readable(seat->engine);
-    if (wait_ms < 0)
-        return;
-    struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
-    evtimer_add(seat->reload_timer, &wait);
-}
-
-static void on_reload_time(evutil_socket_t fd, short what, void *context)
-{
-    (void)fd;
-    (void)what;
-    struct seat *seat = context;
-    engine_reload_changed(seat->engine);
-}
-
-static void watch_scripts(struct seat *seat)
-{
-    struct moondns *moondns = seat->moondns;
-    if (moondns->options.no_reload || !moondns->options.scripts[0])
-        return;
-    int fd = engine_watch_start(seat->engine);
-    if (fd < 0) {
-        log_line(&moondns->log, LOG_WARN, "cannot watch the scripts: edits count after a SIGHUP");
-        return;
-    }
-    struct event_base *base = worker_base(seat->worker);
-    seat->watch = event_new(base, fd, EV_READ | EV_PERSIST, on_watch, seat);
-    seat->reload_timer = evtimer_new(base, on_reload_time, seat);
-    if (seat->watch && seat->reload_timer)
-        event_add(seat->watch, NULL);
+    if (seat->number == 0)
+        reloader_stop(seat->moondns->reloader);
 }
 
 /* Makes the seat's engine and loads the scripts; in the seat's own thread. Gives an exit code. */
@@ -133,17 +120,25 @@ static int load_scripts(struct seat *seat)
         .jit = options->jit,
         .memory_limit = options->script_memory,
         .log = &moondns->log,
+        .report = &moondns->report,
+        .shared = &moondns->shared,
         .base = worker_base(seat->worker),
         .hooks_changed = on_hooks_changed,
         .resumed = on_resumed,
         .exchange = exchange_of,
+        .latest = reloader_latest(moondns->reloader),
+        .outdated = on_outdated,
+        .silent = seat->number > 0,
         .context = seat,
     };
     struct reason reason = {"out of memory"};
     seat->engine = engine_new(&config);
-    enum status status = seat->engine ? engine_load(seat->engine, &reason) : STATUS_NO_MEMORY;
-    if (status == STATUS_OK)
+    enum status status =
+        seat->engine ? engine_load(seat->engine, reloader_loading(moondns->reloader), &reason) : STATUS_NO_MEMORY;
+    if (status == STATUS_OK) {
+        reloader_join(moondns->reloader, seat->number, seat->engine);
         return OPTIONS_EXIT_DONE;
+    }
     if (status != STATUS_MALFORMED) /* that one is in the log already, with its place */
         log_line(&moondns->log, LOG_ERROR, "%s", reason.text);
     return status == STATUS_INVALID     ? OPTIONS_EXIT_USAGE
@@ -158,7 +153,8 @@ static int start(struct seat *seat)
         log_line(&seat->moondns->log, LOG_ERROR, "%s", reason.text);
         return OPTIONS_EXIT_FAILURE;
     }
-    watch_scripts(seat);
+    if (seat->number == 0 && !seat->moondns->options.no_reload && seat->moondns->options.scripts[0])
+        reloader_watch(seat->moondns->reloader, worker_base(seat->worker));
     engine_running(seat->engine);
     return OPTIONS_EXIT_DONE;
 }
@@ -167,16 +163,14 @@ static int start(struct seat *seat)
  * others may still tell it to stop. */
 static void finish(struct seat *seat)
 {
-    if (seat->watch)
-        event_free(seat->watch);
-    if (seat->reload_timer)
-        event_free(seat->reload_timer);
+    if (seat->number == 0)
+        reloader_stop(seat->moondns->reloader);
     if (seat->engine && worker_exchange(seat->worker)) {
         engine_done(seat->engine);
         worker_end_flows(seat->worker);
     }
-    if (seat->engine)
-        engine_free(seat->engine);
+    reloader_join(seat->moondns->reloader, seat->number, NULL);
+    engine_free(seat->engine);
     seat->engine = NULL;
 }
 
@@ -225,6 +219,7 @@ static bool start_threads(struct moondns *moondns)
 
 static void stop_all(struct moondns *moondns)
 {
+    moondns->stopping = true;
     for (unsigned i = 0; i < moondns->count; i++)
         if (moondns->seats[i].worker)
             worker_stop(moondns->seats[i].worker);
@@ -310,6 +305,7 @@ static int serve(struct moondns *moondns)
         reason_set(&reason, "not all workers could start");
         goto failed;
     }
+    reloader_started(moondns->reloader);
     say_started(moondns);
     worker_run(first->worker);
     return OPTIONS_EXIT_DONE;
@@ -347,12 +343,14 @@ static int make_seats(struct moondns *moondns, struct reason *reason)
     for (unsigned i = 0; i < moondns->count; i++) {
         struct seat *seat = &moondns->seats[i];
         seat->moondns = moondns;
+        seat->number = i;
         struct worker_config config = {
             .options = &moondns->options,
             .log = &moondns->log,
             .colour = log_wants_colour(STDOUT_FILENO),
             .on_connection = on_connection,
             .on_reload = on_reload,
+            .on_woken = on_woken,
             .on_draining = on_draining,
             .context = seat,
         };
@@ -363,6 +361,27 @@ static int make_seats(struct moondns *moondns, struct reason *reason)
     return OPTIONS_EXIT_DONE;
 }
 
+/* What all engines have in common. */
+static bool make_common(struct moondns *moondns)
+{
+    const struct options *options = &moondns->options;
+    struct random random = {0};
+    uint64_t secret[2];
+    for (size_t i = 0; i < 2; i++)
+        secret[i] = (uint64_t)random_u32(&random) << 32 | random_u32(&random);
+    struct reloader_config config = {
+        .engines = options->workers,
+        .log = &moondns->log,
+        .wake = wake,
+        .context = moondns,
+    };
+    while (options->scripts[config.scripts])
+        config.scripts++;
+    moondns->reloader = reloader_new(&config);
+    moondns->shared = (struct lua_shared){&shared_in_memory, shared_store_new(options->shared_memory, secret)};
+    return moondns->reloader && moondns->shared.context;
+}
+
 static int run(struct moondns *moondns)
 {
     struct reason reason = {"out of memory"};
@@ -370,7 +389,7 @@ static int run(struct moondns *moondns)
         log_line(&moondns->log, LOG_ERROR, "%s", reason.text);
         return OPTIONS_EXIT_USAGE;
     }
-    int code = make_seats(moondns, &reason);
+    int code = make_common(moondns) ? make_seats(moondns, &reason) : OPTIONS_EXIT_FAILURE;
     if (code) {
         log_line(&moondns->log, LOG_ERROR, "%s", reason.text);
         return code;
@@ -387,12 +406,12 @@ static int run(struct moondns *moondns)
 
 static void tear_down(struct moondns *moondns)
 {
+    if (!moondns->stopping) /* a second word would not let them answer what is in flight */
+        stop_all(moondns);
     for (unsigned i = 1; i < moondns->count; i++) {
         struct seat *seat = &moondns->seats[i];
-        if (seat->has_thread) {
-            worker_stop(seat->worker);
+        if (seat->has_thread)
             pthread_join(seat->thread, NULL);
-        }
     }
     for (size_t i = 0; i < 3; i++)
         if (moondns->signals[i])
@@ -402,6 +421,8 @@ static void tear_down(struct moondns *moondns)
     for (unsigned i = moondns->count; i-- > 0;)
         worker_free(moondns->seats[i].worker);
     free(moondns->seats);
+    reloader_free(moondns->reloader);
+    shared_store_free(moondns->shared.context);
 }
 
 static struct engine_option *options_for_scripts(const struct options *options)
@@ -456,9 +477,11 @@ int main(int argc, char **argv)
         .colour = log_wants_colour(STDERR_FILENO),
         .fd = STDERR_FILENO,
     };
+    report_init(&moondns.report, &moondns.log);
     moondns.engine_options = options_for_scripts(&moondns.options);
     int code = moondns.engine_options ? run(&moondns) : OPTIONS_EXIT_FAILURE;
     tear_down(&moondns);
+    report_end(&moondns.report);
     free(moondns.engine_options);
     options_free(&moondns.options);
     return code;

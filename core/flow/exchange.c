@@ -131,12 +131,20 @@ static uint16_t refusal(const struct dns_message *query)
     return query->opt.version > 0 ? DNS_RCODE_BADVERS : DNS_RCODE_NOERROR;
 }
 
+/* A query must not begin with hooks that another worker has left behind. */
+static void catch_up(struct hooks *hooks)
+{
+    if (hooks && hooks->latest && atomic_load_explicit(hooks->latest, memory_order_acquire) != hooks->number)
+        hooks->outdated(hooks);
+}
+
 void exchange_query(struct exchange *exchange, const uint8_t *wire, size_t length, const struct reply_to *to)
 {
     struct exchange_counters *counters = &exchange->counters;
     struct dns_header header;
     struct dns_message query;
     counters->queries++;
+    catch_up(exchange->hooks);
     /* An answer to a response would make two servers talk for ever. */
     if (dns_header_read(wire, length, &header) || header.flags & DNS_FLAG_QR) {
         drop(exchange, to, &counters->malformed_dropped);

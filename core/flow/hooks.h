@@ -5,6 +5,8 @@
 
 #include "flow/flow.h"
 
+#include <stdatomic.h>
+
 enum hook { HOOK_REQUEST, HOOK_RESPONSE, HOOK_ERROR, HOOK_COUNT };
 
 enum hook_result {
@@ -26,6 +28,13 @@ struct hooks {
 
     /* A stream client came or went (bit HOOK_COUNT of `defined`). */
     void (*connection)(struct hooks *hooks, const struct reply_to *connection, bool connected);
+
+    /* Where several exchanges change their tables as one: `*latest` counts the changes, and once it is not `number` any
+     * more, no query may begin with this table. `outdated` is called then, to put the next one in (exchange_set_hooks).
+     * NULL: the exchange is alone. */
+    const atomic_uint *latest;
+    unsigned number;
+    void (*outdated)(struct hooks *hooks);
 
     /* No flow uses this table any more, and it is not the current one: it may be freed. */
     void (*unused)(struct hooks *hooks);

@@ -56,6 +56,7 @@ struct options {
     double hook_timeout; /* seconds */
     bool jit;
     size_t script_memory; /* bytes */
+    size_t shared_memory; /* bytes */
     bool no_reload;
     bool check;
     bool show_options;       /* --options */

@@ -14,7 +14,7 @@
 
 enum { DRAIN_SECONDS_MAX = 5, FLOWS_MAX = 65536, PAYLOAD_SIZE = 1232, DESCRIPTORS_ASIDE = 32 };
 
-enum { ASKED_STOP = 1, ASKED_RELOAD = 2 };
+enum { ASKED_STOP = 1, ASKED_RELOAD = 2, ASKED_WAKE = 4 };
 
 struct worker {
     struct worker_config config;
@@ -86,6 +86,8 @@ static void on_asked(evutil_socket_t fd, short what, void *context)
         if (worker->config.on_reload)
             worker->config.on_reload(worker->config.context);
     }
+    if (bits & ASKED_WAKE && worker->config.on_woken)
+        worker->config.on_woken(worker->config.context);
     if (bits & ASKED_STOP && worker->draining)
         break_loop(worker);
     else if (bits & ASKED_STOP)
@@ -228,6 +230,11 @@ void worker_stop(struct worker *worker)
 void worker_reload(struct worker *worker)
 {
     ask(worker, ASKED_RELOAD);
+}
+
+void worker_wake(struct worker *worker)
+{
+    ask(worker, ASKED_WAKE);
 }
 
 void worker_end_flows(struct worker *worker)

@@ -16,8 +16,9 @@ struct worker_config {
 
     /* A stream client came or went. */
     void (*on_connection)(void *context, const struct reply_to *connection, bool connected);
-    /* In the worker's thread, after worker_reload. */
+    /* In the worker's thread, after worker_reload, and after worker_wake. */
     void (*on_reload)(void *context);
+    void (*on_woken)(void *context);
     /* Once, in the worker's thread: worker_stop was called and the queries in flight go on. */
     void (*on_draining)(void *context);
     void *context;
@@ -38,6 +39,9 @@ void worker_run(struct worker *worker);
  * the lists and scripts again. */
 void worker_stop(struct worker *worker);
 void worker_reload(struct worker *worker);
+
+/* From any thread: has on_woken called, soon and at least once after this. */
+void worker_wake(struct worker *worker);
 
 /* Ends the exchange: all flows let go of their hooks. The worker can't serve any more. */
 void worker_end_flows(struct worker *worker);

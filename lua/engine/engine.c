@@ -6,6 +6,7 @@
 #include "lua/engine/script_options.h"
 #include "lua/internal.h"
 #include "lua/module.h"
+#include "lua/shared_library.h"
 
 #include <errno.h>
 #include <luajit.h>
@@ -75,7 +76,7 @@ bool engine_call(struct engine *engine, int arguments, int results, struct buffe
         if (error)
             buffer_append(error, text, text ? length : 0);
         else if (text)
-            report_error(&engine->report, text, length);
+            report_error(engine->config.report, text, length);
         lua_pop(L, 1);
     }
     lua_remove(L, function);
@@ -131,6 +132,11 @@ static void push_host(struct engine *engine)
     lua_setfield(L, -2, "persisted");
     lua_newtable(L);
     async_open(engine);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)engine->config.shared);
+    lua_pushnil(L);
+    lua_shared_push(L, lua_gettop(L) - 1, lua_gettop(L));
+    lua_setfield(L, -4, "shared");
+    lua_pop(L, 2);
     lua_setfield(L, -2, "globals");
 }
 
@@ -193,7 +199,6 @@ struct engine *engine_new(const struct engine_config *config)
     if (!engine)
         return NULL;
     engine->config = *config;
-    engine->report.log = config->log;
     engine->watch.fd = -1;
     engine->L = luaL_newstate();
     if (!engine->L || !make_sources(engine)) {
@@ -220,6 +225,7 @@ void engine_free(struct engine *engine)
     guard_stop(&engine->guard);
     if (engine->L) {
         async_cancel(engine, NULL);
+        engine_abandon(engine);
         while (engine->generations)
             generation_free(engine->generations);
         flow_runs_free(engine);
@@ -253,7 +259,7 @@ static enum status load_all(struct engine *engine, struct reason *reason)
     return status;
 }
 
-enum status engine_load(struct engine *engine, struct reason *reason)
+enum status engine_load(struct engine *engine, struct loading *loading, struct reason *reason)
 {
     for (size_t i = 0; i < engine->sources_count; i++) {
         if (access(engine->sources[i].path, F_OK) != 0) {
@@ -261,7 +267,9 @@ enum status engine_load(struct engine *engine, struct reason *reason)
             return STATUS_NOT_FOUND;
         }
     }
+    engine->loading = loading;
     enum status status = load_all(engine, reason);
+    engine->loading = NULL;
     if (status)
         return status;
     engine->current = generation_new(engine);

@@ -3,12 +3,14 @@
 #ifndef MOONDNS_LUA_ENGINE_ENGINE_H
 #define MOONDNS_LUA_ENGINE_ENGINE_H
 
-#include "base/log.h"
 #include "flow/hooks.h"
+#include "lua/engine/loading.h"
+#include "lua/engine/report.h"
 
 struct engine;
 struct event_base;
 struct exchange;
+struct lua_shared;
 
 /* One of the proxy's own options as scripts see it in ctx.options. */
 struct engine_option {
@@ -24,6 +26,8 @@ struct engine_config {
     bool jit;                            /* compiler on, guard off */
     size_t memory_limit;                 /* bytes of Lua memory */
     const struct log *log;               /* borrowed */
+    struct report *report;               /* where scripts' errors go; all engines share one; borrowed */
+    const struct lua_shared *shared;     /* what scripts have as `shared`; borrowed */
     struct event_base *base;             /* for sleep and timers; borrowed; NULL: nobody can wait */
 
     /* Called when a reload made another generation current (never from within a hook). */
@@ -33,16 +37,22 @@ struct engine_config {
     void (*resumed)(void *context, struct flow *flow);
     /* The exchange, told the time, for what scripts ask of it; NULL while there is none. May be NULL. */
     struct exchange *(*exchange)(void *context);
+
+    /* Where several engines switch as one: counts the switches (struct hooks's `latest`; NULL: it is alone), and is
+     * called when a query comes that must not begin without one: to call engine_switch. */
+    const atomic_uint *latest;
+    void (*outdated)(void *context);
+    bool silent; /* another engine does the same and tells of it */
     void *context;
 };
 
 /* Makes the state and loads nothing yet. NULL when there is no memory. */
 struct engine *engine_new(const struct engine_config *config);
 
-/* Loads and configures all scripts: STATUS_OK; STATUS_INVALID where a --set names an option that no script declares or
- * a value does not fit (the reason names the nearest; usage error); STATUS_MALFORMED where a script failed (logged with
- * file:line); STATUS_NOT_FOUND where one is not there. */
-MUST_CHECK enum status engine_load(struct engine *engine, struct reason *reason);
+/* Loads and configures all scripts, whose files come from `loading`: STATUS_OK; STATUS_INVALID where a --set names an
+ * option that no script declares or a value does not fit (the reason names the nearest; usage error); STATUS_MALFORMED
+ * where a script failed (logged with file:line); STATUS_NOT_FOUND where one is not there. */
+MUST_CHECK enum status engine_load(struct engine *engine, struct loading *loading, struct reason *reason);
 
 /* The current generation; NULL before engine_load. */
 struct hooks *engine_hooks(struct engine *engine);
@@ -55,13 +65,24 @@ void engine_done(struct engine *engine);
 void engine_free(struct engine *engine);
 
 /* Hot reload: a descriptor to watch for reading (inotify), -1 when watching failed; and what to call when it is
- * readable (it waits for a quiet moment: returns the milliseconds after which to call engine_reload_changed, or -1). */
+ * readable (it waits for a quiet moment: returns the milliseconds after which to call engine_prepare_changed, or -1).
+ */
 int engine_watch_start(struct engine *engine);
 int engine_watch_readable(struct engine *engine);
-void engine_reload_changed(struct engine *engine);
 
-/* Reloads all scripts, changed or not (SIGHUP). */
-void engine_reload_all(struct engine *engine);
+/* Loads and configures anew the scripts that have changed, or all (SIGHUP), while the old ones go on. Those that fail
+ * (logged) stay as they are; the others are chosen in `loading`. True: there are some. Nothing may be prepared yet. */
+bool engine_prepare_changed(struct engine *engine, struct loading *loading);
+bool engine_prepare_all(struct engine *engine, struct loading *loading);
+
+/* The same for those that another engine has chosen. False: one failed, and nothing is prepared. */
+bool engine_prepare_chosen(struct engine *engine, struct loading *loading);
+
+/* What was prepared takes over: the old scripts' `done`, the new ones' `running`. Counts, also where nothing was. */
+void engine_switch(struct engine *engine);
+
+/* What was prepared, if anything, is thrown away. */
+void engine_abandon(struct engine *engine);
 
 /* For --check and --options: writes what the scripts declare as lines of text: options (name, type, value, help) and
  * hooks. */

@@ -6,6 +6,7 @@
 #include "lua/engine/flow_run.h"
 #include "lua/engine/generation.h"
 #include "lua/engine/guard.h"
+#include "lua/engine/loading.h"
 #include "lua/engine/memory.h"
 #include "lua/engine/report.h"
 #include "lua/engine/script.h"
@@ -20,14 +21,16 @@ struct engine {
     lua_State *L;
     struct memory memory;
     struct guard guard;
-    struct report report;
-
     struct script_source *sources; /* one for each path, in order */
     size_t sources_count;
     int script_lib, options, host,
         traceback; /* references: dns.script, the options, what scripts are lent, a handler */
 
     struct generation *current, *generations; /* the list holds all that live */
+    struct generation *next;                  /* prepared: all scripts, with the new ones; NULL: none */
+    struct loading *loading;                  /* while scripts load: where their files come from; borrowed */
+    bool options_aside;                       /* prepared scripts' options wait for the switch */
+    unsigned number;                          /* of switches so far */
     struct watch watch;
 
     struct task_pool tasks;

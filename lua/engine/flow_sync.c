@@ -99,7 +99,7 @@ static void report_unpackable(struct flow_run *run, const char *what, const stru
     buffer_format(&text, "%s: flow.%s cannot be packed: %s", script ? script->source->path : "script", what,
                   reason->text);
     if (!text.failed)
-        report_error(&run->task.engine->report, (const char *)text.data, text.length);
+        report_error(run->task.engine->config.report, (const char *)text.data, text.length);
     buffer_free(&text);
 }
 

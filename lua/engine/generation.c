@@ -15,6 +15,12 @@ static void on_connection(struct hooks *hooks, const struct reply_to *connection
     }
 }
 
+static void on_outdated(struct hooks *hooks)
+{
+    const struct engine_config *config = &((const struct generation *)hooks)->engine->config;
+    config->outdated(config->context);
+}
+
 static void on_unused(struct hooks *hooks)
 {
     generation_free((struct generation *)hooks);
@@ -78,14 +84,19 @@ struct generation *generation_new(struct engine *engine)
     generation->next = engine->generations;
     engine->generations = generation;
     generation->scripts = scripts;
-    for (size_t i = 0; i < engine->sources_count; i++)
-        if (engine->sources[i].script)
-            scripts[generation->count++] = script_hold(engine->sources[i].script);
+    for (size_t i = 0; i < engine->sources_count; i++) {
+        const struct script_source *source = &engine->sources[i];
+        struct script *script = source->next ? source->next : source->script;
+        if (script)
+            scripts[generation->count++] = script_hold(script);
+    }
     generation->hooks = (struct hooks){
         .context = generation,
         .run = flow_run_hooks,
         .ended = flow_run_ended,
         .connection = on_connection,
+        .latest = engine->config.latest,
+        .outdated = on_outdated,
         .unused = on_unused,
     };
     if (generation_gather(generation))

@@ -26,7 +26,7 @@ struct generation {
     struct hook_calls calls[HOOK_COUNT];
 };
 
-/* Of all sources' scripts as they are now; NULL when there is no memory. */
+/* Of all sources' scripts, the next one where there is one; NULL when there is no memory. */
 struct generation *generation_new(struct engine *engine);
 
 /* Gathers the hooks once more, after scripts have had a chance to define others. */

@@ -1,4 +1,5 @@
-/* Hot reload: one script is loaded anew, the others stay; a script that fails leaves all as it was. */
+/* Hot reload: some scripts are loaded anew, the others stay; a script that fails leaves all as it was. What is ready
+ * waits for engine_switch. */
 #include "base/clock.h"
 #include "lua/engine/async.h"
 #include "lua/engine/engine_private.h"
@@ -47,11 +48,11 @@ static void give_files(struct script_source *source, struct files files, bool ke
     free(files.list);
 }
 
-/* --- one script --- */
+/* --- preparing --- */
 
 /* Loads the source into `out` up to `configure`. False when that failed (logged), or when the file was written
  * meanwhile: then the source is marked so. */
-static bool prepare(struct script_source *source, struct script **out)
+static bool load_anew(struct script_source *source, struct script **out)
 {
     struct engine *engine = source->engine;
     struct script *script = NULL;
@@ -61,7 +62,7 @@ static bool prepare(struct script_source *source, struct script **out)
     bool ready = !watch_read(&engine->watch) || !(source->dirty || source->written_us);
     ready = ready && script_options_load(script);
     if (ready && script_options_check(engine, false, &reason) != STATUS_OK) {
-        log_line(engine->config.log, LOG_ERROR, "%s", reason.text);
+        report_error(engine->config.report, reason.text, strlen(reason.text));
         ready = false;
     }
     ready = ready && script_options_configure(script) && script_gather(script);
@@ -72,60 +73,145 @@ static bool prepare(struct script_source *source, struct script **out)
     return ready;
 }
 
-/* Makes the scripts as they now are the current generation. */
-static bool make_current(struct engine *engine)
-{
-    struct generation *next = generation_new(engine);
-    if (!next)
-        return false;
-    struct generation *before = engine->current;
-    engine->current = next;
-    if (engine->config.hooks_changed)
-        engine->config.hooks_changed(engine->config.context, &next->hooks);
-    else if (before && before->hooks.flows == 0)
-        generation_free(before);
-    return true;
-}
-
-static void replace(struct script_source *source, struct script *script)
+/* Makes source->next. */
+static bool prepare(struct script_source *source)
 {
     struct engine *engine = source->engine;
-    struct script *old = source->script;
-    if (old) {
-        (void)script_call(old, SCRIPT_DONE, 0);
-        async_cancel(engine, old);
-    }
-    source->script = script;
-    if (!make_current(engine)) {
-        log_line(engine->config.log, LOG_ERROR, "%s: not reloaded: out of memory", source->path);
-        source->script = old;
-        script_release(script);
-        return;
-    }
-    script_release(old);
-    log_line(engine->config.log, LOG_INFO, "%s: reloaded", source->path);
-    if (engine->listening && script_call(script, SCRIPT_RUNNING, 0) && script_gather(script))
-        (void)generation_gather(engine->current);
-}
-
-static void reload(struct script_source *source)
-{
-    struct engine *engine = source->engine;
-    struct script *script = NULL;
     struct files files = take_files(source);
     source->dirty = false;
     source->written_us = 0;
     script_options_begin(engine, source->path);
-    bool ready = prepare(source, &script);
+    bool ready = load_anew(source, &source->next);
     give_files(source, files, !ready);
-    if (ready) {
-        replace(source, script);
-    } else {
+    if (!ready) {
         script_options_rollback(engine);
-        if (!source->dirty && !source->written_us)
+        if (!source->dirty && !source->written_us && !engine->config.silent)
             log_line(engine->config.log, LOG_WARN, "%s: the version that was loaded before stays", source->path);
     }
     watch_add(&engine->watch, source);
+    return ready;
+}
+
+/* Ends the preparing of those sources that have a next script. */
+static bool prepared(struct engine *engine)
+{
+    script_options_set_aside(engine);
+    engine->options_aside = true;
+    engine->next = generation_new(engine);
+    if (engine->next)
+        return true;
+    engine_abandon(engine);
+    if (!engine->config.silent)
+        log_line(engine->config.log, LOG_ERROR, "not reloaded: out of memory");
+    return false;
+}
+
+bool engine_prepare_all(struct engine *engine, struct loading *loading)
+{
+    bool any = false;
+    engine->loading = loading;
+    for (size_t i = 0; i < engine->sources_count; i++) {
+        bool ready = prepare(&engine->sources[i]);
+        loading_choose(loading, i, ready);
+        any = any || ready;
+    }
+    engine->loading = NULL;
+    return any && prepared(engine);
+}
+
+bool engine_prepare_chosen(struct engine *engine, struct loading *loading)
+{
+    bool all = true, any = false;
+    engine->loading = loading;
+    for (size_t i = 0; i < engine->sources_count && all; i++) {
+        if (!loading_is_chosen(loading, i))
+            continue;
+        all = prepare(&engine->sources[i]);
+        any = any || all;
+    }
+    engine->loading = NULL;
+    if (any)
+        all = prepared(engine) && all;
+    if (!all)
+        engine_abandon(engine);
+    return all;
+}
+
+/* --- the switch --- */
+
+/* Makes the prepared generation the current one. */
+static void make_current(struct engine *engine)
+{
+    struct generation *before = engine->current;
+    engine->current = engine->next;
+    engine->next = NULL;
+    engine->current->hooks.number = engine->number;
+    if (engine->config.hooks_changed)
+        engine->config.hooks_changed(engine->config.context, &engine->current->hooks);
+    else if (before && before->hooks.flows == 0)
+        generation_free(before);
+}
+
+static void end_old(struct script_source *source)
+{
+    struct script *old = source->script;
+    if (old) {
+        (void)script_call(old, SCRIPT_DONE, 0);
+        async_cancel(source->engine, old);
+    }
+}
+
+static void take_next(struct script_source *source)
+{
+    script_release(source->script);
+    source->script = source->next;
+    source->next = NULL;
+    source->begins = true;
+}
+
+static void begin_new(struct script_source *source)
+{
+    struct engine *engine = source->engine;
+    source->begins = false;
+    if (!engine->config.silent)
+        log_line(engine->config.log, LOG_INFO, "%s: reloaded", source->path);
+    if (engine->listening && script_call(source->script, SCRIPT_RUNNING, 0) && script_gather(source->script))
+        (void)generation_gather(engine->current);
+}
+
+void engine_switch(struct engine *engine)
+{
+    engine->number++;
+    if (!engine->next) {
+        if (engine->current)
+            engine->current->hooks.number = engine->number;
+        return;
+    }
+    script_options_take(engine);
+    engine->options_aside = false;
+    for (size_t i = 0; i < engine->sources_count; i++)
+        if (engine->sources[i].next)
+            end_old(&engine->sources[i]);
+    make_current(engine);
+    for (size_t i = 0; i < engine->sources_count; i++)
+        if (engine->sources[i].next)
+            take_next(&engine->sources[i]);
+    for (size_t i = 0; i < engine->sources_count; i++)
+        if (engine->sources[i].begins)
+            begin_new(&engine->sources[i]);
+}
+
+void engine_abandon(struct engine *engine)
+{
+    if (engine->options_aside)
+        script_options_drop(engine);
+    engine->options_aside = false;
+    generation_free(engine->next);
+    engine->next = NULL;
+    for (size_t i = 0; i < engine->sources_count; i++) {
+        script_release(engine->sources[i].next);
+        engine->sources[i].next = NULL;
+    }
 }
 
 /* --- what the loop calls --- */
@@ -156,28 +242,37 @@ static bool is_due(const struct script_source *source)
     return !being_written && (source->dirty || source->written_us);
 }
 
-void engine_reload_changed(struct engine *engine)
+/* Prepares what is due; `*again`: something was. */
+static bool prepare_due(struct engine *engine, struct loading *loading, bool *again)
 {
-    bool again = true;
-    for (int round = 0; again && round < ROUNDS_MAX; round++) {
-        again = false;
-        for (size_t i = 0; i < engine->sources_count; i++) {
-            struct script_source *source = &engine->sources[i];
-            if (!is_due(source))
-                continue;
-            again = true;
+    bool any = false;
+    *again = false;
+    loading_forget(loading);
+    engine->loading = loading;
+    for (size_t i = 0; i < engine->sources_count; i++) {
+        struct script_source *source = &engine->sources[i];
+        bool ready = false;
+        if (is_due(source)) {
+            *again = true;
             source->dirty = false;
             source->written_us = 0;
             if (script_source_changed(source))
-                reload(source);
+                ready = prepare(source);
             else
                 watch_add(&engine->watch, source);
         }
+        loading_choose(loading, i, ready);
+        any = any || ready;
     }
+    engine->loading = NULL;
+    return any && prepared(engine);
 }
 
-void engine_reload_all(struct engine *engine)
+bool engine_prepare_changed(struct engine *engine, struct loading *loading)
 {
-    for (size_t i = 0; i < engine->sources_count; i++)
-        reload(&engine->sources[i]);
+    bool again = true;
+    for (int round = 0; again && round < ROUNDS_MAX; round++)
+        if (prepare_due(engine, loading, &again))
+            return true;
+    return false;
 }

@@ -45,23 +45,47 @@ static struct report_line *find(struct report *report, uint64_t hash)
     return oldest;
 }
 
+void report_init(struct report *report, const struct log *log)
+{
+    *report = (struct report){.log = log};
+    pthread_mutex_init(&report->lock, NULL);
+}
+
+void report_end(struct report *report)
+{
+    pthread_mutex_destroy(&report->lock);
+}
+
+/* Whether the line is to be logged now; gives how many like it were left out since the last one. */
+static bool take_turn(struct report *report, uint64_t hash, unsigned *left_out)
+{
+    pthread_mutex_lock(&report->lock);
+    struct report_line *line = find(report, hash);
+    int64_t now = clock_monotonic_us();
+    bool quiet = line->at_us && now - line->at_us < QUIET_US;
+    if (quiet) {
+        line->left_out++;
+    } else {
+        *left_out = line->left_out;
+        line->at_us = now;
+        line->left_out = 0;
+    }
+    pthread_mutex_unlock(&report->lock);
+    return !quiet;
+}
+
 void report_error(struct report *report, const char *text, size_t length)
 {
-    struct report_line *line = find(report, hash_of(text, place_length(text, length)));
-    int64_t now = clock_monotonic_us();
-    if (line->at_us && now - line->at_us < QUIET_US) {
-        line->left_out++;
+    unsigned left_out;
+    if (!take_turn(report, hash_of(text, place_length(text, length)), &left_out))
         return;
-    }
-    line->at_us = now;
-    if (line->left_out == 0) {
+    if (left_out == 0) {
         log_text(report->log, LOG_ERROR, text, length);
         return;
     }
     struct buffer with_count = {0};
     buffer_append(&with_count, text, length);
-    buffer_format(&with_count, "\n(%u more of these since the last one was logged)", line->left_out);
-    line->left_out = 0;
+    buffer_format(&with_count, "\n(%u more of these since the last one was logged)", left_out);
     if (!with_count.failed)
         log_text(report->log, LOG_ERROR, (const char *)with_count.data, with_count.length);
     buffer_free(&with_count);

@@ -44,7 +44,9 @@ static int host_read(lua_State *L)
     const char *path = luaL_checkstring(L, 1);
     struct script_file *file = find_file(source, path);
     struct reason reason = {""};
-    bool present = file_read(path, text, &reason) == STATUS_OK;
+    struct loading *loading = source->engine->loading;
+    enum status status = loading ? loading_read(loading, path, text, &reason) : file_read(path, text, &reason);
+    bool present = status == STATUS_OK;
     if (file) {
         file->present = present;
         file->hash = present ? file_hash(text) : 0;
@@ -74,6 +76,7 @@ bool script_source_changed(const struct script_source *source)
 void script_source_free(struct script_source *source)
 {
     script_release(source->script);
+    script_release(source->next);
     for (size_t i = 0; i < source->files_count; i++)
         free(source->files[i].path);
     free(source->files);

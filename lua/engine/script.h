@@ -48,6 +48,8 @@ struct script_source {
     struct script_file *files;
     size_t files_count;
     struct script *script; /* the current one; holds a reference */
+    struct script *next;   /* loaded and configured, to be the current one; the same */
+    bool begins;           /* `running` is still to be called */
     bool dirty;            /* a file was written */
     int64_t written_us;    /* monotonic; a file is being written since; 0: none is */
 };

@@ -117,10 +117,30 @@ void script_options_begin(struct engine *engine, const char *path)
     (void)engine_call(engine, 2, 0, NULL);
 }
 
+static void call_method(struct engine *engine, const char *name)
+{
+    push_method(engine, name);
+    (void)engine_call(engine, 1, 0, NULL);
+}
+
 void script_options_rollback(struct engine *engine)
 {
-    push_method(engine, "rollback");
-    (void)engine_call(engine, 1, 0, NULL);
+    call_method(engine, "rollback");
+}
+
+void script_options_set_aside(struct engine *engine)
+{
+    call_method(engine, "set_aside");
+}
+
+void script_options_take(struct engine *engine)
+{
+    call_method(engine, "take");
+}
+
+void script_options_drop(struct engine *engine)
+{
+    call_method(engine, "drop");
 }
 
 void script_options_describe(struct engine *engine, struct buffer *out)

@@ -20,9 +20,15 @@ MUST_CHECK bool script_options_configure(struct script *script);
  */
 MUST_CHECK enum status script_options_check(struct engine *engine, bool all, struct reason *reason);
 
-/* Forgets what the script at `path` declared, since it is loaded anew; and takes that back. */
+/* Forgets what the script at `path` declared, since it is loaded anew; and takes that back. Several can be begun. */
 void script_options_begin(struct engine *engine, const char *path);
 void script_options_rollback(struct engine *engine);
+
+/* Ends what was begun: the options are as before that, until `take` makes them what they were when it ended; or until
+ * `drop`. */
+void script_options_set_aside(struct engine *engine);
+void script_options_take(struct engine *engine);
+void script_options_drop(struct engine *engine);
 
 void script_options_describe(struct engine *engine, struct buffer *out);
 

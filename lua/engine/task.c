@@ -51,7 +51,7 @@ static enum task_result finish(struct task *task, int code)
     engine_push_error(engine, co);
     size_t length;
     const char *text = lua_tolstring(engine->L, -1, &length);
-    report_error(&engine->report, text, length);
+    report_error(engine->config.report, text, length);
     lua_pop(engine->L, 1);
     throw_away(task);
     return TASK_FAILED;

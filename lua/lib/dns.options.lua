@@ -193,9 +193,15 @@ function Options:check_assigned()
   end
 end
 
--- Before a script is loaded anew: what it declared is forgotten, and comes back with rollback.
+function Options:state() return { declared = self.declared, values = self.values, fault = self.fault } end
+
+function Options:restore(state) self.declared, self.values, self.fault = state.declared, state.values, state.fault end
+
+-- Before a script is loaded anew: what it declared is forgotten, and comes back with rollback. Several can be begun, one
+-- after the other.
 function Options:begin(owner)
-  self.before = { declared = self.declared, values = self.values, fault = self.fault }
+  self.before = self.before or {}
+  table.insert(self.before, self:state())
   local declared, values = {}, {}
   for name, option in pairs(self.declared) do
     local owners = {}
@@ -210,10 +216,24 @@ function Options:begin(owner)
   self.declared, self.values, self.fault = declared, values, nil
 end
 
-function Options:rollback()
-  self.declared, self.values, self.fault = self.before.declared, self.before.values, self.before.fault
+function Options:rollback() self:restore(table.remove(self.before)) end
+
+-- Ends what was begun: the old scripts go on with what they declared, until `take` gives the new ones what is theirs.
+function Options:set_aside()
+  self.aside = self:state()
+  self:restore(self.before[1])
   self.before = nil
 end
+
+function Options:take()
+  self:restore(self.aside)
+  self.aside = nil
+  for name, value in pairs(self.assigned or {}) do -- meanwhile, perhaps
+    if self.declared[name] and fits(self.declared[name], value) then self.values[name] = value end
+  end
+end
+
+function Options:drop() self.aside = nil end
 
 -- {name = true} for all that is declared: what `configure` gets first.
 function Options:all()

@@ -74,6 +74,7 @@ static void defaults(void **state)
     assert_int_equal(options.workers, 1);
     assert_true(options.hook_timeout == 1.0);
     assert_int_equal(options.script_memory, (size_t)1024 << 20);
+    assert_int_equal(options.shared_memory, (size_t)64 << 20);
     assert_int_equal(options.level, LOG_INFO);
     assert_int_equal(options.flow_detail, 1);
     assert_false(options.jit || options.no_reload || options.check || options.show_options || options.log_json);
@@ -89,9 +90,9 @@ static void every_way_to_write_an_option(void **state)
     struct options options;
     accept_line(ARGS("-s", "a.lua", "-sb.lua", "--script", "c.lua", "--script=d.lua", "--set", "x=1", "--set=y=a=b",
                      "-qvv", "--timeout", "0.25", "--retries=0", "--hook-timeout", "1e-3", "--workers", "4", "--jit",
-                     "--script-memory", "64", "--no-reload", "--check", "--options", "--flow-detail", "0", "--log-json",
-                     "--user", "nobody", "--group=nogroup", "--hosts", "/etc/hosts", "--zone", "a.zone",
-                     "--zone=b.zone", "--cache", "10000"),
+                     "--script-memory", "64", "--shared-memory=5", "--no-reload", "--check", "--options",
+                     "--flow-detail", "0", "--log-json", "--user", "nobody", "--group=nogroup", "--hosts", "/etc/hosts",
+                     "--zone", "a.zone", "--zone=b.zone", "--cache", "10000"),
                 &options);
     static const char *const scripts[] = {"a.lua", "b.lua", "c.lua", "d.lua"};
     for (size_t i = 0; i < 4; i++)
@@ -107,6 +108,7 @@ static void every_way_to_write_an_option(void **state)
     assert_true(options.hook_timeout > 0.0009 && options.hook_timeout < 0.0011);
     assert_int_equal(options.workers, 4);
     assert_int_equal(options.script_memory, 64 << 20);
+    assert_int_equal(options.shared_memory, 5 << 20);
     assert_true(options.jit && options.no_reload && options.check && options.show_options && options.log_json);
     assert_string_equal(options.user, "nobody");
     assert_string_equal(options.group, "nogroup");
@@ -360,7 +362,8 @@ static void config_holds_every_option(void **state)
     accept_config("{\"script\": [\"a.lua\", \"b.lua\"], \"set\": {\"x\": 1, \"y\": true, \"z\": [\"p\", 0.5]},"
                   " \"listen\": [\"127.0.0.1:5353\"], \"upstream\": [\"9.9.9.9\", \"[/a/b/]1.1.1.1\"],"
                   " \"timeout\": 0.1, \"retries\": 1, \"hosts\": \"h\", \"workers\": \"auto\","
-                  " \"hook-timeout\": 3, \"jit\": true, \"script-memory\": 8, \"no-reload\": true, \"verbose\": 1,"
+                  " \"hook-timeout\": 3, \"jit\": true, \"script-memory\": 8, \"shared-memory\": 9, \"no-reload\": "
+                  "true, \"verbose\": 1,"
                   " \"quiet\": 0, \"flow-detail\": 3, \"log-json\": false, \"user\": \"u\", \"group\": \"g\"}\n",
                   NULL, &options);
     assert_string_equal(options.scripts[1], "b.lua");
@@ -460,7 +463,7 @@ static void values_are_json(void **state)
         assert_non_null(value->type);
         assert_non_null(value->help);
     }
-    assert_int_equal(count, 20);
+    assert_int_equal(count, 21);
     assert_string_equal(value_of(&options, "script"), "[\"a \\\"b\\\"\\n.lua\"]");
     assert_string_equal(value_of(&options, "listen"), "[\"127.0.0.1:5300\"]");
     assert_string_equal(value_of(&options, "upstream"), "[]");

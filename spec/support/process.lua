@@ -18,7 +18,8 @@ local Process = {}
 Process.__index = Process
 M.Process = Process
 
-local SANITIZER_REPORTS = { "AddressSanitizer", "LeakSanitizer", "runtime error: ", "UndefinedBehaviorSanitizer" }
+local SANITIZER_REPORTS = { "AddressSanitizer", "LeakSanitizer", "runtime error: ", "UndefinedBehaviorSanitizer",
+    "ThreadSanitizer" }
 
 local function open_for_writing(path)
     local mode = fcntl.O_WRONLY + fcntl.O_CREAT + fcntl.O_APPEND

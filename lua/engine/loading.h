@@ -1,0 +1,25 @@
+/* One loading of scripts by several engines: which scripts, and the texts of their files, each of which is read once,
+ * so that all engines load the same. Any thread may read from it. */
+#ifndef MOONDNS_LUA_ENGINE_LOADING_H
+#define MOONDNS_LUA_ENGINE_LOADING_H
+
+#include "base/bytes.h"
+
+struct loading;
+
+/* `sources`: how many scripts there are; none is chosen yet. NULL when there is no memory. */
+struct loading *loading_new(size_t sources);
+void loading_free(struct loading *loading); /* NULL is fine */
+
+/* Replaces what `out` holds with the file's text as it was when it was asked for first. Errors as of file_read. */
+MUST_CHECK enum status loading_read(struct loading *loading, const char *path, struct buffer *out,
+                                    struct reason *reason);
+
+/* Forgets the texts: they are read anew. */
+void loading_forget(struct loading *loading);
+
+/* Which scripts are to be loaded; set before other threads see it. */
+void loading_choose(struct loading *loading, size_t source, bool chosen);
+bool loading_is_chosen(const struct loading *loading, size_t source);
+
+#endif
