@@ -68,6 +68,26 @@ static int flow_resume(lua_State *L)
     return 0;
 }
 
+/* resend([upstream]) */
+static int flow_resend_method(lua_State *L)
+{
+    static const char what[] = "DNSFlow.resend";
+    struct lua_flow *self = check_self(L, what);
+    struct upstream_target target = {0};
+    check_live(L, self, what);
+    if (self->hook != HOOK_RESPONSE && self->hook != HOOK_ERROR)
+        lua_raise_reason(L, what, &(struct reason){"only dns_response and dns_error can send a query again"});
+    if (!lua_isnoneornil(L, 2))
+        lua_check_upstream(L, 2, what, &target);
+    if (self->flow && !flow_resend(self->flow, &target)) {
+        lua_pushnil(L);
+        lua_pushfstring(L, "sent again %d times already", FLOW_RESENDS_MAX);
+        return 2;
+    }
+    lua_pushboolean(L, true);
+    return 1;
+}
+
 /* --- copies --- */
 
 enum { DEPTH_MAX = 100 };
@@ -298,6 +318,11 @@ const struct lua_method lua_flow_methods[] = {
     {"kill", flow_kill_method, "kill()", "The client gets no answer. Raises for a flow that is not live."},
     {"intercept", flow_intercept, "intercept()", "Holds the flow once its hooks have run, until `resume` or `kill`."},
     {"resume", flow_resume, "resume()", "Lets a held flow go on."},
+    {"resend", flow_resend_method, "resend([upstream])",
+     "In `dns_response` and `dns_error`: once the hooks have run, the query goes out again, as `request` now is, to "
+     "this "
+     "upstream or the configured ones, and the hooks run on what comes. The answer that was there does not count any "
+     "more. Gives true; nil and the reason when that was done 8 times already."},
     {"drop", lua_flow_drop, "drop()", "As `kill`, but `error` stays nil: nobody failed, the answer got lost."},
     {"delay", lua_flow_delay, "delay(seconds)",
      "The answer goes out so much later. The hook does not wait. This and the next do something to the finished "

@@ -245,11 +245,14 @@ static enum step step_response_done(struct exchange *exchange, struct exchange_f
     if (plain->killed)
         return STEP_END;
     if (plain->error[0]) {
+        plain->resend = false;
         /* A script set the error, while an answer that is not its own lies there: that one no longer counts. */
         if (plain->source != FLOW_SOURCE_SCRIPT)
             plain->source = FLOW_SOURCE_NONE;
         return STEP_ERROR;
     }
+    if (plain->resend)
+        return exchange_send_again(flow);
     return plain->response.present || plain->unpackable ? STEP_REPLY : STEP_END;
 }
 
@@ -265,6 +268,8 @@ static enum step step_error_done(struct exchange *exchange, struct exchange_flow
 {
     if (flow->flow.killed)
         return STEP_END;
+    if (flow->flow.resend)
+        return exchange_send_again(flow);
     if (!flow->flow.response.present || flow->flow.source == FLOW_SOURCE_NONE)
         exchange_servfail(exchange, flow);
     return STEP_REPLY;

@@ -50,11 +50,12 @@ static void begin(struct exchange *exchange, struct flow *flow, const struct rep
     flow->server = (struct address){0};
     flow->server_transport = TRANSPORT_UDP;
     flow->asked_us = 0;
-    flow->tries = 0;
+    flow->tries = flow->resends = 0;
     flow->source = FLOW_SOURCE_NONE;
     flow->source_name[0] = flow->error[0] = '\0';
     flow->error_us = 0;
-    flow->killed = flow->intercepted = flow->is_replay = flow->unpackable = flow->cache_hit = flow->dropped = false;
+    flow->killed = flow->intercepted = flow->is_replay = flow->unpackable = flow->cache_hit = flow->dropped =
+        flow->resend = false;
     flow->marked = flow->comment = flow->metadata = NULL;
     flow->wrapper = NULL;
 }

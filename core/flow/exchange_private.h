@@ -72,6 +72,7 @@ void exchange_end(struct exchange *exchange, struct exchange_flow *flow);
 
 /* Steps, and what belongs to them. */
 enum step exchange_forward(struct exchange *exchange, struct exchange_flow *flow);
+enum step exchange_send_again(struct exchange_flow *flow);
 enum step exchange_reply(struct exchange *exchange, struct exchange_flow *flow);
 
 /* A script's query has finished: it waits for exchange_forget. */

@@ -131,6 +131,18 @@ enum step exchange_forward(struct exchange *exchange, struct exchange_flow *flow
     return STEP_ERROR;
 }
 
+enum step exchange_send_again(struct exchange_flow *flow)
+{
+    struct flow *plain = &flow->flow;
+    plain->resend = plain->cache_hit = false;
+    plain->tries = 0;
+    flow->stream_again = false;
+    flow->failure[0] = '\0';
+    flow_clear_response(plain);
+    flow_set_error(plain, "", 0);
+    return STEP_FORWARD;
+}
+
 /* --- answers --- */
 
 /* Whether the answer's question, at byte 12 and never compressed there, is the one that was asked, but for letter case

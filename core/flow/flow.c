@@ -122,6 +122,16 @@ void flow_kill(struct flow *flow)
     flow->killed = true;
 }
 
+bool flow_resend(struct flow *flow, const struct upstream_target *target)
+{
+    if (!flow->resend && flow->resends == FLOW_RESENDS_MAX)
+        return false;
+    flow->resends += !flow->resend;
+    flow->resend = true;
+    flow->target = *target;
+    return true;
+}
+
 void flow_drop(struct flow *flow)
 {
     flow->killed = flow->dropped = true;

@@ -107,6 +107,8 @@ struct flow {
     enum transport server_transport;
     int64_t asked_us; /* wall clock, of the last try */
     unsigned tries;   /* used so far */
+    unsigned resends; /* how often a script sent the query again … */
+    bool resend;      /* … and that it does so once its hooks are done */
 
     enum flow_source source;
     char source_name[FLOW_SOURCE_NAME_MAX]; /* of the script or zone */
@@ -148,5 +150,11 @@ MUST_CHECK enum status flow_set_request(struct flow *flow, const uint8_t *wire, 
 void flow_set_error(struct flow *flow, const char *text, int64_t wall_us); /* "" clears */
 void flow_kill(struct flow *flow);
 void flow_drop(struct flow *flow);
+
+/* In a response or error hook: the query goes out again, to `target` (AF_UNSPEC: to the configured upstreams), and what
+ * comes goes through the hooks again; the answer or error there is counts no more. False: it did FLOW_RESENDS_MAX times
+ * already. */
+enum { FLOW_RESENDS_MAX = 8 };
+bool flow_resend(struct flow *flow, const struct upstream_target *target);
 
 #endif

@@ -56,8 +56,7 @@ void flow_sync_begin(struct flow_run *run)
         note_hit(run);
     if (!flow->response.present || stale || flow->source != FLOW_SOURCE_SCRIPT)
         clear_slot(run, LUA_FLOW_RESPONSE);
-    if (flow->error[0] || run->hook == HOOK_ERROR)
-        clear_slot(run, LUA_FLOW_ERROR);
+    clear_slot(run, LUA_FLOW_ERROR);
 }
 
 static bool response_differs(struct flow_run *run)
@@ -177,7 +176,7 @@ void flow_sync_changes(struct flow_run *run)
     int at = push_object(run);
     if (changed & LUA_FLOW_ERROR_ASSIGNED)
         sync_error(run, at);
-    if (changed & LUA_FLOW_REQUEST_TOUCHED && run->hook == HOOK_REQUEST)
+    if (changed & LUA_FLOW_REQUEST_TOUCHED && (run->hook == HOOK_REQUEST || run->flow->resend))
         sync_request(run, at);
     if (changed & RESPONSE_BITS)
         sync_response(run, at);

@@ -8,6 +8,7 @@
  * whole messages, carry the client's id and question, no OPT if it sent none, and fit it; each route is released once.
  */
 #include "flow/exchange.h"
+#include "flow/faults.h"
 #include "messages.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -19,6 +20,7 @@ enum {
     GENERATIONS = 4,
     ASKS_MAX = 8, /* queries of scripts' own at one time */
     ASKS_OP = 248,
+    FAULTS_OP = 248, /* in a hook */
 };
 
 struct client_query {
@@ -100,10 +102,19 @@ static void check_reply(const struct client_query *query, const struct dns_messa
     MUST(!memcmp(reply->question.name, asked.question.name, asked.question.name_length + 4u));
 }
 
+static void reply_again(void *context, const struct reply_to *to, const uint8_t *wire, size_t length)
+{
+    const struct world *world = context;
+    MUST(to->connection < world->query_count && !world->queries[to->connection].ended);
+    MUST(wire || length == 0);
+}
+
 static void reply(void *context, const struct reply_to *to, const uint8_t *wire, size_t length)
 {
     const struct client_query *query = end_query(context, to);
     struct dns_message message;
+    if (length == 0)
+        return; /* a fault cut it off */
     MUST(query->wire.length >= DNS_HEADER_SIZE && !(query->wire.data[2] & 0x80));
     MUST(dns_message_parse(wire, length, &message, NULL) == STATUS_OK);
     MUST(message.header.id == load_u16(query->wire.data));
@@ -293,6 +304,24 @@ static bool park(struct world *world, struct flow *flow)
     return false;
 }
 
+/* Those that leave the answer a whole message. */
+static void set_faults(struct world *world, enum hook hook, struct flow *flow)
+{
+    struct flow_faults *faults = flow_faults_of(flow);
+    uint8_t which = cursor_u8(&world->input);
+    MUST(faults);
+    faults->truncate = which & 1;
+    faults->copies = which >> 1 & 3;
+    faults->reset = (which >> 3) == 1;
+    faults->delay_us = (which >> 4) * 1000;
+    faults->cut = (which >> 4) == 15 ? DNS_MESSAGE_MAX : 0;
+    if ((which >> 4) == 14)
+        flow_drop(flow);
+    struct upstream_target target = {.address = {.family = which & 1 ? AF_INET : AF_UNSPEC, .port = 53}};
+    if ((which >> 4) == 13 && hook != HOOK_REQUEST)
+        MUST(flow_resend(flow, &target) == flow->resend && flow->resends <= FLOW_RESENDS_MAX);
+}
+
 static enum hook_result run(struct hooks *hooks, enum hook hook, struct flow *flow)
 {
     struct world *world = hooks->context;
@@ -301,7 +330,12 @@ static enum hook_result run(struct hooks *hooks, enum hook hook, struct flow *fl
     MUST(hook != HOOK_ERROR || flow->error[0]);
     world->seen = flow;
     for (unsigned left = 1 + cursor_u8(&world->input) % 3; left > 0; left--) {
-        switch (cursor_u8(&world->input) % 10) {
+        uint8_t what = cursor_u8(&world->input);
+        if (what >= FAULTS_OP) {
+            set_faults(world, hook, flow);
+            continue;
+        }
+        switch (what % 10) {
         case 1:
             set_response(world, flow);
             break;
@@ -562,6 +596,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct exchange_io io = {.context = world,
                              .reply = reply,
                              .no_reply = no_reply,
+                             .reply_again = reply_again,
                              .route = route,
                              .send = send_query,
                              .release = release,
