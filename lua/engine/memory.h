@@ -1,9 +1,15 @@
-/* The cap on a state's memory. */
+/* A state's memory: the cap on it, and the blocks that it gave back and will soon want again. Each query's objects are
+ * of the same few sizes, so a list for each size finds a block faster than the allocator does, and one that was in use
+ * of late. */
 #ifndef MOONDNS_LUA_ENGINE_MEMORY_H
 #define MOONDNS_LUA_ENGINE_MEMORY_H
 
 #include <lua.h>
 #include <stdbool.h>
+
+enum { MEMORY_KEPT_SIZE_MAX = 1024 /* bytes of a block that is worth keeping */ };
+
+struct memory_block;
 
 /* Belongs to the engine and outlives the state. */
 struct memory {
@@ -13,16 +19,21 @@ struct memory {
     bool enforced;      /* a script runs: only it meets the limit, as only its errors are caught */
     bool exhausted;     /* an allocation was refused */
     int pause;          /* what the collector has been told, in percent */
+    size_t kept_bytes;
+    struct memory_block *kept[MEMORY_KEPT_SIZE_MAX + 1]; /* by exact size */
 };
 
 /* Puts the cap between the state and its allocator. */
 void memory_install(struct memory *memory, lua_State *L, size_t limit);
 
-/* Tells the collector when to start: a small heap may grow by a few megabytes before it is worth marking once more, one
- * that comes near the limit must be collected early. */
+/* Tells the collector when to start: a small heap may grow to a multiple before it is worth marking once more, one that
+ * comes near the limit must be collected early. */
 void memory_pace(struct memory *memory, lua_State *L);
 
 /* Collects what can be collected, after a refusal. */
 void memory_relieve(struct memory *memory, lua_State *L);
+
+/* Frees the blocks that are kept, once the state is closed. */
+void memory_free(struct memory *memory);
 
 #endif

@@ -148,6 +148,7 @@ function script.environment(path, host)
   behind.os = setmetatable({ exit = exit }, { __index = os })
   behind.newproxy = nil
   for name, value in pairs(host.globals or {}) do behind[name] = value end
+  environment.dns = behind.dns -- what every query looks up lies nearest
   return setmetatable(environment, { __index = setmetatable(behind, { __index = _G }) })
 end
 
