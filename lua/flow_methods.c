@@ -316,7 +316,10 @@ int lua_flow_tostring(lua_State *L)
 
 const struct lua_method lua_flow_methods[] = {
     {"kill", flow_kill_method, "kill()", "The client gets no answer. Raises for a flow that is not live."},
-    {"intercept", flow_intercept, "intercept()", "Holds the flow once its hooks have run, until `resume` or `kill`."},
+    {"intercept", flow_intercept, "intercept()",
+     "Holds the flow once its hooks have run, until `resume` or `kill`, or for `--held-timeout`: then it has an error, "
+     "and "
+     "SERVFAIL goes out after `dns_error`; so it does where `--held-max` flows are held already."},
     {"resume", flow_resume, "resume()", "Lets a held flow go on."},
     {"resend", flow_resend_method, "resend([upstream])",
      "In `dns_response` and `dns_error`: once the hooks have run, the query goes out again, as `request` now is, to "

@@ -119,6 +119,8 @@ static int load_scripts(struct seat *seat)
         .hook_timeout = options->hook_timeout,
         .jit = options->jit,
         .memory_limit = options->script_memory,
+        .held_max = options->held_max,
+        .held_timeout = options->held_timeout,
         .log = &moondns->log,
         .report = &moondns->report,
         .shared = &moondns->shared,

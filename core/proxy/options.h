@@ -57,6 +57,8 @@ struct options {
     bool jit;
     size_t script_memory; /* bytes */
     size_t shared_memory; /* bytes */
+    unsigned held_max;    /* flows that scripts hold at one time */
+    double held_timeout;  /* seconds */
     bool no_reload;
     bool check;
     bool show_options;       /* --options */

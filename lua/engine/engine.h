@@ -25,6 +25,8 @@ struct engine_config {
     double hook_timeout;                 /* seconds of computing */
     bool jit;                            /* compiler on, guard off */
     size_t memory_limit;                 /* bytes of Lua memory */
+    size_t held_max;                     /* flows that scripts hold at one time */
+    double held_timeout;                 /* seconds; then they fail */
     const struct log *log;               /* borrowed */
     struct report *report;               /* where scripts' errors go; all engines share one; borrowed */
     const struct lua_shared *shared;     /* what scripts have as `shared`; borrowed */

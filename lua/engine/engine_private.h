@@ -6,6 +6,7 @@
 #include "lua/engine/flow_run.h"
 #include "lua/engine/generation.h"
 #include "lua/engine/guard.h"
+#include "lua/engine/held.h"
 #include "lua/engine/loading.h"
 #include "lua/engine/memory.h"
 #include "lua/engine/report.h"
@@ -35,6 +36,7 @@ struct engine {
 
     struct task_pool tasks;
     struct flow_runs flows;
+    struct held held;
     struct task *running; /* whose coroutine runs now; NULL: none */
     struct timer *timers;
     uint64_t timer_numbers;

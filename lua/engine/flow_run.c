@@ -60,6 +60,7 @@ static void on_resume(struct flow *flow)
     struct flow_run *run = flow->wrapper;
     struct engine *engine = run->task.engine;
     if (run->suspended && !run->task.waiting && !run->ready) {
+        held_remove(run);
         run->changed_by = engine->running ? engine->running->script : engine->script;
         run->ready = true;
         run->next = engine->flows.ready;
@@ -120,7 +121,7 @@ static enum hook_result advance(struct flow_run *run, bool resumed)
     }
     task_end(&run->task);
     flow_sync_changes(run);
-    run->suspended = run->flow->intercepted && !run->flow->killed;
+    run->suspended = run->flow->intercepted && !run->flow->killed && held_add(run);
     return run->suspended ? HOOK_SUSPENDED : HOOK_DONE;
 }
 
@@ -140,7 +141,7 @@ enum hook_result flow_run_hooks(struct hooks *hooks, enum hook hook, struct flow
     return result;
 }
 
-static void resume_exchange(struct flow_run *run)
+void flow_run_goes_on(struct flow_run *run)
 {
     struct engine *engine = run->task.engine;
     run->suspended = false;
@@ -156,7 +157,7 @@ void flow_runs_go_on(struct engine *engine)
         run->next = NULL;
         run->ready = false;
         flow_sync_changes(run);
-        resume_exchange(run);
+        flow_run_goes_on(run);
     }
 }
 
@@ -164,7 +165,7 @@ static void awake(struct task *task)
 {
     struct flow_run *run = (struct flow_run *)task;
     if (advance(run, true) == HOOK_DONE)
-        resume_exchange(run);
+        flow_run_goes_on(run);
     flow_runs_go_on(task->engine);
 }
 
@@ -186,6 +187,7 @@ void flow_run_ended(struct hooks *hooks, struct flow *flow)
     lua_State *L = engine->L;
     if (run->ready)
         leave_ready(run);
+    held_remove(run);
     task_end(&run->task);
     flow_sync_notes(run);
     if (!lua_flow_has_room(run->object)) {

@@ -19,6 +19,9 @@ struct flow_run {
     const struct script *changed_by; /* who did that */
     bool suspended;                  /* the exchange waits for the flow */
     bool ready;                      /* it is in the list of those that go on */
+    bool held;                       /* it is in the engine's list of held ones, until … */
+    int64_t held_until_us;           /* … monotonic */
+    struct flow_run *held_previous, *held_next;
 };
 
 struct flow_runs {
@@ -33,6 +36,9 @@ void flow_run_ended(struct hooks *hooks, struct flow *flow);
 
 /* Lets the flows go on that a script resumed or killed while Lua ran. To be called once Lua has returned. */
 void flow_runs_go_on(struct engine *engine);
+
+/* Lets a suspended flow go on whose hooks are done. Never while Lua runs. */
+void flow_run_goes_on(struct flow_run *run);
 
 void flow_runs_free(struct engine *engine);
 

@@ -75,6 +75,8 @@ static void defaults(void **state)
     assert_true(options.hook_timeout == 1.0);
     assert_int_equal(options.script_memory, (size_t)1024 << 20);
     assert_int_equal(options.shared_memory, (size_t)64 << 20);
+    assert_int_equal(options.held_max, 10000);
+    assert_true(options.held_timeout == 60.0);
     assert_int_equal(options.level, LOG_INFO);
     assert_int_equal(options.flow_detail, 1);
     assert_false(options.jit || options.no_reload || options.check || options.show_options || options.log_json);
@@ -92,7 +94,7 @@ static void every_way_to_write_an_option(void **state)
                      "-qvv", "--timeout", "0.25", "--retries=0", "--hook-timeout", "1e-3", "--workers", "4", "--jit",
                      "--script-memory", "64", "--shared-memory=5", "--no-reload", "--check", "--options",
                      "--flow-detail", "0", "--log-json", "--user", "nobody", "--group=nogroup", "--hosts", "/etc/hosts",
-                     "--zone", "a.zone", "--zone=b.zone", "--cache", "10000"),
+                     "--zone", "a.zone", "--zone=b.zone", "--cache", "10000", "--held-max=7", "--held-timeout", "0.5"),
                 &options);
     static const char *const scripts[] = {"a.lua", "b.lua", "c.lua", "d.lua"};
     for (size_t i = 0; i < 4; i++)
@@ -109,6 +111,8 @@ static void every_way_to_write_an_option(void **state)
     assert_int_equal(options.workers, 4);
     assert_int_equal(options.script_memory, 64 << 20);
     assert_int_equal(options.shared_memory, 5 << 20);
+    assert_int_equal(options.held_max, 7);
+    assert_true(options.held_timeout == 0.5);
     assert_true(options.jit && options.no_reload && options.check && options.show_options && options.log_json);
     assert_string_equal(options.user, "nobody");
     assert_string_equal(options.group, "nogroup");
@@ -463,7 +467,7 @@ static void values_are_json(void **state)
         assert_non_null(value->type);
         assert_non_null(value->help);
     }
-    assert_int_equal(count, 21);
+    assert_int_equal(count, 23);
     assert_string_equal(value_of(&options, "script"), "[\"a \\\"b\\\"\\n.lua\"]");
     assert_string_equal(value_of(&options, "listen"), "[\"127.0.0.1:5300\"]");
     assert_string_equal(value_of(&options, "upstream"), "[]");
