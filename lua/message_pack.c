@@ -8,6 +8,17 @@ static void patch_header(const struct lua_message *self, uint8_t *wire)
     store_u16(wire + 2, self->flags);
 }
 
+static enum status add_record(const struct lua_message_walk *walk, struct dns_packer *packer,
+                              const struct dns_record *record, struct reason *reason)
+{
+    enum status status = dns_packer_record(packer, walk->section, record);
+    char type[DNS_MNEMONIC_MAX];
+    if (status == STATUS_MALFORMED)
+        reason_set(reason, "%s[%d]: record data of %s: domain name expected", lua_message_section_name(walk->section),
+                   walk->next, dns_registry_to_text(DNS_TYPES, record->type, type));
+    return status;
+}
+
 static enum status add_next(struct lua_message_walk *walk, struct dns_packer *packer, struct reason *reason)
 {
     struct dns_question question;
@@ -17,7 +28,7 @@ static enum status add_next(struct lua_message_walk *walk, struct dns_packer *pa
         return status ? status : dns_packer_question(packer, &question);
     }
     enum status status = lua_message_walk_record(walk, &record, reason);
-    return status ? status : dns_packer_record(packer, walk->section, &record);
+    return status ? status : add_record(walk, packer, &record, reason);
 }
 
 static enum status add_section(lua_State *L, int index, unsigned section, struct dns_packer *packer,

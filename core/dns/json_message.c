@@ -236,6 +236,10 @@ static enum status pack_section(const struct draft *draft, enum dns_section sect
                 record.ttl = (record.ttl & 0xffffff) | (uint32_t)draft->extended_code << EXTENDED_RCODE_SHIFT;
         }
         status = dns_packer_record(packer, section, &record);
+        if (status == STATUS_MALFORMED) {
+            reason_set(reason, "data: domain name expected");
+            return at_item(STATUS_INVALID, section_keys[section], number, reason);
+        }
         if (status)
             return status;
     }

@@ -122,7 +122,8 @@ void dns_packer_start(struct dns_packer *packer, struct buffer *out, const struc
 /* Adds; names must be whole. STATUS_NO_SPACE leaves the message as it was before (a record boundary); STATUS_INVALID:
  * the section is over. Owner names are compressed, names in the data only of types that RFC 3597 section 4 allows
  * (those of RFC 1035); only suffixes equal to the letter share bytes, and the work on one name is bounded. Data that
- * does not fit its type goes out as it is. */
+ * does not fit its type goes out as it is, but for names in it that a reader could not expand, or would expand to
+ * something else: STATUS_MALFORMED. */
 MUST_CHECK enum status dns_packer_question(struct dns_packer *packer, const struct dns_question *question);
 MUST_CHECK enum status dns_packer_record(struct dns_packer *packer, enum dns_section section,
                                          const struct dns_record *record);

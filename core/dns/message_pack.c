@@ -255,7 +255,7 @@ enum status dns_packer_record(struct dns_packer *packer, enum dns_section sectio
     store_u32(fixed + 4, record->ttl);
     store_u16(fixed + 8, record->data_length);
     out->length += RECORD_FIXED;
-    if (dns_rdata_name_rule(record->type) == DNS_NAMES_COMPRESS) {
+    if (dns_rdata_name_rule(record->type) != DNS_NAMES_NONE) {
         const size_t data = out->length;
         status = dns_rdata_pieces(record->type, record->data, data_length, put_piece, packer);
         if (status != STATUS_OK) {

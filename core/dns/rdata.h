@@ -68,7 +68,8 @@ MUST_CHECK enum status dns_rdata_check_names(uint16_t type, const struct cursor 
                                              struct reason *reason);
 
 /* Calls `piece` for the parts of uncompressed data in order: is_name tells a whole name that may be compressed from
- * bytes that are copied. Data that does not fit comes as one piece of bytes. */
+ * bytes that are copied. Data that ends before one of its names comes as one piece of bytes. STATUS_MALFORMED, and no
+ * piece, where a reader would expand a name and finds none that is whole and without pointers. */
 MUST_CHECK enum status dns_rdata_pieces(uint16_t type, const uint8_t *data, size_t length,
                                         enum status (*piece)(void *context, bool is_name, const uint8_t *at, size_t n),
                                         void *context);

@@ -52,6 +52,39 @@ static void only_the_old_types_are_compressed(void **state)
     buffer_free(&out);
 }
 
+static void data_whose_names_a_reader_could_not_expand_is_refused(void **state)
+{
+    static const struct {
+        uint16_t type;
+        const char *data;
+        size_t length;
+    } refused[] = {{DNS_TYPE_CNAME, "\300\14", 2},       {DNS_TYPE_NS, "\261\272\116", 3},
+                   {DNS_TYPE_SRV, "123456\300\14", 8},   {DNS_TYPE_MX, "\0\12\1a", 4},
+                   {DNS_TYPE_SOA, "\1a\0\1a\300\14", 7}, {TYPE_RP, "\1a\0\300\14", 5}};
+    (void)state;
+    struct buffer out = {0};
+    struct dns_packer packer;
+    start(&packer, &out, DNS_MESSAGE_MAX);
+    add_question(&packer, "a.example");
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        size_t before = out.length;
+        assert_int_equal(
+            add(&packer, DNS_SECTION_ANSWER, "b.example", refused[i].type, refused[i].data, refused[i].length),
+            STATUS_MALFORMED);
+        assert_int_equal(out.length, before);
+    }
+    assert_int_equal(add(&packer, DNS_SECTION_ANSWER, "a.example", DNS_TYPE_SOA, "\1a\0", 3), STATUS_OK);
+    assert_int_equal(add(&packer, DNS_SECTION_ANSWER, "a.example", DNS_TYPE_MX, "\300", 1), STATUS_OK);
+    assert_int_equal(add(&packer, DNS_SECTION_ANSWER, "a.example", DNS_TYPE_A, "\300\14", 2), STATUS_OK);
+    assert_int_equal(dns_packer_finish(&packer), STATUS_OK);
+    char owner[DNS_NAME_TEXT_MAX];
+    uint8_t data[256];
+    assert_int_equal(record_at(&out, DNS_SECTION_ANSWER, 0, owner, data), 3);
+    assert_int_equal(record_at(&out, DNS_SECTION_ANSWER, 1, owner, data), 1);
+    assert_int_equal(record_at(&out, DNS_SECTION_ANSWER, 2, owner, data), 2);
+    buffer_free(&out);
+}
+
 static void letters_are_kept(void **state)
 {
     (void)state;
@@ -231,6 +264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(question_and_answer_share_the_name),
         cmocka_unit_test(only_the_old_types_are_compressed),
+        cmocka_unit_test(data_whose_names_a_reader_could_not_expand_is_refused),
         cmocka_unit_test(letters_are_kept),
         cmocka_unit_test(pointers_reach_16383_and_no_further),
         cmocka_unit_test(many_names_fill_the_table_and_stay_right),

@@ -180,6 +180,11 @@ static void names_that_leave_the_data_are_malformed(void **state)
         assert_int_equal(out.length, 4);
         assert_non_null(strstr(reason.text, "offset"));
         buffer_free(&out);
+        struct pieces pieces = {0};
+        assert_int_equal(
+            dns_rdata_pieces(broken[i].type, (const uint8_t *)broken[i].data, broken[i].length, collect, &pieces),
+            STATUS_MALFORMED);
+        assert_int_equal(pieces.joined.length, 0);
     }
 }
 

@@ -1,5 +1,6 @@
 /* Record data in all its forms. Text gives a record whose text gives the same; wire data of any type comes back from
- * its text, its JSON and its fields; a message comes back from its JSON; JSON of any kind gives a record or a reason.
+ * its text, its JSON, its fields and a message that holds it; a message comes back from its JSON; JSON of any kind
+ * gives a record or a reason.
  */
 #include "dns/json.h"
 #include "messages.h"
@@ -62,6 +63,33 @@ static void must_come_back_from_value(const struct dns_record *record)
     buffer_free(&made);
 }
 
+/* Whatever the data is: a message that holds it is refused, or gives it back. */
+static void must_come_back_from_message(const struct dns_record *record)
+{
+    struct buffer wire = {0}, expanded = {0};
+    struct dns_packer packer;
+    struct dns_message message;
+    struct dns_reader reader;
+    struct dns_record back;
+    dns_packer_start(&packer, &wire, &(struct dns_header){.flags = DNS_FLAG_QR}, DNS_MESSAGE_MAX);
+    MUST(dns_packer_question(&packer, &(struct dns_question){.name = record->name,
+                                                             .name_length = record->name_length,
+                                                             .type = record->type,
+                                                             .class_ = record->class_}) == STATUS_OK);
+    enum status status = dns_packer_record(&packer, DNS_SECTION_ANSWER, record);
+    MUST(status == STATUS_OK || status == STATUS_MALFORMED);
+    MUST(status == STATUS_OK || !dns_rdata_fits(record->type, record->data, record->data_length));
+    MUST(dns_packer_finish(&packer) == STATUS_OK);
+    MUST(dns_message_parse(wire.data, wire.length, &message, NULL) == STATUS_OK);
+    if (status == STATUS_OK) {
+        dns_reader_start(&reader, &message, DNS_SECTION_ANSWER, &expanded);
+        MUST(dns_reader_next(&reader, &back) == STATUS_OK);
+        MUST(dns_record_equal(record, &back) && data_equal(record, &back));
+    }
+    buffer_free(&wire);
+    buffer_free(&expanded);
+}
+
 static void must_come_back(const struct dns_record *record)
 {
     struct buffer text = {0};
@@ -72,6 +100,8 @@ static void must_come_back(const struct dns_record *record)
     must_come_back_from_text(record);
     must_come_back_from_json(record);
     must_come_back_from_value(record);
+    if (record->data_length <= 4096)
+        must_come_back_from_message(record);
 }
 
 static void try_text(const uint8_t *data, size_t size)

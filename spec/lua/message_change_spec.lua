@@ -1,5 +1,6 @@
 -- What packing does with a message: unchanged ones give the very bytes they came with, on dns.so.
 local dns = require "dns"
+local raises = require "spec.support.raises"
 local M, RR = dns.DNSMessage, dns.ResourceRecord
 
 local function hex(text)
@@ -217,7 +218,7 @@ describe("memory", function()
             for _ = 1, n do
                 local m = M.unpack(wire)
                 read_all(m)
-                m.answers[1].data = ("x"):rep(2000)
+                m.answers[1].data = "\0\10\0" .. ("x"):rep(2000)
                 m.answers[2].name = ("x."):rep(100)
                 local r = m:succeed { RR.TXT("a", ("y"):rep(3000)) }
                 local _ = r.packed, m.packed, m:copy(), dns.json.encode(r)
@@ -235,6 +236,43 @@ describe("memory", function()
         local before = work(50)
         local after = work(500)
         assert.is_true(after < before + 100, before .. " KB before, " .. after .. " KB after")
+    end)
+
+    it("refuses data in which a reader would find no name, or another one", function()
+        local bad = { CNAME = "\192\12", NS = "\177\186N", SRV = "123456\192\12", MX = "\0\10\1a", RP = "\1a\0\5ab" }
+        for type, data in pairs(bad) do
+            local m = M { questions = { dns.Question("evil.example", "A") }, answers = { RR.A("a", "192.0.2.1") } }
+            table.insert(m.answers, RR("a", type, "IN", 60, data))
+            raises(("DNSMessage.packed: answers[2]: record data of %s: domain name expected"):format(type), function()
+                return m.packed
+            end)
+            raises("DNSMessage.answers[1]: data: domain name expected", function()
+                M.from_json { answers = { RR("a", type, "IN", 60, data):to_json() } }
+            end)
+        end
+    end)
+
+    it("unpacks to an equal one, whatever the data", function()
+        local types, packed = {}, 0
+        for _, number in pairs(dns.types) do
+            types[#types + 1] = type(number) == "number" and number or nil
+        end
+        local bytes = { 0, 0, 1, 1, 2, 97, 192, 12, 177, 255 }
+        math.randomseed(7)
+        for _ = 1, 20000 do
+            local data = {}
+            for i = 1, math.random(0, 12) do
+                data[i] = string.char(bytes[math.random(#bytes)])
+            end
+            local m = M { questions = { dns.Question("evil.example", "A") } }
+            m.answers[1] = RR("a", types[math.random(#types)], "IN", 60, table.concat(data))
+            local ok, wire = pcall(function() return m.packed end)
+            if ok then
+                packed = packed + 1
+                assert.equal(m, M.unpack(wire), tostring(m))
+            end
+        end
+        assert.is_true(packed > 10000)
     end)
 
     it("is not outlived by what points into it", function()

@@ -121,7 +121,8 @@ enum status dns_rdata_pieces(uint16_t type, const uint8_t *data, size_t length,
                              enum status (*piece)(void *context, bool is_name, const uint8_t *at, size_t n),
                              void *context)
 {
-    if (dns_rdata_name_rule(type) != DNS_NAMES_COMPRESS || length == 0)
+    const enum dns_name_rule rule = dns_rdata_name_rule(type);
+    if (rule == DNS_NAMES_NONE || length == 0)
         return piece(context, false, data, length);
     struct cursor in = cursor_over(data, length);
     size_t ends[1 + NAMES_MAX]; /* of what stands in front, and of the names */
@@ -131,10 +132,14 @@ enum status dns_rdata_pieces(uint16_t type, const uint8_t *data, size_t length,
     ends[count++] = in.offset;
     for (; count <= places[type].names; count++) {
         size_t n = dns_name_wire_length(data + ends[count - 1], length - ends[count - 1]);
+        if (n == 0 && ends[count - 1] < length)
+            return STATUS_MALFORMED;
         if (n == 0)
             return piece(context, false, data, length);
         ends[count] = ends[count - 1] + n;
     }
+    if (rule == DNS_NAMES_EXPAND)
+        return piece(context, false, data, length);
     enum status status = ends[0] ? piece(context, false, data, ends[0]) : STATUS_OK;
     for (size_t i = 1; status == STATUS_OK && i < count; i++)
         status = piece(context, true, data + ends[i - 1], ends[i] - ends[i - 1]);
