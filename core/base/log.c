@@ -106,7 +106,7 @@ static void escape(struct buffer *out, const char *text, size_t length, const st
 
 void log_escape(struct buffer *out, const char *text, size_t length, bool keep_newlines)
 {
-    static const struct escape_style one_line = {0}, lines = {.newline = "\n", .tab = "    "};
+    static const struct escape_style one_line = {0}, lines = {.newline = "\n    | ", .tab = "\t"};
     escape(out, text, length, keep_newlines ? &lines : &one_line);
 }
 

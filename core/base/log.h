@@ -25,11 +25,12 @@ bool log_wants_colour(int fd);
 
 void log_line(const struct log *log, enum log_level level, const char *format, ...) PRINTF_LIKE(3, 4);
 
-/* The same for text that is already made (it may hold any byte; newlines are kept, other control bytes escaped). */
+/* The same for text that is already made (it may hold any byte; newlines and tabs are kept, other control bytes
+ * escaped). Lines behind the first begin with "    | ", so that none of them reads as a line of the log. */
 void log_text(const struct log *log, enum log_level level, const char *text, size_t length);
 
-/* Appends `text` with control bytes (C0, DEL, C1) and broken UTF-8 as \xNN. With `keep_newlines` newlines stay, and
- * tabs become spaces. */
+/* Appends `text` with control bytes (C0, DEL, C1) and broken UTF-8 as \xNN. With `keep_newlines` tabs stay,
+ * and so do newlines, the lines behind them marked as log_text has it. */
 void log_escape(struct buffer *out, const char *text, size_t length, bool keep_newlines);
 
 /* Appends text as a JSON string, quotes included: newlines and tabs in JSON's escapes, what log_escape escapes as \xNN.

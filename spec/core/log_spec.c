@@ -60,7 +60,7 @@ static void escapes_control_bytes_and_broken_utf8(void **state)
     assert_string_equal(ESCAPED("\xf4\x90\x80\x80", false), "\\xf4\\x90\\x80\\x80");            /* above U+10FFFF */
     assert_string_equal(ESCAPED("\xe2\x82", false), "\\xe2\\x82");                              /* cut off */
     assert_string_equal(ESCAPED("a\nb\tc", false), "a\\x0ab\\x09c");
-    assert_string_equal(ESCAPED("a\nb\tc", true), "a\nb    c");
+    assert_string_equal(ESCAPED("a\nb\tc", true), "a\n    | b\tc");
     buffer_free(&out);
 }
 
@@ -109,9 +109,25 @@ static void lines_for_people(void **state)
     assert_int_equal(text[13], ']');
     assert_memory_equal(text + 14, " listening on 127.0.0.1:5300\n[", 30);
     assert_non_null(strstr(text, "] warn: hm\n["));
-    assert_non_null(strstr(text, "] error: spoof.lua:3: no\nstack traceback:\n    [C]: in x\\x1b\n"));
+    assert_non_null(strstr(text, "] error: spoof.lua:3: no\n    | stack traceback:\n    | \t[C]: in x\\x1b\n"));
     assert_null(strstr(text, "\n\n"));
     assert_null(strchr(text, '\033'));
+}
+
+/* Each line that a log writes either begins with its time or is marked as another's. */
+static void no_text_makes_a_line_of_the_log(void **state)
+{
+    (void)state;
+    struct capture capture;
+    capture_start(&capture);
+    static const char forged[] = "a\tb\n[12:00:00.000] error: forged\r\n\n127.0.0.1:1 A forged.example\n";
+    log_text(&capture.log, LOG_INFO, forged, sizeof forged - 1);
+    const char *text = capture_end(&capture);
+    assert_non_null(strstr(text, "] a\tb\n"));
+    unsigned lines = 0;
+    for (const char *line = text; *line; line = strchr(line, '\n') + 1, lines++)
+        assert_memory_equal(line, lines ? "    | " : "[", lines ? 6 : 1);
+    assert_int_equal(lines, 4);
 }
 
 static void levels_drop_what_lies_below(void **state)
@@ -228,6 +244,7 @@ int main(void)
         cmocka_unit_test(escapes_every_pair_of_bytes),
         cmocka_unit_test(json_text_keeps_its_meaning),
         cmocka_unit_test(lines_for_people),
+        cmocka_unit_test(no_text_makes_a_line_of_the_log),
         cmocka_unit_test(levels_drop_what_lies_below),
         cmocka_unit_test(colours_only_where_asked),
         cmocka_unit_test(json_lines),
