@@ -99,6 +99,7 @@ struct server {
     struct udp_socket *current; /* this turn's */
     uint64_t current_turn;
     int64_t fresh_us;         /* when a socket was used for the first time, of late */
+    unsigned fresh_queries;   /* since then */
     struct udp_socket *spare; /* opened ahead; not in the pool */
 
     struct tcp_channel *stream;

@@ -1,7 +1,7 @@
 /* Asking over UDP. A spoofed answer must guess the id and the port (RFC 5452 sections 4.3 and 4.5), so ports are random
- * and change: at low rates each query goes out on a socket of its own, at high rates a new one joins the pool each
- * millisecond, and each turn's queries go out together on one of the pool. The next socket is opened ahead, when a
- * turn's packets are on their way. */
+ * and change: at low rates each query goes out on a socket of its own, at high rates a new one joins the pool now and
+ * then, and each turn's queries go out together on one of the pool. The next socket is opened ahead, when a turn's
+ * packets are on their way. */
 #include "net/transport.h"
 
 #include <errno.h>
@@ -9,8 +9,11 @@
 #include <unistd.h>
 
 enum {
-    FRESH_EVERY_US = 1000, /* opening a socket costs as much as two queries */
-    PORT_FIRST = 10240,    /* below, other programs' fixed ports are dense */
+    FRESH_EVERY_US = 1000, /* opening a socket costs as much as two queries: not more often than this … */
+    FRESH_QUERIES = 256,   /* … nor for fewer queries, as long as the pool has some sockets … */
+    FRESH_POOL = 8,
+    FRESH_LATEST_US = 10000, /* … and the newest is not older than this */
+    PORT_FIRST = 10240,      /* below, other programs' fixed ports are dense */
     PORT_TRIES = 8,
     SOCKET_BUFFER = 4 * 1024 * 1024,
 };
@@ -151,16 +154,24 @@ void udp_upstream_open_ahead(struct net *net)
 
 /* --- the transport --- */
 
+static bool wants_fresh(const struct net *net, const struct server *server)
+{
+    int64_t age_us = net->now_us - server->fresh_us;
+    if (server->pool_count == 0 || age_us >= FRESH_LATEST_US)
+        return true;
+    return age_us >= FRESH_EVERY_US && (server->pool_count < FRESH_POOL || server->fresh_queries >= FRESH_QUERIES);
+}
+
 static struct udp_socket *choose_socket(struct net *net, struct server *server)
 {
     if (server->current && server->current_turn == net->turn && !server->current->end.retired)
         return server->current;
-    bool fresh = server->pool_count == 0 || net->now_us - server->fresh_us >= FRESH_EVERY_US;
-    if (fresh && (server->pool_count == 0 || net->udp_sockets < net->config.upstream_sockets_max)) {
+    if (wants_fresh(net, server) && (server->pool_count == 0 || net->udp_sockets < net->config.upstream_sockets_max)) {
         struct udp_socket *opened = server->spare ? server->spare : open_socket(net, server);
         if (opened) {
             server->spare = NULL;
             server->fresh_us = net->now_us;
+            server->fresh_queries = 0;
             net->wants_spare = server;
             join_pool(server, opened);
             return opened;
@@ -177,6 +188,7 @@ static enum status route(struct net *net, struct server *server, struct channel_
         return STATUS_IO;
     }
     server->current = chosen;
+    server->fresh_queries++;
     server->current_turn = net->turn;
     chosen->used_us = net->now_us;
     *out = &chosen->end;
