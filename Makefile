@@ -3,6 +3,7 @@
 #   make            the proxy and the Lua module: build/moondns, build/dns.so
 #   make run        starts it with scripts/spoof.lua on 127.0.0.1:5300
 #   make test       builds it twice (as it is shipped, and with sanitizers) and passes all the tests
+#   make tsan       builds it with ThreadSanitizer and passes the tests of what threads share
 #   make fuzz       each fuzz target for FUZZ_SECONDS; FUZZ_KEEP=1 adds what it learnt to spec/fuzz/corpus
 #   make bench      the benchmarks (BENCH_PARTS of spec/bench/parts, by default all)
 #   make install    PREFIX (/usr/local) and DESTDIR as usual
@@ -64,7 +65,7 @@ for server in knot nsd; do \
 done
 endef
 
-.PHONY: all debug run test fuzz bench install format lint docs clean
+.PHONY: all debug run test tsan fuzz bench install format lint docs clean
 .PHONY: build-needs run-needs test-needs fuzz-needs bench-needs format-needs release
 
 all: build-needs
@@ -86,6 +87,14 @@ test: build-needs test-needs
 	@$(MAKE) --no-print-directory release debug
 	cmake --build $(BUILD)/debug -j$(JOBS) --target units reference
 	@spec/run $(BUILD)
+
+TSAN_SPECS := spec/core/shared_store_spec.c spec/core/rollout_spec.c spec/proxy/workers_spec.lua \
+	spec/proxy/reload_spec.lua spec/proxy/signals_spec.lua
+
+tsan: build-needs test-needs
+	cmake -S . -B $(BUILD)/tsan/debug -DCMAKE_BUILD_TYPE=RelWithDebInfo -DTHREAD_SANITIZE=ON
+	cmake --build $(BUILD)/tsan/debug -j$(JOBS) --target moondns shared_store_spec rollout_spec
+	@spec/run $(BUILD)/tsan $(TSAN_SPECS)
 
 fuzz: build-needs fuzz-needs
 	cmake -S . -B $(BUILD)/clang -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo -DFUZZ=ON -DSANITIZE=ON

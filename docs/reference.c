@@ -2,6 +2,7 @@
  * for
  *   @class NAME    the tables of that class: constructor, attributes, methods, functions
  *   @json          the functions of dns.json
+ *   @shared        those of shared
  *   @registries    the tables of registered numbers
  * which come from the very tables that the binding is made of. Ends with 1 when a member lacks its words, or when a
  * class is not in the template. */
@@ -15,6 +16,7 @@
 #include "lua/question_class.h"
 #include "lua/record_class.h"
 #include "lua/registries.h"
+#include "lua/shared_library.h"
 #include "lua/zone_class.h"
 
 #include <stdio.h>
@@ -125,6 +127,8 @@ static bool write_line(struct writer *writer, char *line)
     }
     if (!strcmp(line, "@json\n"))
         write_functions(writer, lua_json_functions, "dns.json", "function", "dns.json.");
+    else if (!strcmp(line, "@shared\n"))
+        write_functions(writer, lua_shared_functions, "shared", "function", "shared.");
     else if (!strcmp(line, "@registries\n"))
         write_registries(writer);
     else

@@ -4,7 +4,7 @@
 --   log(level, text)   level 0 (debug) to 3 (error); log_level: the least one that is wanted
 --   options            what ctx.options is
 --   persisted          a table that outlives reloads
---   globals            further globals (sleep, timer)
+--   globals            further globals (sleep, timer, shared)
 --   is_cut_off()       whether the guard has cut off what runs (the engine alone)
 local internal = ...
 

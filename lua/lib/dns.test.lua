@@ -156,15 +156,17 @@ if not dns.cache then
   dns.cache = { flush = function() return 0 end }
 end
 
--- Waiting takes no time in a test; timers never fire.
-local function still_time()
+local SHARED_BYTES = 64 * 2 ^ 20
+
+-- Waiting takes no time in a test; timers never fire; nobody else sees `shared`.
+local function globals()
   local function timer() return { cancel = function() end } end
-  return { sleep = function() end, timer = { after = timer, every = timer } }
+  return { sleep = function() end, timer = { after = timer, every = timer }, shared = internal.shared(SHARED_BYTES) }
 end
 
 --- test.load(path [, options]): loads a script as the proxy would (load, configure with these options, running) and gives
 -- an addon. addon.log is an array of the texts that were logged; addon.log.debug, .info, .warn and .error are arrays of
--- those of one level. addon.globals is the script's environment. Raises what loading raises.
+-- those of one level. addon.globals is the script's environment; its `shared` begins empty. Raises what loading raises.
 function test.load(path, given)
   local of_level = { debug = {}, info = {}, warn = {}, error = {} }
   local log = setmetatable({}, { __index = of_level })
@@ -178,7 +180,7 @@ function test.load(path, given)
   function set.configure(updated) strictly(self, "configure", updated) end
   internal.say = function(text) write(1, text) end
   local loaded = script.load(path, {
-    read = read, log = write, log_level = 0, options = set.view, persisted = {}, globals = still_time(),
+    read = read, log = write, log_level = 0, options = set.view, persisted = {}, globals = globals(),
   })
   self.globals = loaded.environment
   self.options = set.view
