@@ -114,7 +114,7 @@ enum status upstreams_choose(const struct upstreams *upstreams, const struct rou
     } else {
         const struct dns_question *question = query->header.counts[DNS_SECTION_QUESTION] ? &query->question : NULL;
         const struct net_upstream *chosen = choose(upstreams, question, route->attempt);
-        if (!chosen) {
+        if (!chosen || chosen->target.address.family == AF_UNSPEC) {
             reason_set(reason, "no upstream");
             return STATUS_NOT_FOUND;
         }
@@ -136,7 +136,8 @@ void upstreams_describe(const struct upstreams *upstreams, struct buffer *out)
             buffer_format(out, "[/%s/]", domain);
         }
         buffer_text(out, schemes[upstream->target.scheme].prefix);
-        buffer_text(out, address_text(&upstream->target.address, text));
+        buffer_text(out, upstream->target.address.family == AF_UNSPEC ? "none"
+                                                                      : address_text(&upstream->target.address, text));
     }
     if (upstreams->count == 0)
         buffer_text(out, "none");

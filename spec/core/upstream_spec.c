@@ -74,6 +74,36 @@ static void may_have_none(void **state)
     assert_string_equal(chosen(&upstreams, "a.net", 0), "none");
 }
 
+static void a_domain_may_have_none(void **state)
+{
+    (void)state;
+    struct net_upstream items[3];
+    struct upstreams upstreams = {0};
+    struct flow flow = {0};
+    struct route route = {.flow = &flow};
+    struct upstream_target target;
+    struct reason reason = {""};
+    struct buffer text = {0};
+    must(net_upstream_from_text("192.0.2.1", 9, &items[0], NULL));
+    must(net_upstream_from_text("[/corp.example/]192.0.2.2", 25, &items[1], NULL));
+    must(net_upstream_from_text("[/no.corp.example/]192.0.2.3", 28, &items[2], NULL));
+    items[2].target = (struct upstream_target){.address = {.family = AF_UNSPEC}};
+    must(upstreams_set(&upstreams, items, 3));
+    assert_string_equal(chosen(&upstreams, "a.example", 0), "192.0.2.1:53");
+    assert_string_equal(chosen(&upstreams, "a.corp.example", 0), "192.0.2.2:53");
+    assert_string_equal(chosen(&upstreams, "no.corp.example", 0), "none");
+    flow.query.wire = message_of(1, 0, "a.No.corp.example", DNS_TYPE_A);
+    must(dns_message_parse(flow.query.wire.data, flow.query.wire.length, &flow.query.view, NULL));
+    flow.query.present = true;
+    assert_int_equal(upstreams_choose(&upstreams, &route, &target, &reason), STATUS_NOT_FOUND);
+    assert_string_equal(reason.text, "no upstream");
+    upstreams_describe(&upstreams, &text);
+    assert_string_equal(buffer_c_string(&text), "[/no.corp.example/]none, [/corp.example/]192.0.2.2:53, 192.0.2.1:53");
+    buffer_free(&flow.query.wire);
+    buffer_free(&text);
+    upstreams_free(&upstreams);
+}
+
 static void takes_what_the_flow_says(void **state)
 {
     (void)state;
@@ -159,9 +189,13 @@ static void reads_listeners(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(asks_in_turn),     cmocka_unit_test(takes_the_longest_domain),
-        cmocka_unit_test(may_have_none),    cmocka_unit_test(takes_what_the_flow_says),
-        cmocka_unit_test(describes_itself), cmocka_unit_test(refuses_what_is_not_written_so),
+        cmocka_unit_test(asks_in_turn),
+        cmocka_unit_test(takes_the_longest_domain),
+        cmocka_unit_test(may_have_none),
+        cmocka_unit_test(a_domain_may_have_none),
+        cmocka_unit_test(takes_what_the_flow_says),
+        cmocka_unit_test(describes_itself),
+        cmocka_unit_test(refuses_what_is_not_written_so),
         cmocka_unit_test(reads_listeners),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
