@@ -29,7 +29,7 @@ void engine_push_function(struct engine *engine, lua_CFunction function)
 
 /* --- calls and errors --- */
 
-/* The text of the error at 1. */
+/* The text of the error at 1. Runs the script's __tostring. */
 static int error_text(lua_State *L)
 {
     lua_settop(L, 1);
@@ -40,22 +40,47 @@ static int error_text(lua_State *L)
     return 1;
 }
 
+/* Replaces the error at the top by its text, whatever its __tostring does. */
+static void make_text(lua_State *L)
+{
+    const char *type = luaL_typename(L, -1);
+    lua_pushcfunction(L, error_text);
+    lua_insert(L, -2);
+    if (lua_pcall(L, 1, 1, 0) == 0)
+        return;
+    lua_pop(L, 1);
+    lua_pushfstring(L, "(the error is a %s whose __tostring fails)", type);
+}
+
 /* Message handler: the text and the traceback. */
 static int traceback(lua_State *L)
 {
-    error_text(L);
+    lua_settop(L, 1);
+    make_text(L);
     luaL_traceback(L, L, lua_tostring(L, -1), 1);
+    return 1;
+}
+
+/* The error at 1 as text. */
+static int make_text_protected(lua_State *L)
+{
+    lua_settop(L, 1);
+    make_text(L);
     return 1;
 }
 
 void engine_push_error(struct engine *engine, lua_State *co)
 {
     lua_State *L = engine->L;
-    lua_pushcfunction(L, error_text);
+    lua_pushcfunction(L, make_text_protected);
     lua_xmove(co, L, 1);
-    (void)lua_pcall(L, 1, 1, 0);
-    const char *text = lua_tostring(L, -1);
-    luaL_traceback(L, co, text ? text : "(an error in an error's __tostring)", 0);
+    engine->memory.enforced = true;
+    guard_enter(&engine->guard);
+    int code = lua_pcall(L, 1, 1, 0);
+    guard_leave(&engine->guard);
+    engine->memory.enforced = false;
+    const char *text = code ? NULL : lua_tostring(L, -1);
+    luaL_traceback(L, co, text ? text : "(an error for whose text there is no memory)", 0);
     lua_remove(L, -2);
 }
 

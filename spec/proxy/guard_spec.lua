@@ -134,4 +134,34 @@ describe("the guard", function()
         assert.equal(3, result.code)
         assert.truthy(result.err:match "script%.lua:1: ")
     end)
+
+    local THROWERS = {
+        ["loops"] = { "while true do end", "whose __tostring fails" },
+        ["eats memory"] = { "local t = {}; while true do t[#t + 1] = ('x'):rep(1e6) .. #t end", "whose __tostring fails" },
+        ["raises"] = { "error(setmetatable({}, getmetatable(self)))", "whose __tostring fails" },
+        ["gives no text"] = { "return {}", "the error is a table" },
+        ["is fine"] = { "return 'fine'", "fine" },
+    }
+    for what, case in pairs(THROWERS) do
+        it("outlasts an error whose __tostring " .. what, function()
+            local moondns = start(([[
+                local function throw() error(setmetatable({}, { __tostring = function(self) %s end })) end
+                timer.after(0, throw)
+                function dns_request(flow)
+                    if flow.request.question.name == "bad.example" then throw() end
+                    if flow.request.question.name == "late.example" then sleep(0); throw() end
+                    if flow.request.question.name == "logged.example" then
+                        log.info(setmetatable({}, { __tostring = function() error("no text") end }))
+                    end
+                    answer(flow)
+                end
+                function done() throw() end]]):format(case[1]), { "--hook-timeout", "0.3", "--script-memory", "64" })
+            for _, name in ipairs { "bad.example", "late.example", "logged.example" } do
+                assert.equal(wire.rcodes.SERVFAIL, wire.parse(assert(moondns:udp():ask(wire.query(name, "A")))).rcode)
+                assert_serves(moondns)
+            end
+            moondns:wait_output(case[2], "err")
+            moondns:wait_output("script%.lua:%d+: no text", "err")
+        end)
+    end
 end)
