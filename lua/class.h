@@ -43,6 +43,9 @@ struct lua_class {
     /* The object as JSON that the caller owns, for dns.json.encode and the method to_json; NULL with a reason when it
      * has no JSON. Never raises. NULL: the class has none. */
     struct cJSON *(*to_json)(lua_State *L, int index, struct reason *reason);
+    /* Pushes an object that holds the same and shares nothing that can change; raises "WHAT: …" where that cannot be
+     * made. NULL: copies of what holds an object share it. */
+    void (*copy)(lua_State *L, int index, const char *what);
     const char *constructor_signature; /* for the reference */
     const char *doc;
 };

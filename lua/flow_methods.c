@@ -92,10 +92,12 @@ static int flow_resend_method(lua_State *L)
 
 enum { DEPTH_MAX = 100 };
 
-/* Pushes a deep copy of the value at `value`; tables that were copied before are in the table at `seen`. */
+/* Pushes a deep copy of the value at `value`: of tables, but for their keys, and of objects whose class has copies.
+ * What was copied before is in the table at `seen`. */
 static void copy_value(lua_State *L, int value, int seen, int depth)
 {
-    if (lua_type(L, value) != LUA_TTABLE) {
+    const struct lua_class *class = lua_class_of(L, value);
+    if (lua_type(L, value) != LUA_TTABLE && !(class && class->copy)) {
         lua_pushvalue(L, value);
         return;
     }
@@ -107,22 +109,28 @@ static void copy_value(lua_State *L, int value, int seen, int depth)
     if (!lua_isnil(L, -1))
         return;
     lua_pop(L, 1);
-    lua_newtable(L);
+    if (class)
+        class->copy(L, value, "DNSFlow.metadata");
+    else
+        lua_newtable(L);
     int copy = lua_gettop(L);
     lua_pushvalue(L, value);
     lua_pushvalue(L, copy);
     lua_rawset(L, seen);
+    if (class)
+        return;
     if (lua_getmetatable(L, value))
         lua_setmetatable(L, copy);
     for (lua_pushnil(L); lua_next(L, value); lua_settop(L, copy + 1)) {
-        copy_value(L, copy + 1, seen, depth + 1);
+        lua_pushvalue(L, copy + 1);
         copy_value(L, copy + 2, seen, depth + 1);
         lua_rawset(L, copy);
     }
 }
 
-/* Whether the values at `a` and `b` (absolute) are alike, tables by what they hold. */
-static bool alike(lua_State *L, int a, int b, int depth)
+/* Whether the values at `a` and `b` (absolute) are alike, tables by what they hold. The table at `seen` has those that
+ * are being compared, each with its like: they are taken to be alike where they come again. */
+static bool alike(lua_State *L, int a, int b, int seen, int depth)
 {
     if (lua_equal(L, a, b))
         return true;
@@ -130,13 +138,22 @@ static bool alike(lua_State *L, int a, int b, int depth)
         return false;
     luaL_checkstack(L, 8, NULL);
     int top = lua_gettop(L);
+    lua_pushvalue(L, a);
+    lua_rawget(L, seen);
+    bool again = lua_rawequal(L, -1, b);
+    lua_settop(L, top);
+    if (again)
+        return true;
+    lua_pushvalue(L, a);
+    lua_pushvalue(L, b);
+    lua_rawset(L, seen);
     size_t left = 0;
     for (lua_pushnil(L); lua_next(L, b); lua_pop(L, 1))
         left++;
     for (lua_pushnil(L); lua_next(L, a); lua_settop(L, top + 1), left--) {
         lua_pushvalue(L, top + 1);
         lua_rawget(L, b);
-        if (!alike(L, top + 2, top + 3, depth + 1)) {
+        if (!alike(L, top + 2, top + 3, seen, depth + 1)) {
             lua_settop(L, top);
             return false;
         }
@@ -144,20 +161,13 @@ static bool alike(lua_State *L, int a, int b, int depth)
     return left == 0;
 }
 
-/* Pushes a message that packs to the same bytes as the one at `index`; nil for nil. */
+/* Pushes a copy of the message at `index`; nil for nil. */
 static void copy_message(lua_State *L, int index, const char *what)
 {
-    if (lua_isnil(L, index)) {
+    if (lua_isnil(L, index))
         lua_pushnil(L);
-        return;
-    }
-    struct buffer *wire = lua_scratch(L);
-    struct reason reason = {""};
-    struct dns_message view;
-    if (lua_message_pack(L, index, wire, &reason) != STATUS_OK ||
-        dns_message_parse(wire->data, wire->length, &view, &reason) != STATUS_OK)
-        lua_raise_reason(L, what, &reason);
-    lua_message_push(L, wire->data, wire->length, lua_message_timestamp(L, index));
+    else
+        lua_message_class.copy(L, index, what);
 }
 
 /* Copies what scripts can change from the flow at `from` to the one at `to`. Makes all copies before it changes `to`.
@@ -262,7 +272,8 @@ static bool slot_differs(lua_State *L, int slot)
         lua_newtable(L);
         lua_replace(L, top);
     }
-    bool same = alike(L, top - 1, top, 0);
+    lua_newtable(L);
+    bool same = alike(L, top - 1, top, top + 1, 0);
     lua_settop(L, top - 2);
     return !same;
 }

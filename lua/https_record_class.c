@@ -341,6 +341,22 @@ static int to_json(lua_State *L)
     return lua_json_push_object(L, 1, "HTTPSRecord.to_json");
 }
 
+static void copy(lua_State *L, int index, const char *what)
+{
+    (void)what;
+    struct https_record *made = lua_class_new(L, &lua_https_record_class, sizeof *made);
+    *made = *(const struct https_record *)lua_class_test(L, index, &lua_https_record_class);
+    lua_newtable(L);
+    lua_class_slot_get(L, index, SLOT_PARAMS);
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+        lua_pushvalue(L, -2);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, -6);
+    }
+    lua_pop(L, 1);
+    lua_class_slot_set(L, -2, SLOT_PARAMS);
+}
+
 static const struct lua_property properties[] = {
     {"priority", get_priority, set_priority, "integer from 0 to 65535",
      "SvcPriority: 0 is an alias, the smallest of the others is asked first."},
@@ -380,6 +396,7 @@ const struct lua_class lua_https_record_class = {
     .tostring = tostring,
     .equal = equal,
     .to_json = json_of,
+    .copy = copy,
     .constructor_signature = "dns.HTTPSRecord(priority, target_name [, params])",
     .doc = "The data of an HTTPS or SVCB record (RFC 9460). `params` is keyed by number, the value then raw bytes, or "
            "by name, "

@@ -212,6 +212,7 @@ const struct lua_class lua_message_class = {
     .tostring = lua_message_tostring,
     .equal = lua_message_equal,
     .to_json = lua_message_json,
+    .copy = lua_message_push_copy,
     .constructor_signature = "dns.DNSMessage{…}",
     .doc = "A DNS message (RFC 1035 section 4). Every attribute may be given in the table, none must: a new `id` is "
            "random, "

@@ -101,15 +101,23 @@ static int unpack(lua_State *L)
     return 1;
 }
 
-static int copy(lua_State *L)
+void lua_message_push_copy(lua_State *L, int index, const char *what)
 {
-    struct lua_message *self = lua_class_self(L, &lua_message_class, "DNSMessage.copy");
     struct reason reason;
     struct buffer *wire = lua_scratch(L);
-    if (lua_memory_check(L, lua_message_pack(L, 1, wire, &reason)))
-        return lua_raise_reason(L, "DNSMessage.copy", &reason);
-    store_u16(wire->data, random_id(L));
+    const struct lua_message *self = lua_class_test(L, index, &lua_message_class);
+    if (lua_memory_check(L, lua_message_pack(L, index, wire, &reason)))
+        lua_raise_reason(L, what, &reason);
     lua_message_new(L, wire->data, wire->length, self->timestamp);
+}
+
+static int copy(lua_State *L)
+{
+    static const char what[] = "DNSMessage.copy";
+    lua_class_self(L, &lua_message_class, what);
+    lua_message_push_copy(L, 1, what);
+    struct lua_message *made = lua_class_test(L, -1, &lua_message_class);
+    made->id = random_id(L);
     return 1;
 }
 

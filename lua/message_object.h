@@ -98,6 +98,9 @@ void lua_message_set_response_code(lua_State *L, void *self, int value);
 /* Pushes the packed message; raises "WHAT: …". */
 void lua_message_push_packed(lua_State *L, int index, const char *what);
 
+/* Pushes a message that packs to the same bytes as the one at `index`; raises "WHAT: …". */
+void lua_message_push_copy(lua_State *L, int index, const char *what);
+
 extern const struct lua_method lua_message_methods[], lua_message_statics[];
 extern const struct lua_property lua_message_properties[];
 int lua_message_tostring(lua_State *L);

@@ -155,6 +155,13 @@ static const struct lua_method statics[] = {
     {0},
 };
 
+static void question_copy(lua_State *L, int index, const char *what)
+{
+    (void)what;
+    struct dns_question question = lua_question_view(lua_class_test(L, index, &lua_question_class));
+    lua_question_push(L, &question);
+}
+
 const struct lua_class lua_question_class = {
     .name = "Question",
     .properties = properties,
@@ -164,6 +171,7 @@ const struct lua_class lua_question_class = {
     .tostring = question_tostring,
     .equal = question_equal,
     .to_json = question_json,
+    .copy = question_copy,
     .constructor_signature = "dns.Question(name, type [, class_ = IN])",
     .doc = "What a message asks (RFC 1035 section 4.1.2). `tostring(q)` is the name; `==` compares name (without "
            "regard to "

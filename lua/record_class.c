@@ -261,6 +261,13 @@ static const struct lua_method methods[] = {
     {0},
 };
 
+static void record_copy(lua_State *L, int index, const char *what)
+{
+    (void)what;
+    struct dns_record record = lua_record_view(lua_class_test(L, index, &lua_record_class));
+    lua_record_push(L, &record);
+}
+
 const struct lua_class lua_record_class = {
     .name = "ResourceRecord",
     .properties = properties,
@@ -270,6 +277,7 @@ const struct lua_class lua_record_class = {
     .tostring = record_tostring,
     .equal = record_equal,
     .to_json = record_json,
+    .copy = record_copy,
     .constructor_signature = "dns.ResourceRecord(name, type, class_, ttl, data)",
     .doc = "One record (RFC 1035 section 4.1.3). `class_` nil is IN, `ttl` nil is `ResourceRecord.DEFAULT_TTL`, 60. A "
            "property "

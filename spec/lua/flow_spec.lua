@@ -151,6 +151,32 @@ describe("a copy of a DNSFlow", function()
         assert.are_not.equal(flow.request.id, copy.request.id)
     end)
 
+    it("copies the objects in its metadata", function()
+        local flow = answered()
+        local rr, q = dns.ResourceRecord.MX("a", 10, "b"), dns.Question("Q.example", "AAAA")
+        local https = dns.HTTPSRecord(1, ".", { port = 443 })
+        local m = dns.DNSMessage { questions = { q }, answers = { rr }, timestamp = 7 }
+        flow.metadata = { rr, rr, q = q, m = m, https = https, flow = flow, [rr] = "key" }
+        local copy = flow:copy().metadata
+        for _, key in ipairs { 1, 2, "q", "m", "https" } do
+            assert.equal(flow.metadata[key], copy[key])
+            assert.is_false(rawequal(flow.metadata[key], copy[key]), key)
+        end
+        assert.is_true(rawequal(copy[1], copy[2]))
+        assert.is_true(rawequal(flow, copy.flow))
+        assert.equal("key", copy[rr])
+        assert.equal(m.id, copy.m.id)
+        assert.equal(7, copy.m.timestamp)
+        assert.equal("Q.example", copy.q.original_name)
+        rr.ttl, q.name, https.priority, m.answers = 1, "x", 2, {}
+        https.params[3] = nil
+        assert.equal(60, copy[1].ttl)
+        assert.equal("q.example", copy.q.name)
+        assert.equal(1, copy.https.priority)
+        assert.equal("\1\187", copy.https.params[3])
+        assert.equal(1, #copy.m.answers)
+    end)
+
     it("says what cannot be copied", function()
         local flow = answered()
         flow.response.answers = { "x" }
@@ -189,10 +215,18 @@ describe("a backup of a DNSFlow", function()
             function(flow) flow.comment = "c" end,
             function(flow) flow.metadata.deep.list[2] = 3 end,
             function(flow) flow.metadata.deep = nil end,
+            function(flow) flow.metadata.deep.rr.ttl = 61 end,
+            function(flow) flow.metadata.deep.m.questions[1].name = "x" end,
         }
+        local function deep()
+            local t = { list = { 1, 2 }, rr = dns.ResourceRecord.A("a", "192.0.2.1"),
+                m = dns.DNSMessage.make_query("q", "A") }
+            t.self = t
+            return t
+        end
         for i, change in ipairs(changes) do
             local flow = answered()
-            flow.metadata.deep = { list = { 1, 2 } }
+            flow.metadata.deep = deep()
             flow:backup()
             assert.is_false(flow:modified(), "before change " .. i)
             change(flow)
@@ -200,7 +234,9 @@ describe("a backup of a DNSFlow", function()
             flow:revert()
             assert.is_nil(flow.error)
             assert.equal("192.0.2.1", flow.response.answers[1].ipv4_address)
-            assert.same({ deep = { list = { 1, 2 } } }, flow.metadata)
+            assert.equal(60, flow.metadata.deep.rr.ttl)
+            assert.equal("q", flow.metadata.deep.m.question.name)
+            assert.same({ 1, 2 }, flow.metadata.deep.list)
         end
     end)
 end)
