@@ -254,6 +254,7 @@ void engine_free(struct engine *engine)
         while (engine->generations)
             generation_free(engine->generations);
         flow_runs_free(engine);
+        held_free(engine);
         for (size_t i = 0; i < engine->sources_count; i++)
             script_source_free(&engine->sources[i]);
         lua_close(engine->L);
