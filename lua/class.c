@@ -68,10 +68,12 @@ static const struct lua_property *find_member(lua_State *L, const struct propert
     return NULL;
 }
 
+/* Whose metamethod runs. Only its own objects have it, and scripts cannot get hold of it (__metatable): the class is
+ * compared to be sure. */
 static struct lua_object *check_object(lua_State *L, const struct lua_class *class)
 {
-    struct lua_object *object = object_of(L, 1, class);
-    if (!object)
+    struct lua_object *object = lua_touserdata(L, 1);
+    if (!object || object->class != class)
         lua_raise_expected(L, 1, class->name, class->name);
     return object;
 }
@@ -339,8 +341,13 @@ void lua_class_slot_get(lua_State *L, int object, int slot)
         lua_pushnil(L);
         return;
     }
+    lua_class_slot_push(L, object, at + 1, slot);
+}
+
+void lua_class_slot_push(lua_State *L, int object, const void *self, int slot)
+{
     lua_getfenv(L, object);
-    if (at->direct)
+    if (((const struct lua_object *)self)[-1].direct)
         return;
     lua_rawgeti(L, -1, slot);
     lua_replace(L, -2);

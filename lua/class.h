@@ -96,6 +96,9 @@ const char *lua_class_name_of(lua_State *L, int index);
 /* The slot `slot` (1, 2, …) of the object: pushes its value (nil where there is none yet). */
 void lua_class_slot_get(lua_State *L, int object, int slot);
 
+/* The same for a slot that is used, of the object whose struct is `self`. */
+void lua_class_slot_push(lua_State *L, int object, const void *self, int slot);
+
 /* Pops a value into the slot (1 to LUA_CLASS_SLOTS). Values live in the object's environment: a table of slots, made
  * when it is needed; an object that holds but one table needs none. */
 void lua_class_slot_set(lua_State *L, int object, int slot);

@@ -14,7 +14,7 @@ static double seconds(int64_t us)
 
 /* --- making and letting go --- */
 
-enum { ROOM_FOR_RESPONSE = 192 /* bytes: most answers */ };
+enum { ROOM_FOR_RESPONSE = 96 /* bytes: many answers */ };
 
 struct lua_flow *lua_flow_push_live(lua_State *L, struct flow *flow, const struct lua_flow_host *host)
 {
@@ -158,7 +158,7 @@ static void push_request(lua_State *L, int index, struct lua_flow *self)
 {
     self->changed |= LUA_FLOW_REQUEST_TOUCHED;
     if (lua_class_slot_used(self, LUA_FLOW_REQUEST)) {
-        lua_class_slot_get(L, index, LUA_FLOW_REQUEST);
+        lua_class_slot_push(L, index, self, LUA_FLOW_REQUEST);
     } else if (self->flow) {
         const struct flow_message *request = flow_request(self->flow);
         push_wire(L, index, LUA_FLOW_REQUEST, request->wire.data, request->wire.length, seconds(request->timestamp_us));
@@ -173,7 +173,7 @@ static void push_response(lua_State *L, int index, struct lua_flow *self)
 {
     self->changed |= LUA_FLOW_RESPONSE_TOUCHED;
     if (lua_class_slot_used(self, LUA_FLOW_RESPONSE)) {
-        lua_class_slot_get(L, index, LUA_FLOW_RESPONSE);
+        lua_class_slot_push(L, index, self, LUA_FLOW_RESPONSE);
     } else if (self->changed & LUA_FLOW_RESPONSE_CLEARED) {
         lua_pushnil(L);
     } else if (self->flow && self->flow->response.present) {

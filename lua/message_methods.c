@@ -79,7 +79,7 @@ static int make_query(lua_State *L)
 static int unpack(lua_State *L)
 {
     static const char what[] = "DNSMessage.unpack";
-    const struct dns_message *view;
+    struct dns_message view;
     struct dns_header header;
     struct reason reason;
     double timestamp = -1;
@@ -126,7 +126,7 @@ static int copy(lua_State *L)
 /* How many bytes the header and the questions have on the wire. */
 static size_t questions_end(lua_State *L, struct lua_message *self)
 {
-    const struct dns_message *view;
+    struct dns_message view;
     struct reason reason;
     unsigned count = load_u16(self->wire + 4);
     if (count == 0)
@@ -135,7 +135,7 @@ static size_t questions_end(lua_State *L, struct lua_message *self)
         return DNS_HEADER_SIZE + dns_name_wire_length(self->wire + DNS_HEADER_SIZE, self->length - DNS_HEADER_SIZE) + 4;
     if (lua_message_view(self, &view, &reason))
         lua_raise_reason(L, "DNSMessage", &reason);
-    return view->section[DNS_SECTION_ANSWER];
+    return view.section[DNS_SECTION_ANSWER];
 }
 
 /* Sets copies of the edited questions of the message at 1 in the one at the top. */

@@ -14,13 +14,11 @@ enum { LUA_MESSAGE_SLOT_SECTION = 1 };
 struct lua_message {
     uint16_t id, flags; /* as they are now; the wire has those that came */
     bool made;          /* by hand, or as an answer: the wire is only where it began */
-    bool parsed;        /* `view` holds */
-    struct lua_question
-        *question;           /* the only one in the table of questions, while no script has seen that; else NULL */
-    double timestamp;        /* seconds; negative: none */
-    uint64_t serial;         /* of the state's messages, what records decoded from this one bear; 0: none yet */
-    uint32_t length;         /* of the wire */
-    struct dns_message view; /* over the wire */
+    uint32_t length;    /* of the wire */
+    /* The only one in the table of questions, while no script has seen that; else NULL. */
+    struct lua_question *question;
+    double timestamp; /* seconds; negative: none */
+    uint64_t serial;  /* of the state's messages, what records decoded from this one bear; 0: none yet */
     uint8_t wire[];
 };
 
@@ -30,9 +28,8 @@ const char *lua_message_section_name(unsigned section);
 /* Pushes a message with a copy of these bytes. */
 struct lua_message *lua_message_new(lua_State *L, const uint8_t *wire, size_t length, double timestamp);
 
-/* The checked view over the wire; made when first asked for. */
-MUST_CHECK enum status lua_message_view(struct lua_message *self, const struct dns_message **out,
-                                        struct reason *reason);
+/* A checked view over the wire, made anew each time: cheaper than room for it in each object. */
+MUST_CHECK enum status lua_message_view(const struct lua_message *self, struct dns_message *out, struct reason *reason);
 
 /* Pushes the table of the section, decoding it when nobody has before. */
 void lua_message_push_section(lua_State *L, int index, unsigned section);
@@ -68,6 +65,7 @@ struct lua_message_walk {
     int next, count;
     bool alone; /* there is one question, and this is it: */
     struct dns_question question;
+    struct dns_message view;
     struct dns_reader reader;
 };
 MUST_CHECK enum status lua_message_walk_start(struct lua_message_walk *walk, lua_State *L, int index, unsigned section,

@@ -15,7 +15,7 @@ static int slot_of(unsigned section)
 struct lua_message *lua_message_new(lua_State *L, const uint8_t *wire, size_t length, double timestamp)
 {
     struct lua_message *self = lua_class_new_partly(L, &lua_message_class, offsetof(struct lua_message, wire) + length,
-                                                    offsetof(struct lua_message, view));
+                                                    offsetof(struct lua_message, wire));
     memcpy(self->wire, wire, length);
     self->length = (uint32_t)length;
     self->timestamp = timestamp;
@@ -29,26 +29,17 @@ void lua_message_push(lua_State *L, const uint8_t *wire, size_t length, double t
     lua_message_new(L, wire, length, timestamp);
 }
 
-enum status lua_message_view(struct lua_message *self, const struct dns_message **out, struct reason *reason)
+enum status lua_message_view(const struct lua_message *self, struct dns_message *out, struct reason *reason)
 {
-    if (!self->parsed) {
-        enum status status = dns_message_parse(self->wire, self->length, &self->view, reason);
-        if (status)
-            return status;
-        self->parsed = true;
-    }
-    *out = &self->view;
-    return STATUS_OK;
+    return dns_message_parse(self->wire, self->length, out, reason);
 }
 
 /* The same where the bytes have been checked before. */
-static const struct dns_message *check_view(lua_State *L, struct lua_message *self)
+static void check_view(lua_State *L, const struct lua_message *self, struct dns_message *out)
 {
-    const struct dns_message *view = NULL;
     struct reason reason;
-    if (lua_message_view(self, &view, &reason))
+    if (lua_message_view(self, out, &reason))
         lua_raise_reason(L, "DNSMessage", &reason);
-    return view;
 }
 
 static uint64_t serial_of(lua_State *L, struct lua_message *self)
@@ -68,9 +59,11 @@ static struct lua_origin origin_in(lua_State *L, struct lua_message *self, unsig
 /* Fills the table at the top. */
 static void decode_records(lua_State *L, struct lua_message *self, unsigned section)
 {
+    struct dns_message view;
     struct dns_reader reader;
     struct dns_record record;
-    dns_reader_start(&reader, check_view(L, self), section, lua_scratch(L));
+    check_view(L, self, &view);
+    dns_reader_start(&reader, &view, section, lua_scratch(L));
     for (int i = 0; dns_reader_next(&reader, &record) == STATUS_OK; i++) {
         lua_record_push(L, &record)->origin = origin_in(L, self, section, i);
         lua_rawseti(L, -2, i + 1);
@@ -92,6 +85,7 @@ static struct dns_question only_question(const struct lua_message *self)
 
 static void decode_questions(lua_State *L, struct lua_message *self, unsigned count)
 {
+    struct dns_message view;
     struct dns_reader reader;
     struct dns_question question;
     if (count == 1) {
@@ -100,7 +94,8 @@ static void decode_questions(lua_State *L, struct lua_message *self, unsigned co
         lua_rawseti(L, -2, 1);
         return;
     }
-    dns_reader_start_questions(&reader, check_view(L, self));
+    check_view(L, self, &view);
+    dns_reader_start_questions(&reader, &view);
     for (int i = 0; dns_reader_next_question(&reader, &question) == STATUS_OK; i++) {
         lua_question_push(L, &question)->origin = origin_in(L, self, DNS_SECTION_QUESTION, i);
         lua_rawseti(L, -2, i + 1);
@@ -111,7 +106,7 @@ static void decode_questions(lua_State *L, struct lua_message *self, unsigned co
 static void push_table(lua_State *L, int index, struct lua_message *self, unsigned section)
 {
     if (lua_class_slot_used(self, slot_of(section))) {
-        lua_class_slot_get(L, index, slot_of(section));
+        lua_class_slot_push(L, index, self, slot_of(section));
         return;
     }
     unsigned count = lua_message_count_on_wire(self, section);
@@ -191,7 +186,7 @@ bool lua_message_section_unchanged(lua_State *L, int index, const struct lua_mes
         return true;
     if (section == DNS_SECTION_QUESTION && self->question)
         return !self->question->origin.changed;
-    lua_class_slot_get(L, index, slot_of(section));
+    lua_class_slot_push(L, index, self, slot_of(section));
     bool same = holds_originals(L, self, section);
     lua_pop(L, 1);
     return same;
@@ -227,14 +222,13 @@ enum status lua_message_walk_start(struct lua_message_walk *walk, lua_State *L, 
                                    struct buffer *expanded, struct reason *reason)
 {
     struct lua_message *self = lua_class_test(L, index, &lua_message_class);
-    const struct dns_message *view;
     walk->L = L;
     walk->section = section;
     walk->table = 0;
     walk->next = walk->count = 0;
     walk->alone = false;
     if (lua_class_slot_used(self, slot_of(section))) {
-        lua_class_slot_get(L, index, slot_of(section));
+        lua_class_slot_push(L, index, self, slot_of(section));
         walk->count = (int)lua_objlen(L, -1);
         enum status status = walk->count ? STATUS_OK : check_empty(L, section, reason);
         if (status)
@@ -248,10 +242,10 @@ enum status lua_message_walk_start(struct lua_message_walk *walk, lua_State *L, 
         walk->alone = true;
         walk->question = only_question(self);
     } else if (count) {
-        enum status status = lua_message_view(self, &view, reason);
+        enum status status = lua_message_view(self, &walk->view, reason);
         if (status)
             return status;
-        dns_reader_start(&walk->reader, view, section, expanded);
+        dns_reader_start(&walk->reader, &walk->view, section, expanded);
         walk->count = -1;
     }
     lua_pushnil(L);

@@ -137,19 +137,18 @@ static int zone_static_parse(lua_State *L)
 /* --- answering --- */
 
 /* The message at 2 as a checked view. Where it was changed, its bytes are in a string that is pushed. */
-static const struct dns_message *check_query(lua_State *L, struct dns_message *packed)
+static const struct dns_message *check_query(lua_State *L, struct dns_message *out)
 {
-    struct lua_message *message = lua_class_check(L, 2, &lua_message_class, "Zone.answer");
-    const struct dns_message *view;
+    const struct lua_message *message = lua_class_check(L, 2, &lua_message_class, "Zone.answer");
     struct reason reason;
-    if (!lua_message_changed(L, 2) && lua_message_view(message, &view, &reason) == STATUS_OK)
-        return view;
+    if (!lua_message_changed(L, 2) && lua_message_view(message, out, &reason) == STATUS_OK)
+        return out;
     lua_message_push_packed(L, 2, "Zone.answer");
     size_t length;
     const uint8_t *wire = (const uint8_t *)lua_tolstring(L, -1, &length);
-    if (lua_memory_check(L, dns_message_parse(wire, length, packed, &reason)))
+    if (lua_memory_check(L, dns_message_parse(wire, length, out, &reason)))
         lua_raise_reason(L, "Zone.answer", &reason);
-    return packed;
+    return out;
 }
 
 static int raise_self(lua_State *L)

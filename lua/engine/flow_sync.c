@@ -108,7 +108,7 @@ static void sync_request(struct flow_run *run, int object)
     struct reason reason = {""};
     if (!lua_class_slot_used(run->object, LUA_FLOW_REQUEST))
         return;
-    lua_class_slot_get(engine->L, object, LUA_FLOW_REQUEST);
+    lua_class_slot_push(engine->L, object, run->object, LUA_FLOW_REQUEST);
     int message = lua_gettop(engine->L);
     if (lua_message_changed(engine->L, message)) {
         enum status status = lua_message_pack(engine->L, message, &engine->scratch, &reason);
@@ -150,7 +150,7 @@ static void sync_response(struct flow_run *run, int object)
     }
     if (!lua_class_slot_used(run->object, LUA_FLOW_RESPONSE))
         return;
-    lua_class_slot_get(L, object, LUA_FLOW_RESPONSE);
+    lua_class_slot_push(L, object, run->object, LUA_FLOW_RESPONSE);
     if (run->touched & LUA_FLOW_RESPONSE_ASSIGNED || lua_message_changed(L, object + 1))
         set_response(run, object + 1);
     lua_settop(L, object);
