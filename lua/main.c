@@ -93,11 +93,22 @@ static void wake(void *context, unsigned number)
     worker_wake(moondns->seats[number].worker);
 }
 
-static void on_reload(void *context)
+static void prepare_lists(void *context, unsigned number)
 {
-    struct seat *seat = context;
-    if (seat->number == 0)
-        reloader_all(seat->moondns->reloader);
+    struct moondns *moondns = context;
+    net_prepare_lists(worker_net(moondns->seats[number].worker), number > 0);
+}
+
+static void take_lists(void *context, unsigned number)
+{
+    struct moondns *moondns = context;
+    net_take_lists(worker_net(moondns->seats[number].worker));
+}
+
+static void drop_lists(void *context, unsigned number)
+{
+    struct moondns *moondns = context;
+    net_drop_lists(worker_net(moondns->seats[number].worker));
 }
 
 static void on_draining(void *context)
@@ -239,8 +250,7 @@ static void on_reload_signal(evutil_socket_t number, short what, void *context)
     (void)number;
     (void)what;
     struct moondns *moondns = context;
-    for (unsigned i = 0; i < moondns->count; i++)
-        worker_reload(moondns->seats[i].worker);
+    reloader_all(moondns->reloader);
 }
 
 static bool watch_signals(struct moondns *moondns)
@@ -351,7 +361,6 @@ static int make_seats(struct moondns *moondns, struct reason *reason)
             .log = &moondns->log,
             .colour = log_wants_colour(STDOUT_FILENO),
             .on_connection = on_connection,
-            .on_reload = on_reload,
             .on_woken = on_woken,
             .on_draining = on_draining,
             .context = seat,
@@ -375,6 +384,9 @@ static bool make_common(struct moondns *moondns)
         .engines = options->workers,
         .log = &moondns->log,
         .wake = wake,
+        .prepare_lists = prepare_lists,
+        .take_lists = take_lists,
+        .drop_lists = drop_lists,
         .context = moondns,
     };
     while (options->scripts[config.scripts])

@@ -58,6 +58,24 @@ enum status zone_list_load(struct zone_list *list, const char *const *paths, str
     return status;
 }
 
+enum status zone_list_copy(const struct zone_list *list, struct zone_list *out)
+{
+    struct zone_list made = {.items = calloc(list->count + 1, sizeof *made.items)};
+    enum status status = made.items ? STATUS_OK : STATUS_NO_MEMORY;
+    for (; status == STATUS_OK && made.count < list->count; made.count++) {
+        struct zone_list_item *item = &made.items[made.count];
+        const struct buffer *image = &list->items[made.count].image;
+        item->path = strdup(list->items[made.count].path);
+        buffer_append(&item->image, image->data, image->length);
+        status = item->path ? buffer_status(&item->image) : STATUS_NO_MEMORY;
+    }
+    if (status)
+        zone_list_free(&made);
+    else
+        *out = made;
+    return status;
+}
+
 void zone_list_reload(struct zone_list *list, const struct log *log)
 {
     struct reason reason = {""};

@@ -20,6 +20,9 @@ struct zone_list {
  * the same zone. */
 MUST_CHECK enum status zone_list_load(struct zone_list *list, const char *const *paths, struct reason *reason);
 
+/* Fills an empty list with the same zones. STATUS_NO_MEMORY. */
+MUST_CHECK enum status zone_list_copy(const struct zone_list *list, struct zone_list *out);
+
 /* Reads all files again; a zone whose file cannot be used stays as it was, and the reason is logged. */
 void zone_list_reload(struct zone_list *list, const struct log *log);
 

@@ -54,7 +54,7 @@ const char *net_error_text(int error)
 /* --- lists --- */
 
 /* The given upstreams, and where none of them takes every name, resolv.conf's servers. */
-static enum status load_upstreams(struct net *net, struct reason *reason)
+static enum status load_upstreams(const struct net *net, struct upstreams *out, struct reason *reason)
 {
     struct resolv_conf conf = {.count = 0};
     size_t given = net->config.upstream_count;
@@ -75,22 +75,19 @@ static enum status load_upstreams(struct net *net, struct reason *reason)
         all[given + i].domain.length = 1;
         all[given + i].target.address = conf.servers[i];
     }
-    enum status status = upstreams_set(&net->upstreams, all, given + conf.count);
+    enum status status = upstreams_set(out, all, given + conf.count);
     free(all);
     return status;
 }
 
-static enum status load_hosts(struct net *net, struct reason *reason)
+static enum status load_hosts(const struct net *net, const struct log *log, struct hosts **out, struct reason *reason)
 {
-    struct hosts *hosts = NULL;
     if (!net->hosts_path)
         return STATUS_OK;
-    enum status status = hosts_load(net->hosts_path, net->log, &hosts, reason);
+    enum status status = hosts_load(net->hosts_path, log, out, reason);
     if (status)
         return status;
-    hosts_free(net->hosts);
-    net->hosts = hosts;
-    log_line(net->log, LOG_DEBUG, "%s: %zu names", net->hosts_path, hosts_count(hosts));
+    log_line(log, LOG_DEBUG, "%s: %zu names", net->hosts_path, hosts_count(*out));
     return STATUS_OK;
 }
 
@@ -105,15 +102,55 @@ static void warn_of_self(const struct net *net)
     }
 }
 
-void net_reload_lists(struct net *net)
+void net_prepare_lists(struct net *net, bool silent)
 {
-    struct reason reason = {""};
-    if (load_hosts(net, &reason))
-        log_line(net->log, LOG_ERROR, "%s; the old one stays", reason.text);
-    zone_list_reload(&net->zones, net->log);
-    if (load_upstreams(net, &reason))
-        log_line(net->log, LOG_ERROR, "%s; the old servers stay", reason.text);
-    warn_of_self(net);
+    struct net_lists *next = &net->next;
+    struct reason reason = {"out of memory"};
+    struct log log = *net->log;
+    if (silent)
+        log.level = LOG_ERROR + 1;
+    net_drop_lists(net);
+    next->prepared = true;
+    next->silent = silent;
+    if (load_hosts(net, &log, &next->hosts, &reason))
+        log_line(&log, LOG_ERROR, "%s; the old one stays", reason.text);
+    if (zone_list_copy(&net->zones, &next->zones))
+        log_line(&log, LOG_ERROR, "out of memory; the old zones stay");
+    else
+        zone_list_reload(&next->zones, &log);
+    next->has_upstreams = load_upstreams(net, &next->upstreams, &reason) == STATUS_OK;
+    if (!next->has_upstreams)
+        log_line(&log, LOG_ERROR, "%s; the old servers stay", reason.text);
+}
+
+void net_take_lists(struct net *net)
+{
+    struct net_lists *next = &net->next;
+    if (!next->prepared)
+        return;
+    if (next->hosts) {
+        hosts_free(net->hosts);
+        net->hosts = next->hosts;
+    }
+    if (next->zones.items) {
+        zone_list_free(&net->zones);
+        net->zones = next->zones;
+    }
+    if (next->has_upstreams) {
+        upstreams_free(&net->upstreams);
+        net->upstreams = next->upstreams;
+    }
+    if (!next->silent)
+        warn_of_self(net);
+    *next = (struct net_lists){.prepared = false};
+}
+
+void net_drop_lists(struct net *net)
+{
+    hosts_free(net->next.hosts);
+    zone_list_free(&net->next.zones);
+    upstreams_free(&net->next.upstreams);
+    net->next = (struct net_lists){.prepared = false};
 }
 
 /* --- life --- */
@@ -210,8 +247,10 @@ enum status net_new(struct event_base *base, const struct net_config *config, st
     net_io_set(net);
     net_turns_start(net);
     reason_set(reason, "out of memory");
-    if ((status = copy_config(net, config)) || (status = make_parts(net)) || (status = load_hosts(net, reason)) ||
-        (status = zone_list_load(&net->zones, config->zones, reason)) || (status = load_upstreams(net, reason))) {
+    if ((status = copy_config(net, config)) || (status = make_parts(net)) ||
+        (status = load_hosts(net, net->log, &net->hosts, reason)) ||
+        (status = zone_list_load(&net->zones, config->zones, reason)) ||
+        (status = load_upstreams(net, &net->upstreams, reason))) {
         net_free(net);
         return status;
     }
@@ -286,6 +325,7 @@ void net_free(struct net *net)
     datagrams_in_free(net->datagrams_in);
     datagrams_out_free(net->answers_out);
     datagrams_out_free(net->queries_out);
+    net_drop_lists(net);
     upstreams_free(&net->upstreams);
     hosts_free(net->hosts);
     zone_list_free(&net->zones);

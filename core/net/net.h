@@ -93,8 +93,15 @@ bool net_is_idle(const struct net *net);
 /* Closes everything. The exchange must be gone (or never started). */
 void net_free(struct net *net);
 
-/* Reads the hosts file, the zones and resolv.conf again. What cannot be used is logged, and the old one stays. */
-void net_reload_lists(struct net *net);
+/* Reads the hosts file, the zones and resolv.conf again, for net_take_lists. What cannot be used is logged (unless
+ * `silent`), and the old one is to stay. */
+void net_prepare_lists(struct net *net, bool silent);
+
+/* What was prepared, if anything, counts from now on. */
+void net_take_lists(struct net *net);
+
+/* What was prepared, if anything, is thrown away. */
+void net_drop_lists(struct net *net);
 
 struct net_counters {
     uint64_t udp_queries, udp_answers;

@@ -132,6 +132,14 @@ enum {
     STREAM_READ_SIZE = 64 * 1024, /* one read */
 };
 
+/* What was read again and does not count yet. */
+struct net_lists {
+    bool prepared, silent, has_upstreams; /* otherwise the old upstreams stay */
+    struct hosts *hosts;                  /* NULL: the old one stays */
+    struct zone_list zones;               /* no items: the old ones stay */
+    struct upstreams upstreams;
+};
+
 struct net {
     struct event_base *base;
     const struct log *log;
@@ -157,6 +165,7 @@ struct net {
 
     struct hosts *hosts;
     struct zone_list zones;
+    struct net_lists next;
     char *hosts_path, *resolv_conf_path;
     struct net_listen *listens; /* both as configured, owned */
     struct net_upstream *given_upstreams;

@@ -14,7 +14,7 @@
 
 enum { DRAIN_SECONDS_MAX = 5, FLOWS_MAX = 65536, PAYLOAD_SIZE = 1232, DESCRIPTORS_ASIDE = 32 };
 
-enum { ASKED_STOP = 1, ASKED_RELOAD = 2, ASKED_WAKE = 4 };
+enum { ASKED_STOP = 1, ASKED_WAKE = 2 };
 
 struct worker {
     struct worker_config config;
@@ -81,11 +81,6 @@ static void on_asked(evutil_socket_t fd, short what, void *context)
     if (read(fd, &count, sizeof count) < 0 && errno != EAGAIN)
         log_line(worker->config.log, LOG_ERROR, "eventfd: %s", strerror(errno));
     unsigned bits = atomic_exchange(&worker->asked_bits, 0);
-    if (bits & ASKED_RELOAD && !worker->draining) {
-        net_reload_lists(worker->net);
-        if (worker->config.on_reload)
-            worker->config.on_reload(worker->config.context);
-    }
     if (bits & ASKED_WAKE && worker->config.on_woken)
         worker->config.on_woken(worker->config.context);
     if (bits & ASKED_STOP && worker->draining)
@@ -225,11 +220,6 @@ static void ask(struct worker *worker, unsigned bits)
 void worker_stop(struct worker *worker)
 {
     ask(worker, ASKED_STOP);
-}
-
-void worker_reload(struct worker *worker)
-{
-    ask(worker, ASKED_RELOAD);
 }
 
 void worker_wake(struct worker *worker)

@@ -16,8 +16,7 @@ struct worker_config {
 
     /* A stream client came or went. */
     void (*on_connection)(void *context, const struct reply_to *connection, bool connected);
-    /* In the worker's thread, after worker_reload, and after worker_wake. */
-    void (*on_reload)(void *context);
+    /* In the worker's thread, after worker_wake. */
     void (*on_woken)(void *context);
     /* Once, in the worker's thread: worker_stop was called and the queries in flight go on. */
     void (*on_draining)(void *context);
@@ -35,10 +34,8 @@ MUST_CHECK enum status worker_start(struct worker *worker, struct hooks *hooks, 
 /* Runs the loop until the worker is stopped and has drained (5 s at most). In the worker's thread. */
 void worker_run(struct worker *worker);
 
-/* From any thread: stop (the listeners close, queries in flight are answered; the second call ends at once), and read
- * the lists and scripts again. */
+/* From any thread: stop (the listeners close, queries in flight are answered; the second call ends at once). */
 void worker_stop(struct worker *worker);
-void worker_reload(struct worker *worker);
 
 /* From any thread: has on_woken called, soon and at least once after this. */
 void worker_wake(struct worker *worker);

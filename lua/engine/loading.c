@@ -17,6 +17,7 @@ struct loading {
     pthread_mutex_t lock;
     struct loaded_file *files;
     size_t sources;
+    bool lists;
     bool chosen[];
 };
 
@@ -99,4 +100,14 @@ void loading_choose(struct loading *loading, size_t source, bool chosen)
 bool loading_is_chosen(const struct loading *loading, size_t source)
 {
     return source < loading->sources && loading->chosen[source];
+}
+
+void loading_choose_lists(struct loading *loading)
+{
+    loading->lists = true;
+}
+
+bool loading_has_lists(const struct loading *loading)
+{
+    return loading->lists;
 }

@@ -22,4 +22,8 @@ void loading_forget(struct loading *loading);
 void loading_choose(struct loading *loading, size_t source, bool chosen);
 bool loading_is_chosen(const struct loading *loading, size_t source);
 
+/* Whether the lists are read again as well; the same. */
+void loading_choose_lists(struct loading *loading);
+bool loading_has_lists(const struct loading *loading);
+
 #endif

@@ -20,21 +20,29 @@ struct reloader {
 static bool on_prepare(void *context, unsigned member, void *change)
 {
     struct reloader *reloader = context;
-    return reloader->engines[member] && engine_prepare_chosen(reloader->engines[member], change);
+    if (!reloader->engines[member])
+        return false;
+    if (loading_has_lists(change))
+        reloader->config.prepare_lists(reloader->config.context, member);
+    return engine_prepare_chosen(reloader->engines[member], change);
 }
 
 static void on_switch_over(void *context, unsigned member)
 {
     struct reloader *reloader = context;
-    if (reloader->engines[member])
-        engine_switch(reloader->engines[member]);
+    if (!reloader->engines[member])
+        return;
+    reloader->config.take_lists(reloader->config.context, member);
+    engine_switch(reloader->engines[member]);
 }
 
 static void on_abandon(void *context, unsigned member)
 {
     struct reloader *reloader = context;
-    if (reloader->engines[member])
-        engine_abandon(reloader->engines[member]);
+    if (!reloader->engines[member])
+        return;
+    reloader->config.drop_lists(reloader->config.context, member);
+    engine_abandon(reloader->engines[member]);
 }
 
 static void go_on(struct reloader *reloader);
@@ -44,7 +52,7 @@ static void on_finished(void *context, void *change, bool switched)
     struct reloader *reloader = context;
     if (!switched)
         log_line(reloader->config.log, LOG_WARN,
-                 "not every worker could load what was changed: the versions that were loaded before stay");
+                 "not every worker could load what has changed: the versions that were loaded before stay");
     loading_free(change);
     reloader->loading = NULL;
     if (reloader->timer && !evtimer_pending(reloader->timer, NULL)) /* what was written meanwhile */
@@ -60,10 +68,21 @@ static void on_wake(void *context, unsigned member)
 
 /* --- reloads, in the first engine's thread --- */
 
+/* Whether there is anything for all to take over. */
+static bool prepare(struct reloader *reloader, bool all, struct loading *loading)
+{
+    struct engine *engine = reloader->engines[0];
+    if (!all)
+        return engine_prepare_changed(engine, loading);
+    loading_choose_lists(loading);
+    reloader->config.prepare_lists(reloader->config.context, 0);
+    (void)engine_prepare_all(engine, loading);
+    return true;
+}
+
 /* Begins a reload if there is something to load. */
 static void begin(struct reloader *reloader)
 {
-    struct engine *engine = reloader->engines[0];
     bool all = reloader->all;
     reloader->changed = reloader->all = false;
     struct loading *loading = loading_new(reloader->config.scripts);
@@ -71,7 +90,7 @@ static void begin(struct reloader *reloader)
         log_line(reloader->config.log, LOG_ERROR, "not reloaded: out of memory");
         return;
     }
-    if (!(all ? engine_prepare_all(engine, loading) : engine_prepare_changed(engine, loading))) {
+    if (!prepare(reloader, all, loading)) {
         loading_free(loading);
         return;
     }

@@ -1,5 +1,6 @@
-/* Reloads the scripts of all engines as one. The first engine watches the files and leads: what it has loaded, the
- * others load from the same texts, and then all switch over together (see proxy/rollout.h). */
+/* Reloads the scripts of all engines as one, and the workers' lists with them. The first engine watches the files and
+ * leads: what it has loaded, the others load from the same texts, and then all switch over together (see
+ * proxy/rollout.h). */
 #ifndef MOONDNS_LUA_ENGINE_RELOADER_H
 #define MOONDNS_LUA_ENGINE_RELOADER_H
 
@@ -14,6 +15,11 @@ struct reloader_config {
 
     /* Has reloader_woken called soon in the engine's thread. Any thread, with a lock held. */
     void (*wake)(void *context, unsigned engine);
+
+    /* The lists of the engine's worker, in its thread: to read them again, to take what was read, to throw it away. */
+    void (*prepare_lists)(void *context, unsigned engine);
+    void (*take_lists)(void *context, unsigned engine);
+    void (*drop_lists)(void *context, unsigned engine);
     void *context;
 };
 
@@ -37,7 +43,7 @@ void reloader_started(struct reloader *reloader);
 void reloader_watch(struct reloader *reloader, struct event_base *base);
 void reloader_stop(struct reloader *reloader);
 
-/* Reloads all scripts, changed or not. */
+/* Reloads the lists and all scripts, changed or not. */
 void reloader_all(struct reloader *reloader);
 
 /* In the engine's thread: does what is its to do; switches over if that is due. */

@@ -183,6 +183,32 @@ describe("two workers", function()
         end)
     end
 
+    it("take up new lists as one, when told to by HUP", function()
+        local ROUNDS = 30
+        local hosts = files.temp_file("hosts", "10.0.0.0 x.example\n")
+        moondns = proxy.start { args = { "--workers", "2", "--flow-detail", "0", "--hosts", hosts },
+            code = "function dns_request(flow) end" }
+        local clients, newest, older = {}, 0, {}
+        for i = 1, 16 do
+            clients[i] = moondns:udp()
+        end
+        for round = 1, ROUNDS do
+            files.replace(hosts, ("10.0.0.%d x.example\n"):format(round))
+            moondns:signal "HUP"
+            wait.eventually(function()
+                for _, client in ipairs(clients) do
+                    local got = ask(client, "x.example")[4]
+                    if got < newest then
+                        older[#older + 1] = ("%d after %d"):format(got, newest)
+                    end
+                    newest = math.max(newest, got)
+                end
+                return newest == round
+            end, "the list of round " .. round)
+        end
+        assert.same({}, older)
+    end)
+
     it("all keep the old script when one of them cannot load the new one, and say so once", function()
         start(version(0))
         files.replace(path, [[if shared.incr("loaded", 1, 0) == 2 then error "not here" end]] .. "\n" .. version(1))
