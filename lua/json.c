@@ -1,5 +1,7 @@
 #include "lua/json.h"
 
+#include "lua/json_text.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,31 +94,14 @@ static struct cJSON *made(struct cJSON *json, struct reason *reason)
     return json;
 }
 
-/* cJSON's strings end at a zero byte: one that holds such bytes is printed here. */
-static struct cJSON *from_text_with_zero(lua_State *L, const char *text, size_t length, struct reason *reason)
-{
-    struct buffer *out = lua_scratch(L);
-    buffer_u8(out, '"');
-    for (size_t i = 0; i < length; i++) {
-        unsigned char byte = (unsigned char)text[i];
-        if (byte < 0x20)
-            buffer_format(out, "\\u%04x", byte);
-        else if (byte == '"' || byte == '\\')
-            buffer_format(out, "\\%c", byte);
-        else
-            buffer_u8(out, byte);
-    }
-    buffer_u8(out, '"');
-    const char *printed = buffer_c_string(out);
-    return made(printed ? cJSON_CreateRaw(printed) : NULL, reason);
-}
-
 static struct cJSON *from_text(lua_State *L, int index, struct reason *reason)
 {
     size_t length;
     const char *text = lua_tolstring(L, index, &length);
-    if (memchr(text, '\0', length))
-        return from_text_with_zero(L, text, length, reason);
+    if (memchr(text, '\0', length)) {
+        reason_set(reason, "text with a zero byte cannot be JSON");
+        return NULL;
+    }
     return made(cJSON_CreateString(text), reason);
 }
 
@@ -211,7 +196,9 @@ static struct cJSON *from_members(lua_State *L, int index, unsigned depth, struc
     lua_pushnil(L);
     while (object && lua_next(L, index)) {
         struct cJSON *item = NULL;
-        if (lua_type(L, -2) == LUA_TSTRING)
+        if (lua_type(L, -2) == LUA_TSTRING && strlen(lua_tostring(L, -2)) != lua_objlen(L, -2))
+            reason_set(reason, "a key with a zero byte cannot be JSON");
+        else if (lua_type(L, -2) == LUA_TSTRING)
             item = from_value(L, lua_gettop(L), depth + 1, reason);
         else
             reason_set(reason, "a table needs either the keys 1 to n or text keys to be JSON");
@@ -333,7 +320,7 @@ static int json_encode(lua_State *L)
         lua_pop(L, 1);
     }
     struct cJSON *json = lua_json_check(L, 1, "dns.json.encode");
-    char *text = pretty ? cJSON_Print(json) : cJSON_PrintUnformatted(json);
+    char *text = json_text_print(json, pretty);
     cJSON_Delete(json);
     if (!text)
         return luaL_error(L, "out of memory");
@@ -349,14 +336,15 @@ static int json_decode(lua_State *L)
 {
     size_t length;
     const char *text = lua_check_text(L, 1, &length, "dns.json.decode"), *end = text;
-    struct cJSON *json = cJSON_ParseWithLengthOpts(text, length + 1, &end, true);
+    struct cJSON *json = NULL;
+    struct reason reason;
+    if (json_text_check(text, length, &reason) == STATUS_OK) {
+        json = cJSON_ParseWithLengthOpts(text, length + 1, &end, true);
+        reason_set(&reason, "JSON is broken at byte %zu", (size_t)(end - text) + 1);
+    }
     if (!json) {
-        size_t at = (size_t)(end - text);
         lua_pushnil(L);
-        if (at >= length)
-            lua_pushliteral(L, "JSON ends too early");
-        else
-            lua_pushfstring(L, "JSON is broken at byte %d", (int)at + 1);
+        lua_pushstring(L, reason.text);
         return 2;
     }
     lua_json_push_owned(L, json, NULL, NULL);
@@ -378,12 +366,12 @@ static int json_array(lua_State *L)
 const struct lua_method lua_json_functions[] = {
     {"encode", json_encode, "encode(value [, {pretty=true}])",
      "JSON text. Objects of this module encode through their `to_json`; a table is an array when it has just the keys "
-     "1 to n "
-     "or is marked by `array`; keys come sorted. Bytes that are no UTF-8 come out as U+FFFD. Raises for what JSON "
-     "cannot "
-     "hold."},
+     "1 to n or is marked by `array`; the keys of other tables come sorted. Whole numbers up to 2^53 come in all their "
+     "digits. Bytes that are no UTF-8 come out as U+FFFD. Raises for what JSON cannot hold, and for text with a zero "
+     "byte."},
     {"decode", json_decode, "decode(text)",
-     "The value of a JSON text, nil and the reason when it is broken. Null comes as `dns.json.null`."},
+     "The value of a JSON text (RFC 8259, to the letter); nil and the reason when it is broken, has a number beyond "
+     "Lua's or a string with a zero byte. Null comes as `dns.json.null`."},
     {"array", json_array, "array(t)", "Marks a table, an empty one too, to be encoded as an array; returns it."},
     {0},
 };

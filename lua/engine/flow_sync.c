@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "lua/engine/engine_private.h"
 #include "lua/json.h"
+#include "lua/json_text.h"
 #include "lua/message_class.h"
 
 #include <cjson/cJSON.h>
@@ -211,7 +212,7 @@ static void copy_metadata(struct flow_run *run, int object)
     if (lua_next(L, -2)) {
         lua_pop(L, 2);
         cJSON *json = lua_json_from(L, lua_gettop(L), &reason);
-        char *text = json ? cJSON_PrintUnformatted(json) : NULL;
+        char *text = json ? json_text_print(json, false) : NULL;
         if (!json)
             log_line(run->task.engine->config.log, LOG_WARN, "flow.metadata is not recorded: %s", reason.text);
         cJSON_Delete(json);

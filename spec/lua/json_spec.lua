@@ -16,6 +16,16 @@ describe("dns.json.encode", function()
         assert.equal([["grüße"]], json.encode "grüße")
     end)
 
+    it("writes numbers exactly", function()
+        assert.equal("9007199254740991", json.encode(2 ^ 53 - 1))
+        assert.equal("-9007199254740992", json.encode(-2 ^ 53))
+        assert.equal("[1000000000000000,1234567890123456]", json.encode { 1e15, 1234567890123456 })
+        assert.equal("0.1", json.encode(0.1))
+        for _, number in ipairs { 2 ^ 53 - 1, 0.1 + 0.2, 1 / 3, 1e300, 5e-324, 1700000000.123456, 2 ^ 63, -1e22 } do
+            assert.equal(number, json.decode(json.encode(number)))
+        end
+    end)
+
     it("tells arrays from objects", function()
         assert.equal("[1,2,3]", json.encode { 1, 2, 3 })
         assert.equal("{}", json.encode {})
@@ -52,7 +62,7 @@ describe("dns.json.encode", function()
     end)
 
     it("holds any bytes", function()
-        assert.equal([["\u0000a\u0001\"\\"]], json.encode "\0a\1\"\\")
+        assert.equal([["a\u0001\"\\"]], json.encode "a\1\"\\")
         assert.equal('"x\239\191\189y"', json.encode "x\255y")
         assert.equal('"\239\191\189\239\191\189"', json.encode "\192\128")
     end)
@@ -66,6 +76,14 @@ describe("dns.json.encode", function()
             function() json.encode { 1, a = 2 } end)
         raises("dns.json.encode: a table needs either the keys 1 to n or text keys to be JSON",
             function() json.encode { [3] = 1 } end)
+        raises("dns.json.encode: text with a zero byte cannot be JSON", function() json.encode { "a\0b" } end)
+        raises("dns.json.encode: a key with a zero byte cannot be JSON", function() json.encode { ["a\0b"] = 1 } end)
+        local flow = dns.DNSFlow { request = dns.DNSMessage {} }
+        flow.metadata.f = flow
+        raises("dns.json.encode: metadata: the flow refers to itself", function() json.encode { flow } end)
+        raises("DNSFlow.to_json: metadata: the flow refers to itself", function() flow:to_json() end)
+        flow.metadata.f = nil
+        assert.is_string(json.encode { flow, flow })
         local loop = {}
         loop.x = loop
         raises("dns.json.encode: nested deeper than 100 levels", function() json.encode(loop) end)
@@ -84,6 +102,11 @@ describe("dns.json.decode", function()
         assert.equal(json.null, json.decode('[null]')[1])
         assert.equal("ü", json.decode [["\u00fc"]])
         assert.equal(" 1", " " .. json.decode " 1 ")
+        assert.same({ -0.5e3, 0, 10, 1E2, { {} }, "\t/\\" },
+            json.decode '\239\187\191 [-0.5e3, 0,10 ,1E+2,\r\n[{}],"\\t\\/\\\\"]\t')
+        assert.equal(9007199254740991, json.decode "9007199254740991")
+        local deep = json.decode(("["):rep(999) .. ("]"):rep(999))
+        assert.equal(1, #deep)
     end)
 
     it("keeps empty arrays and objects apart", function()
@@ -95,6 +118,40 @@ describe("dns.json.decode", function()
             local value, reason = json.decode(text)
             assert.is_nil(value)
             assert.equal("string", type(reason))
+        end
+        local broken = {
+            ["[1]x"] = "JSON is broken at byte 4: only one value expected",
+            ["1\0"] = "JSON is broken at byte 2: only one value expected",
+            ["\0"] = "JSON is broken at byte 1",
+            ['"a\0"'] = "JSON is broken at byte 3: a control character in a string must be escaped",
+            ['"\\u0000"'] = "JSON is broken at byte 2: a string cannot hold a zero byte",
+            ['{"\\u0000":1}'] = "JSON is broken at byte 3: a string cannot hold a zero byte",
+            ["01"] = "JSON is broken at byte 1: a number does not begin with 0",
+            ["[-01]"] = "JSON is broken at byte 3: a number does not begin with 0",
+            ["[1.]"] = "JSON is broken at byte 4: digit expected",
+            ["[1e]"] = "JSON is broken at byte 4: digit expected",
+            ["1."] = "JSON ends too early",
+            ["+1"] = "JSON is broken at byte 1",
+            ["-"] = "JSON ends too early",
+            [".5"] = "JSON is broken at byte 1",
+            ['"a\nb"'] = "JSON is broken at byte 3: a control character in a string must be escaped",
+            ['"\\x"'] = "JSON is broken at byte 3: no such escape",
+            ['"\\u12"'] = "JSON is broken at byte 6: four hexadecimal digits expected",
+            ["1e999"] = "JSON is broken at byte 1: the number is too large",
+            ["[1,]"] = "JSON is broken at byte 4",
+            ['{"a":1,}'] = "JSON is broken at byte 8: key in double quotes expected",
+            ['{"a" 1}'] = "JSON is broken at byte 6: ':' expected",
+            ["[1\t1\n1}"] = "JSON is broken at byte 4",
+            ["tru"] = "JSON ends too early",
+            ["truth"] = "JSON is broken at byte 4",
+            ["[\f1]"] = "JSON is broken at byte 2",
+            ["{"] = "JSON ends too early",
+            [("["):rep(1001)] = "JSON is broken at byte 1001: nested too deeply",
+        }
+        for text, expected in pairs(broken) do
+            local value, reason = json.decode(text)
+            assert.is_nil(value, text)
+            assert.equal(expected, reason, text)
         end
         assert.equal("JSON ends too early", select(2, json.decode "[1,"))
         assert.equal("JSON is broken at byte 4", select(2, json.decode "[1 x]"))
