@@ -471,7 +471,7 @@ static int flow_construct(lua_State *L)
     lua_insert(L, 1);
     for (size_t i = 0; keys[i]; i++) {
         lua_getfield(L, 2, keys[i]);
-        if (!lua_isnil(L, -1))
+        if (i == 0 || !lua_isnil(L, -1)) /* there is no flow without a request */
             lua_setfield(L, 1, keys[i]);
         else
             lua_pop(L, 1);

@@ -132,10 +132,17 @@ static bool add_plain(lua_State *L, int index, cJSON *json)
            add(json, "comment", text_to_json(L, index, LUA_FLOW_COMMENT));
 }
 
+/* Values on their way to JSON lie on the stack: a flow that lies below already holds itself in its metadata. */
 struct cJSON *lua_flow_to_json(lua_State *L, int index, struct reason *reason)
 {
     const struct lua_flow *self = lua_class_test(L, index, &lua_flow_class);
     struct lua_conn_data client, server;
+    for (int below = 1; below < index; below++) {
+        if (lua_rawequal(L, below, index)) {
+            reason_set(reason, "the flow refers to itself");
+            return NULL;
+        }
+    }
     bool has_client = lua_flow_client(self, &client), has_server = lua_flow_server(self, &server);
     struct reason why = {"no memory"};
     cJSON *json = cJSON_CreateObject();
@@ -255,6 +262,9 @@ int lua_flow_from_json(lua_State *L)
     read_error(L);
     self->has_client = read_conn(L, "client_conn", "DNSFlow.client_conn", &self->client);
     self->has_server = read_conn(L, "server_conn", "DNSFlow.server_conn", &self->server);
+    lua_settop(L, 2);
+    lua_class_slot_get(L, 2, LUA_FLOW_REQUEST);
+    lua_class_check(L, 3, &lua_message_class, "DNSFlow.request");
     lua_settop(L, 2);
     return 1;
 }

@@ -39,28 +39,26 @@ describe("dns.DNSFlow", function()
         assert.is_true(math.abs(flow.timestamp_created - os.time()) < 100)
     end)
 
-    it("needs nothing to be made", function()
-        assert.is_nil(dns.DNSFlow().request)
-        assert.is_nil(dns.DNSFlow({}).request)
-    end)
-
     it("refuses what is no part of it", function()
         raises("DNSFlow has no property 'answers'", dns.DNSFlow, { answers = {} })
         raises("table expected, got 7", dns.DNSFlow, 7)
         raises("DNSFlow.request: DNSMessage expected, got 'x'", dns.DNSFlow, { request = "x" })
-        raises("DNSFlow has no property 'reponse' %(did you mean 'response'%?%)", function() return dns.DNSFlow().reponse end)
-        raises("DNSFlow has no property 'reponse'", function() dns.DNSFlow().reponse = nil end)
-        raises("DNSFlow.id: cannot be set", function() dns.DNSFlow().id = "x" end)
+        raises("DNSFlow.request: DNSMessage expected, got nil", dns.DNSFlow)
+        raises("DNSFlow.request: DNSMessage expected, got nil", function() dns.DNSFlow {} end)
+        raises("DNSFlow.request: DNSMessage expected, got nil", function() answered().request = nil end)
+        raises("DNSFlow has no property 'reponse' %(did you mean 'response'%?%)", function() return answered().reponse end)
+        raises("DNSFlow has no property 'reponse'", function() answered().reponse = nil end)
+        raises("DNSFlow.id: cannot be set", function() answered().id = "x" end)
     end)
 
     it("has an id of its own", function()
         local seen = {}
         for _ = 1, 100 do
-            local id = dns.DNSFlow().id
+            local id = answered().id
             assert.is_nil(seen[id])
             seen[id] = true
         end
-        local flow = dns.DNSFlow()
+        local flow = answered()
         assert.equal(flow.id, flow.id)
     end)
 
@@ -115,13 +113,13 @@ describe("dns.DNSFlow", function()
     end)
 
     it("says how its methods are called", function()
-        raises("DNSFlow.copy: DNSFlow expected as self", dns.DNSFlow().copy)
-        raises("DNSFlow.kill: DNSFlow expected as self", dns.DNSFlow().kill, {})
+        raises("DNSFlow.copy: DNSFlow expected as self", answered().copy)
+        raises("DNSFlow.kill: DNSFlow expected as self", answered().kill, {})
     end)
 
     it("prints its question", function()
         assert.equal("DNSFlow example.com", tostring(answered()))
-        assert.equal("DNSFlow", tostring(dns.DNSFlow()))
+        assert.equal("DNSFlow", tostring(dns.DNSFlow { request = dns.DNSMessage {} }))
     end)
 end)
 
@@ -299,6 +297,8 @@ describe("a DNSFlow as JSON", function()
 
     it("says what is wrong with it", function()
         raises("DNSFlow.from_json: table expected, got nil", dns.DNSFlow.from_json)
+        raises("DNSFlow.request: DNSMessage expected, got nil", dns.DNSFlow.from_json, {})
+        raises("DNSFlow.request: DNSMessage expected, got nil", dns.DNSFlow.from_json, { request = dns.json.null })
         raises("DNSFlow.marked: string expected, got 7", dns.DNSFlow.from_json, { marked = 7 })
         raises("DNSFlow.client_conn: .*expected, got 'q'", dns.DNSFlow.from_json, { client_conn = { transport = "q" } })
         raises("DNSFlow.client_conn: address text expected, got 'q'", dns.DNSFlow.from_json, { client_conn = { address = "q" } })
