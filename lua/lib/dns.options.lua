@@ -271,7 +271,13 @@ function Options:make_view()
     self.assigned = assigned
     assigned[name] = self.values[name]
   end
-  return setmetatable(view, { __index = read, __newindex = assign, __metatable = "options" })
+  local function walk()
+    local all = {}
+    for name, value in pairs(self.proxy) do all[name] = copy_list(value) end
+    for name, value in pairs(self.values) do all[name] = copy_list(value) end
+    return next, all, nil
+  end
+  return setmetatable(view, { __index = read, __newindex = assign, __pairs = walk, __metatable = "options" })
 end
 
 -- The loader that `load` gets.
