@@ -88,6 +88,8 @@ static enum status check_record(struct dns_message *message, struct cursor *curs
             return status;
     } else if (type == DNS_TYPE_OPT && section == DNS_SECTION_ADDITIONAL) {
         note_opt(message, start, fixed, length);
+    } else if (type == DNS_TYPE_OPT) {
+        message->opt.elsewhere++;
     }
     cursor->offset += length;
     return STATUS_OK;

@@ -60,8 +60,9 @@ struct dns_message {
     struct dns_question question;
 
     struct {
-        unsigned count;  /* OPT records; elsewhere than in the additional section they are records like any other */
-        uint32_t offset; /* of the first one (its owner, whatever that is), 0: none */
+        unsigned count;     /* OPT records in the additional section … */
+        unsigned elsewhere; /* … and in others, where they are records like any other */
+        uint32_t offset;    /* of the first one (its owner, whatever that is), 0: none */
         uint16_t udp_payload_size;
         uint8_t extended_response_code; /* the upper eight bits */
         uint8_t version;

@@ -107,6 +107,18 @@ static enum status restore_question(struct exchange *exchange, struct exchange_f
                             plain->response.timestamp_us, NULL);
 }
 
+/* Gives the answer to a query whose op code a script changed the client's own. */
+static void restore_op_code(struct flow *flow)
+{
+    const uint16_t own = flow->query.view.header.flags & DNS_FLAG_OPCODE;
+    const uint16_t asked = flow_request(flow)->view.header.flags & DNS_FLAG_OPCODE;
+    struct dns_header *header = &flow->response.view.header;
+    if (asked == own || (header->flags & DNS_FLAG_OPCODE) != asked)
+        return;
+    header->flags = (uint16_t)((header->flags & ~DNS_FLAG_OPCODE) | own);
+    store_u16(flow->response.wire.data + 2, header->flags);
+}
+
 /* --- OPT and size --- */
 
 static size_t size_limit(const struct flow *flow)
@@ -146,6 +158,8 @@ static bool needs_opt_edit(const struct flow *flow)
         return response->opt.count > 0;
     if (response->opt.count)
         return exchange_has_hop_options(response);
+    if (flow->request.present && !flow->request.view.opt.count) /* a script took it out: the upstream saw none */
+        return true;
     /* an upstream without EDNS is passed on as such */
     return flow->source != FLOW_SOURCE_UPSTREAM && flow->source != FLOW_SOURCE_CACHE;
 }
@@ -158,6 +172,7 @@ static enum status finish(struct exchange *exchange, struct exchange_flow *flow,
     enum status status = restore_question(exchange, flow);
     if (status)
         return status;
+    restore_op_code(plain);
     response->view.header.id = plain->query.view.header.id;
     store_u16(response->wire.data, plain->query.view.header.id);
     if (response->timestamp_us < 0)

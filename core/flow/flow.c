@@ -77,11 +77,25 @@ static void copy_text(char *out, size_t size, const char *text)
     out[length] = '\0';
 }
 
+/* One OPT record at the most, in its place (RFC 6891 section 6.1.1). */
+static enum status check_opt(const struct dns_message *message, struct reason *reason)
+{
+    if (message->opt.elsewhere == 0 && message->opt.count <= 1)
+        return STATUS_OK;
+    if (message->opt.elsewhere > 0)
+        reason_set(reason, "OPT stands in another section than additionals");
+    else
+        reason_set(reason, "one OPT record expected in additionals, got %u", message->opt.count);
+    return STATUS_INVALID;
+}
+
 enum status flow_set_response(struct flow *flow, const uint8_t *wire, size_t length, enum flow_source source,
                               const char *source_name, struct reason *reason)
 {
     int64_t timestamp_us = flow->response.present ? flow->response.timestamp_us : -1;
     enum status status = flow_message_set(&flow->response, wire, length, timestamp_us, reason);
+    if (status == STATUS_OK && source == FLOW_SOURCE_SCRIPT)
+        status = check_opt(&flow->response.view, reason);
     if (status) {
         flow_response_unpackable(flow);
         return status;

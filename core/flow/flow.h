@@ -138,7 +138,8 @@ enum { FLOW_ID_MAX = 40 };
 const char *flow_id(const struct flow *flow, char out[static FLOW_ID_MAX]);
 
 /* What hooks do to a flow. All copy what they are given. Where a response fails to be set, the flow is left without one
- * and marked as by flow_response_unpackable. */
+ * and marked as by flow_response_unpackable. A script's with more than one OPT record, or with one outside additionals,
+ * fails (STATUS_INVALID). */
 MUST_CHECK enum status flow_set_response(struct flow *flow, const uint8_t *wire, size_t length, enum flow_source source,
                                          const char *source_name, struct reason *reason);
 void flow_clear_response(struct flow *flow);

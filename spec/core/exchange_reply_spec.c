@@ -90,6 +90,28 @@ static void changed_question_is_the_clients_again(void **state)
     assert_int_equal(world_reply_a(world), 1);
 }
 
+static enum hook_result ask_with_other_op_code(struct world *world, struct flow *flow)
+{
+    (void)world;
+    struct buffer wire = message_of(9, DNS_FLAG_RD | 4 << 11, "example.com", 1);
+    must(flow_set_request(flow, wire.data, wire.length, NULL));
+    buffer_free(&wire);
+    return HOOK_DONE;
+}
+
+static void changed_op_code_is_the_clients_again(void **state)
+{
+    struct world *world = *state;
+    world_on(world, HOOK_REQUEST, ask_with_other_op_code);
+    world_ask(world);
+    assert_int_equal(load_u16(world_sent(world)->data + 2) & DNS_FLAG_OPCODE, 4 << 11);
+    struct buffer answer = message_of(world_sent_id(world), DNS_FLAG_QR | DNS_FLAG_AA | 4 << 11, "example.com", 1);
+    add_a(&answer, "example.com", 1);
+    world_answer(world, world->channel, answer);
+    assert_int_equal(world_reply_message(world).header.flags, DNS_FLAG_QR | DNS_FLAG_AA);
+    assert_int_equal(world_reply_a(world), 1);
+}
+
 static enum hook_result answer_another_question(struct world *world, struct flow *flow)
 {
     (void)world;
@@ -196,6 +218,61 @@ static void upstream_without_edns_is_passed_on_as_such(void **state)
     assert_int_equal(world_reply_message(world).opt.count, 0);
 }
 
+static enum hook_result ask_without_opt(struct world *world, struct flow *flow)
+{
+    (void)world;
+    struct buffer wire = plain_query();
+    must(flow_set_request(flow, wire.data, wire.length, NULL));
+    buffer_free(&wire);
+    return HOOK_DONE;
+}
+
+static void client_gets_opt_where_a_script_took_it_out_of_the_request(void **state)
+{
+    struct world *world = *state;
+    world_on(world, HOOK_REQUEST, ask_without_opt);
+    world_query(world, TRANSPORT_UDP, query_with_opt(1232, true));
+    world_answer_well(world);
+    struct dns_message reply = world_reply_message(world);
+    assert_int_equal(reply.opt.count, 1);
+    assert_true(reply.opt.dnssec_ok);
+    assert_int_equal(world_reply_a(world), 1);
+    world_ask(world);
+    world_answer_well(world);
+    assert_int_equal(world_reply_message(world).opt.count, 0);
+}
+
+/* The type asked for says which section OPT goes to; 3: additionals, twice. */
+static enum hook_result answer_with_opts(struct world *world, struct flow *flow)
+{
+    static const enum dns_section sections[] = {DNS_SECTION_ANSWER, DNS_SECTION_AUTHORITY, DNS_SECTION_ADDITIONAL,
+                                                DNS_SECTION_ADDITIONAL};
+    struct buffer wire = message_of(1, DNS_FLAG_QR, "example.com", 1);
+    struct reason reason = {""};
+    const unsigned first = flow->query.view.question.type - 1u, last = first == 2 ? 3 : first;
+    (void)world;
+    for (unsigned i = first; i <= last; i++)
+        add_record(&wire, sections[i], ".", DNS_TYPE_OPT, NULL, 0);
+    assert_int_equal(flow_set_response(flow, wire.data, wire.length, FLOW_SOURCE_SCRIPT, "x.lua", &reason),
+                     STATUS_INVALID);
+    assert_non_null(strstr(reason.text, "OPT"));
+    buffer_free(&wire);
+    return HOOK_DONE;
+}
+
+static void scripts_answer_with_odd_opts_is_servfail(void **state)
+{
+    struct world *world = *state;
+    world_on(world, HOOK_REQUEST, answer_with_opts);
+    for (unsigned first = 0; first < 3; first++) {
+        struct buffer query = message_of(CLIENT_ID, DNS_FLAG_RD, "example.com", (uint16_t)(first + 1));
+        add_opt(&query, 1232, 0, NULL, 0);
+        world_query(world, TRANSPORT_UDP, query);
+        assert_int_equal(world_reply_code(world), DNS_RCODE_SERVFAIL);
+        assert_int_equal(world_reply_message(world).opt.count, 1);
+    }
+}
+
 static void options_of_the_upstreams_connection_stay_behind(void **state)
 {
     struct world *world = *state;
@@ -295,6 +372,7 @@ int main(void)
         WORLD_TEST(answer_goes_to_the_client_that_asked),
         WORLD_TEST(question_keeps_the_letter_case_of_the_client),
         WORLD_TEST(changed_question_is_the_clients_again),
+        WORLD_TEST(changed_op_code_is_the_clients_again),
         WORLD_TEST(question_of_a_scripts_answer_is_the_clients),
         WORLD_TEST(scripts_answer_without_question_gets_the_clients_and_keeps_its_header),
         WORLD_TEST(client_without_opt_gets_none),
@@ -302,6 +380,8 @@ int main(void)
         WORLD_TEST(scripts_answer_gets_opt_if_the_client_sent_one),
         WORLD_TEST(servfail_of_the_proxy_has_opt_if_the_client_sent_one),
         WORLD_TEST(upstream_without_edns_is_passed_on_as_such),
+        WORLD_TEST(client_gets_opt_where_a_script_took_it_out_of_the_request),
+        WORLD_TEST(scripts_answer_with_odd_opts_is_servfail),
         WORLD_TEST(options_of_the_upstreams_connection_stay_behind),
         WORLD_TEST(answer_too_large_for_its_client_is_cut_on_a_record_boundary),
         WORLD_TEST(largest_answer_for_udp_fits_a_datagram),
