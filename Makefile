@@ -27,7 +27,8 @@ TEST_NEEDS := $(RUN_NEEDS) luajit=command:luajit lua-busted=command:busted lua-p
 	libcmocka-dev=pc:cmocka knot=command:knotd nsd=command:nsd knot-dnsutils=command:kdig \
 	ldnsutils=command:ldns-signzone dnsperf=command:dnsperf python3-dnspython=python:dns.message man-db=command:man
 FUZZ_NEEDS := clang=command:clang libclang-rt-dev=fuzzer:clang
-BENCH_NEEDS := libknot-dev=pc:libknot libldns-dev=pc:ldns
+BENCH_NEEDS := $(RUN_NEEDS) libknot-dev=pc:libknot libldns-dev=pc:ldns luajit=command:luajit lua-posix=lua:posix \
+	lua-socket=lua:socket dnsperf=command:dnsperf
 FORMAT_NEEDS := clang-format=command:clang-format
 
 # Administrators' programs (knotd, nsd) are not on everyone's path.

@@ -22,6 +22,16 @@ local function unwind(height)
     end
 end
 
+-- Runs a function as a scope of its own, outside of busted.
+function M.run(body)
+    local height = #endings
+    local ok, problem = pcall(body)
+    unwind(height)
+    if not ok then
+        error(problem, 0)
+    end
+end
+
 function M.manage()
     local busted = getfenv(2)
     local before_setup, before_test = #endings, #endings
