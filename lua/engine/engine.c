@@ -2,6 +2,7 @@
 
 #include "lua/engine/async.h"
 #include "lua/engine/cache_library.h"
+#include "lua/engine/error_text.h"
 #include "lua/engine/resolve.h"
 #include "lua/engine/script_options.h"
 #include "lua/internal.h"
@@ -29,59 +30,35 @@ void engine_push_function(struct engine *engine, lua_CFunction function)
 
 /* --- calls and errors --- */
 
-/* The text of the error at 1. Runs the script's __tostring. */
-static int error_text(lua_State *L)
-{
-    lua_settop(L, 1);
-    if (lua_isstring(L, 1))
-        lua_tostring(L, 1);
-    else if (!luaL_callmeta(L, 1, "__tostring") || !lua_isstring(L, -1))
-        lua_pushfstring(L, "(the error is a %s)", luaL_typename(L, 1));
-    return 1;
-}
-
-/* Replaces the error at the top by its text, whatever its __tostring does. */
-static void make_text(lua_State *L)
-{
-    const char *type = luaL_typename(L, -1);
-    lua_pushcfunction(L, error_text);
-    lua_insert(L, -2);
-    if (lua_pcall(L, 1, 1, 0) == 0)
-        return;
-    lua_pop(L, 1);
-    lua_pushfstring(L, "(the error is a %s whose __tostring fails)", type);
-}
-
 /* Message handler: the text and the traceback. */
 static int traceback(lua_State *L)
 {
     lua_settop(L, 1);
-    make_text(L);
-    luaL_traceback(L, L, lua_tostring(L, -1), 1);
+    error_text_make(L);
+    error_text_trace(L, L, 1);
     return 1;
 }
 
-/* The error at 1 as text. */
-static int make_text_protected(lua_State *L)
+/* The text of the error at 1 and the traceback of the coroutine at 2. */
+static int text_and_traceback(lua_State *L)
 {
-    lua_settop(L, 1);
-    make_text(L);
+    lua_pushvalue(L, 1);
+    error_text_make(L);
+    error_text_trace(L, lua_touserdata(L, 2), 0);
     return 1;
 }
 
 void engine_push_error(struct engine *engine, lua_State *co)
 {
     lua_State *L = engine->L;
-    lua_pushcfunction(L, make_text_protected);
+    lua_pushcfunction(L, text_and_traceback);
     lua_xmove(co, L, 1);
+    lua_pushlightuserdata(L, co);
     engine->memory.enforced = true;
     guard_enter(&engine->guard);
-    int code = lua_pcall(L, 1, 1, 0);
+    (void)lua_pcall(L, 2, 1, 0);
     guard_leave(&engine->guard);
     engine->memory.enforced = false;
-    const char *text = code ? NULL : lua_tostring(L, -1);
-    luaL_traceback(L, co, text ? text : "(an error for whose text there is no memory)", 0);
-    lua_remove(L, -2);
 }
 
 bool engine_call(struct engine *engine, int arguments, int results, struct buffer *error)
@@ -96,6 +73,10 @@ bool engine_call(struct engine *engine, int arguments, int results, struct buffe
     guard_leave(&engine->guard);
     engine->memory.enforced = false;
     if (code) {
+        if (code == LUA_ERRMEM && engine->script) { /* no handler was called */
+            lua_pushfstring(L, "%s: %s", engine->script->source->path, lua_tostring(L, -1));
+            lua_replace(L, -2);
+        }
         size_t length;
         const char *text = lua_tolstring(L, -1, &length);
         if (error)

@@ -16,7 +16,7 @@ enum status file_read(const char *path, struct buffer *out, struct reason *reaso
         out->length += (size_t)got;
     if (fd < 0 || got < 0) {
         status = errno == ENOENT ? STATUS_NOT_FOUND : STATUS_IO;
-        reason_set(reason, "%s", strerror(errno));
+        reason_set(reason, "%s", errno == EISDIR ? "a folder, not a file" : strerror(errno));
     } else if (out->failed) {
         status = STATUS_NO_MEMORY;
         reason_set(reason, "out of memory");

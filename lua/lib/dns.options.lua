@@ -185,7 +185,9 @@ end
 function Options:check_assigned()
   for name, value in pairs(self.assigned) do
     local declared = self.declared[name]
-    if not declared then
+    if not declared and self.proxy[name] ~= nil then
+      return string.format("'%s' is an option of the proxy's own", name)
+    elseif not declared then
       return string.format("the script declares no option '%s'%s", tostring(name), self:suggestion(tostring(name)))
     elseif not fits(declared, value) then
       return string.format("option '%s': %s expected, got %s", name, expected(declared), shown(value))

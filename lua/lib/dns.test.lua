@@ -40,6 +40,10 @@ local function connection(given, default)
   return { address = address or given, port = tonumber(port) or default.port, transport = "udp" }
 end
 
+local function expected(what, words, given)
+  error(string.format("%s: %s expected, got %s", what, words, type(given) == "string" and "'" .. given .. "'" or tostring(given)), 3)
+end
+
 -- Records, or their text as in a zone file.
 local function records(given)
   local list = {}
@@ -54,6 +58,7 @@ end
 -- asked, `error` how it fails; without any of them the flow ends as it would be forwarded. `client` is an address, with or
 -- without a port.
 function test.flow(given)
+  if type(given) ~= "table" or dns.typeof(given) then expected("test.flow", "table", given) end
   check_keys(given, flow_keys, "test.flow")
   local request = given.request
   if not request then
@@ -68,6 +73,7 @@ function test.flow(given)
   })
   local upstream = { error = given.error, response = given.response, server = connection(given.server,
     { address = "192.0.2.53", port = 53, transport = "udp" }) }
+  if given.answers ~= nil and type(given.answers) ~= "table" then expected("test.flow: answers", "array", given.answers) end
   if given.answers then upstream.answers = records(given.answers) end
   upstreams[flow] = upstream
   return flow
@@ -78,13 +84,22 @@ end
 local Addon = {}
 Addon.__index = Addon
 
+-- The traceback without what is not the script's.
+local function traceback(reason)
+  if type(reason) ~= "string" then
+    local fine, text = pcall(tostring, reason)
+    reason = fine and text or "(the error is a " .. type(reason) .. " whose __tostring fails)"
+  end
+  return (debug.traceback(reason, 2):gsub("\n\tdns%.%a+:[^\n]*", ""))
+end
+
 local function call(self, hook, argument)
   for _, addon in ipairs(self.addons) do
     local function_ = addon[hook]
     if function_ then
       local finished, reason = xpcall(function()
         if addon.self then function_(addon.self, argument) else function_(argument) end
-      end, debug.traceback)
+      end, traceback)
       if not finished then self.write(3, reason) end
     end
   end
@@ -109,6 +124,8 @@ end
 --- addon:run(flow): takes the flow through the request, response and error hooks, as the proxy would, and gives it back.
 -- A flow that a hook holds (flow:intercept) comes back before it is asked or answered.
 function Addon:run(flow)
+  if dns.typeof(flow) ~= "DNSFlow" then expected("addon:run", "DNSFlow", flow) end
+  if not flow.live then error("addon:run: the flow has ended (test.flow makes one)", 2) end
   local function hook(name)
     internal.prepare(flow, { hook = name })
     call(self, name, flow)
@@ -151,6 +168,14 @@ local function read(path)
   return text, fault
 end
 
+-- The proxy's own options, which a script may read but not declare; they are as when nothing is given.
+local proxy_options = {
+  script = {}, set = {}, listen = { "127.0.0.1:5300" }, upstream = {}, timeout = 2, retries = 2, hosts = false, zone = {},
+  cache = 0, workers = 1, hook_timeout = 1, jit = false, script_memory = 1024, shared_memory = 64, held_max = 10000,
+  held_timeout = 60, no_reload = false, quiet = 0, verbose = 0, flow_detail = 1, log_json = false, user = false,
+  group = false,
+}
+
 -- Nothing is ever kept in a test.
 if not dns.cache then
   dns.cache = { flush = function() return 0 end }
@@ -168,13 +193,15 @@ end
 -- an addon. addon.log is an array of the texts that were logged; addon.log.debug, .info, .warn and .error are arrays of
 -- those of one level. addon.globals is the script's environment; its `shared` begins empty. Raises what loading raises.
 function test.load(path, given)
+  if type(path) ~= "string" then expected("test.load", "path", path) end
+  if given ~= nil and type(given) ~= "table" then expected("test.load: options", "table", given) end
   local of_level = { debug = {}, info = {}, warn = {}, error = {} }
   local log = setmetatable({}, { __index = of_level })
   local function write(level, text)
     log[#log + 1] = text
     table.insert(of_level[levels[level]], text)
   end
-  local set = options.new({}, {})
+  local set = options.new(proxy_options, {})
   set.assigned = given or {}
   local self = setmetatable({ log = log, write = write, addons = {} }, Addon)
   function set.configure(updated) strictly(self, "configure", updated) end

@@ -1,5 +1,6 @@
 -- dns.test: scripts under test without a proxy, on dns.so.
 local dns = require "dns"
+local proxy = require "spec.support.proxy"
 local test = require "dns.test"
 
 -- f(…) must raise a text that matches.
@@ -461,5 +462,49 @@ describe("ctx.options", function()
                 log.info(ctx.options.names[1])
             end]], { target = "y" })
         assert.same({ "y a", "a" }, { unpack(addon.log) })
+    end)
+end)
+
+describe("dns.test", function()
+    it("says what it is not given", function()
+        raises("^[^:]*test_module_spec.lua:%d+: test.flow: table expected, got nil", function() test.flow() end)
+        raises("test.flow: table expected, got 'a.example'", test.flow, "a.example")
+        raises("test.flow: answers: array expected, got '192.0.2.1'", test.flow, { name = "a", answers = "192.0.2.1" })
+        raises("^[^:]*test_module_spec.lua:%d+: test.load: path expected, got nil", function() test.load() end)
+        raises("test.load: options: table expected, got 7", load, "", 7)
+        raises("addon:run: DNSFlow expected, got nil", function() load(""):run() end)
+    end)
+
+    it("runs a flow once", function()
+        local addon = load "function dns_request(flow) flow.response = flow.request:fail('REFUSED') end"
+        local flow = addon:run(test.flow { name = "a.example" })
+        raises("addon:run: the flow has ended", addon.run, addon, flow)
+    end)
+
+    it("has the proxy's own options, as the proxy does", function()
+        assert.same({ "2 false" }, load("log.info('%d %s', ctx.options.timeout, tostring(ctx.options.hosts))").log)
+        raises("'timeout' is an option of the proxy's own", load, "function load(l) l:add_option('timeout', 'int', 1) end")
+        raises("test.load: 'timeout' is an option of the proxy's own", load, "", { timeout = 1 })
+        raises("ctx.options.timeout: an option of the proxy's own cannot be set", load, "ctx.options.timeout = 1")
+    end)
+
+    it("shows no code of its own in tracebacks", function()
+        local addon = load "function dns_request() error(setmetatable({}, { __tostring = function() return 'told' end })) end"
+        addon:run(test.flow { name = "a.example" })
+        assert.matches("^told\nstack traceback:.*script.lua:1: ", addon.log.error[1])
+        assert.is_nil(addon.log.error[1]:find "dns%.")
+    end)
+
+    it("knows every option of the proxy, and what it is when nothing is given", function()
+        local path = folder .. "/walk.lua"
+        write("walk.lua", [[
+            local names = {}
+            for name, value in pairs(ctx.options) do
+                if name ~= "script" then names[#names + 1] = name .. "=" .. dns.json.encode(value):gsub("%[%]", "{}") end
+            end
+            table.sort(names)
+            print(table.concat(names, " "))]])
+        local result = proxy.run { "--check", "-s", path }
+        assert.equal(test.load(path).log[1], result.err:match "(cache=[^\n]*)")
     end)
 end)

@@ -164,4 +164,42 @@ describe("the guard", function()
             moondns:wait_output("script%.lua:%d+: no text", "err")
         end)
     end
+
+    describe("says of a script that does not load", function()
+        local function complaint(code, ...)
+            local path = proxy.script(code)
+            local result = proxy.run { "--check", "-s", path, ... }
+            assert.equal(3, result.code)
+            return result.err, path
+        end
+
+        it("whose memory was used up", function()
+            local err, path = complaint("local t = {} while true do t[#t + 1] = ('x'):rep(1e6) .. #t end", "--script-memory", "32",
+                "--hook-timeout", "20")
+            assert.truthy(err:find("error: " .. path .. ": not enough memory", 1, true), err)
+        end)
+
+        it("the place once, though a coroutine passed the error on", function()
+            local err, path = complaint("coroutine.wrap(function() while true do end end)()", "--hook-timeout", "0.2")
+            assert.truthy(err:find("error: " .. path .. ":1: cut off after", 1, true), err)
+        end)
+
+        it("only what is the script's", function()
+            local err, path = complaint "error('on purpose')"
+            assert.truthy(err:find("error: " .. path .. ":1: on purpose\n", 1, true), err)
+            assert.truthy(err:find("traceback", 1, true))
+            assert.is_nil(err:find("dns.script", 1, true))
+            err, path = complaint "x y"
+            assert.truthy(err:find("error: " .. path .. ":1: ", 1, true), err)
+            assert.is_nil(err:find("traceback", 1, true))
+        end)
+
+        it("that it is a folder, or compiled", function()
+            local result = proxy.run { "--check", "-s", "/" }
+            assert.equal(3, result.code)
+            assert.truthy(result.err:find "error: /: a folder, not a file\n$")
+            local err, path = complaint(string.dump(function() end))
+            assert.truthy(err:find("error: " .. path .. ": compiled code, where a script is text\n", 1, true), err)
+        end)
+    end)
 end)
