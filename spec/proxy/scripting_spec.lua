@@ -283,4 +283,34 @@ describe("a script", function()
             moondns:wait_output("set .*an option of the proxy's own cannot be set", "err")
         end)
     end)
+
+    it("that breaks the libraries it is given breaks nobody else's, nor its own next edit", function()
+        local BREAKING = [[
+            string.format, table.concat, table.sort, os.time, setmetatable, pairs, tostring = nil
+            setmetatable = nil
+            function dns_request(flow) log.info("one %d", 1) end]]
+        local one = files.temp_file("one.lua", BREAKING)
+        local two = files.temp_file("two.lua", PREPARE .. [[
+            function dns_request(flow)
+                print(string.format("%s", table.concat({ "t", "wo" })), ("%d"):format(2), tostring(os.time() > 0))
+                answer(flow)
+            end]])
+        local moondns = proxy.start { script = { one, two } }
+        assert.equal(wire.ipv4 "192.0.2.9", address_of(ask(moondns, "a.example")))
+        moondns:wait_output("one 1", "err")
+        moondns:wait_output("two\t2\ttrue", "err")
+        files.write(one, BREAKING .. "\nlog.info('edited')")
+        moondns:wait_output("edited", "err")
+        moondns:wait_output("reloaded", "err")
+        assert.equal(wire.ipv4 "192.0.2.9", address_of(ask(moondns, "a.example")))
+    end)
+
+    it("may have a metatable on its globals, and a list of addons", function()
+        local moondns = start [[
+            setmetatable(_G, { __newindex = function(_, name) error("no global " .. name, 2) end })
+            rawset(_G, "addons", { { dns_request = function(self, flow) answer(flow) end } })
+            log.info("%s", select(2, pcall(function() misspelt = 1 end)))]]
+        assert.equal(wire.ipv4 "192.0.2.9", address_of(ask(moondns, "a.example")))
+        moondns:wait_output("no global misspelt", "err")
+    end)
 end)
