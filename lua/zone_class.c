@@ -49,7 +49,7 @@ static int zone_newindex(lua_State *L)
 {
     struct reason reason;
     lua_settop(L, 3);
-    reason_set(&reason, "a zone cannot be changed");
+    reason_set(&reason, "properties cannot be set, nor records be added");
     return lua_raise_reason(L, "Zone", &reason);
 }
 
@@ -189,9 +189,11 @@ static const struct lua_property properties[] = {
 static const struct lua_method methods[] = {
     {"answer", zone_method_answer, "answer(message)",
      "The authoritative response to the query, a new DNSMessage (RFC 1034 section 4.3.2): records, CNAMEs followed "
-     "inside the zone, wildcards, DNAMEs, referrals with glue, NXDOMAIN and empty answers with the SOA record. nil "
-     "when "
-     "the zone is not the one to ask: a name outside of it, another class or op code, not exactly one question, or a "
+     "inside the zone (20 CNAMEs and DNAMEs in a row: the answer ends there, and whoever asks can go on from the last "
+     "name), wildcards, DNAMEs, referrals with glue (a wildcard's NS records delegate all names that it stands for), "
+     "NXDOMAIN and empty answers with the SOA record, BADVERS for EDNS of a version above 0. `truncation` is set when "
+     "the records, or the glue of name servers below a delegation, do not fit into 65,535 bytes. nil when the zone is "
+     "not the one to ask: a name outside of it, another class or op code, not exactly one question, or a "
      "response. `flow.response = zone:answer(flow.request)` therefore answers for the zone and lets all else be "
      "forwarded. DNSSEC's records are given when they are asked for, and not added."},
     {0},
@@ -213,7 +215,9 @@ const struct lua_class lua_zone_class = {
     .properties = properties,
     .methods = methods,
     .statics = statics,
-    .doc = "A zone, as an array of ResourceRecord in the file's order: `#zone`, `zone[1]` and `ipairs(zone)` do what "
-           "they do for any array. Records that are there twice count once. The records are copies: changing them "
-           "changes no answer. `tostring(zone)` is its origin.",
+    .doc =
+        "A zone, as an array of ResourceRecord in the file's order: `#zone`, `zone[1]` and `ipairs(zone)` do what "
+        "they do for any array. Records that are there twice count once. The array is a copy of what answers are made "
+        "from, for reading: changes of it, or of the records in it, change no answer. (LuaJIT asks nobody about "
+        "`zone[1] = x`, so that is not refused; new places and properties are.) `tostring(zone)` is its origin.",
 };

@@ -46,7 +46,9 @@ size_t zone_count(const struct zone *zone);
 void zone_record(const struct zone *zone, size_t index, struct dns_record *out);
 
 /* Replaces what `out` holds by the answer to a query (RFC 1034 section 4.3.2): records, CNAMEs followed in the zone,
- * wildcards (RFC 4592), DNAMEs (RFC 6672), referrals with glue, NXDOMAIN and no data with SOA (RFC 2308 section 3).
+ * wildcards (RFC 4592), DNAMEs (RFC 6672), referrals with glue, NXDOMAIN and no data with SOA (RFC 2308 section 3),
+ * BADVERS (RFC 6891 section 6.1.3). Of CNAMEs and DNAMEs 20 in a row are followed: the answer ends there. TC: not all
+ * records of the answer, or not all glue of names below the delegation (RFC 9471 section 3), fit into 65,535 bytes.
  * DNSSEC's records are answered when asked for, and not added. STATUS_NOT_FOUND when it is nothing for this zone:
  * another class or op code, a name outside, not one question, or a response. */
 MUST_CHECK enum status zone_answer(const struct zone *zone, const struct dns_message *query, struct buffer *out);

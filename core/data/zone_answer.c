@@ -4,9 +4,12 @@
 
 #include "dns/rdata.h"
 
+#include <stdlib.h>
+
 enum {
     LINKS_MAX = 20, /* CNAMEs that are followed; whoever asks can go on from the last */
-    SETS_MAX = 128,
+    SETS_FIXED = 64,
+    SETS_MAX = DNS_MESSAGE_MAX / 16, /* a record has at least 16 bytes, its name compressed and with data for glue */
     OPT_SIZE = 11,
     TYPE_DS = 43,
     TYPE_RRSIG = 46,
@@ -23,6 +26,7 @@ struct set {
     const uint8_t *owner;          /* uncompressed wire; NULL: their own */
     const struct dns_name *target; /* not NULL: a CNAME to this, made from the first record, a DNAME */
     uint32_t ttl_most;
+    bool needed; /* glue that a referral is no use without (RFC 9471 section 3) */
 };
 
 struct answer {
@@ -30,8 +34,11 @@ struct answer {
     uint16_t type; /* what is asked for */
     uint16_t response_code;
     bool authoritative;
-    struct set sets[SETS_MAX];
-    size_t count;
+    struct set fixed[SETS_FIXED];
+    struct set *sets; /* `fixed`, or more of them, owned */
+    size_t count, room;
+    bool failed;                     /* no memory for more */
+    bool cut_off;                    /* needed glue does not fit */
     struct dns_name made[LINKS_MAX]; /* targets of CNAMEs made from DNAMEs */
     size_t made_count;
 };
@@ -43,13 +50,34 @@ static void start(struct answer *answer, const struct zone *zone, uint16_t type)
     answer->type = type;
     answer->response_code = DNS_RCODE_NOERROR;
     answer->authoritative = true;
+    answer->sets = answer->fixed;
+    answer->room = SETS_FIXED;
+    answer->failed = answer->cut_off = false;
     answer->count = answer->made_count = 0;
+}
+
+/* Makes room for one set more. */
+static bool reserve(struct answer *answer)
+{
+    if (answer->count < answer->room)
+        return true;
+    size_t room = answer->room * 2;
+    bool was_fixed = answer->sets == answer->fixed;
+    struct set *sets = realloc(was_fixed ? NULL : answer->sets, room * sizeof *sets);
+    answer->failed = answer->failed || !sets;
+    if (!sets)
+        return false;
+    if (was_fixed)
+        memcpy(sets, answer->fixed, sizeof answer->fixed);
+    answer->sets = sets;
+    answer->room = room;
+    return true;
 }
 
 static struct set *add_set(struct answer *answer, enum dns_section section, uint32_t first, uint32_t count,
                            const uint8_t *owner)
 {
-    if (count == 0 || answer->count == SETS_MAX)
+    if (count == 0 || !reserve(answer))
         return NULL;
     struct set *set = &answer->sets[answer->count++];
     *set = (struct set){.section = section, .first = first, .count = count, .owner = owner, .ttl_most = DNS_TTL_MAX};
@@ -174,7 +202,7 @@ static bool was_answered(const struct answer *answer, const uint8_t *name)
     return false;
 }
 
-/* --- addresses of what is named --- */
+/* --- what belongs to what is named --- */
 
 /* The name in a record's data whose addresses are worth adding (RFC 1035 sections 3.3.9 and 3.3.11, RFC 2782, RFC 9460
  * section 4.1), or NULL. */
@@ -190,36 +218,51 @@ static const uint8_t *named_by(const struct dns_record *record)
     return NULL;
 }
 
-static void add_addresses_of_type(struct answer *answer, uint32_t node, uint16_t type, const uint8_t *owner)
+static void add_additional(struct answer *answer, uint32_t node, uint16_t type, const uint8_t *owner, bool needed)
 {
     uint32_t first, count = zone_find_set(answer->zone, node, type, &first);
-    for (size_t i = 0; i < answer->count; i++) {
+    for (size_t i = 0; i < answer->count && count > 0; i++) {
         const struct set *set = &answer->sets[i];
         bool holds = first >= set->first && first < set->first + set->count && !set->target;
         const uint8_t *name =
             set->owner ? set->owner : zone_bytes(answer->zone, zone_sorted(answer->zone, first)->name);
-        if (count > 0 && holds && dns_name_equal(name, owner))
+        if (holds && dns_name_equal(name, owner))
             return;
     }
-    add_set(answer, DNS_SECTION_ADDITIONAL, first, count, owner);
+    struct set *set = add_set(answer, DNS_SECTION_ADDITIONAL, first, count, owner);
+    if (set)
+        set->needed = needed;
 }
 
-static void add_addresses(struct answer *answer)
+/* Adds what belongs to the name in a record: addresses, and for SVCB and HTTPS the target's records of that type. */
+static void add_named(struct answer *answer, enum dns_section section, const struct dns_record *record)
 {
     const struct zone *zone = answer->zone;
+    const uint8_t *name = named_by(record);
+    if (!name || !dns_name_is_subdomain(name, zone_origin(zone)))
+        return;
+    struct zone_found found = zone_find_glue(zone, name);
+    if (found.place == ZONE_PLACE_NOTHING)
+        return;
+    bool needed = section == DNS_SECTION_AUTHORITY && dns_name_is_subdomain(name, record->name);
+    if (answer->count >= SETS_MAX) {
+        answer->cut_off = answer->cut_off || needed;
+        return;
+    }
+    add_additional(answer, found.node, DNS_TYPE_A, name, needed);
+    add_additional(answer, found.node, DNS_TYPE_AAAA, name, needed);
+    if (record->type == DNS_TYPE_SVCB || record->type == DNS_TYPE_HTTPS)
+        add_additional(answer, found.node, record->type, name, false);
+}
+
+static void add_all_named(struct answer *answer)
+{
     size_t named = answer->count;
     for (size_t i = 0; i < named; i++) {
         const struct set set = answer->sets[i];
-        for (uint32_t at = set.first; at < set.first + set.count && answer->count < SETS_MAX; at++) {
-            struct dns_record record = zone_record_of(zone, zone_sorted(zone, at));
-            const uint8_t *name = set.target ? NULL : named_by(&record);
-            if (!name || !dns_name_is_subdomain(name, zone_origin(zone)))
-                continue;
-            struct zone_found found = zone_find_glue(zone, name);
-            if (found.place == ZONE_PLACE_NOTHING)
-                continue;
-            add_addresses_of_type(answer, found.node, DNS_TYPE_A, name);
-            add_addresses_of_type(answer, found.node, DNS_TYPE_AAAA, name);
+        for (uint32_t at = set.first; at < set.first + set.count && !set.target; at++) {
+            struct dns_record record = zone_record_of(answer->zone, zone_sorted(answer->zone, at));
+            add_named(answer, set.section, &record);
         }
     }
 }
@@ -247,19 +290,29 @@ static enum status pack_set(struct dns_packer *packer, const struct answer *answ
     return status;
 }
 
+/* Whether an answer without the sets from this one on has to say that it is cut off. */
+static bool misses(const struct answer *answer, size_t from)
+{
+    for (size_t i = from; i < answer->count; i++)
+        if (answer->sets[i].section != DNS_SECTION_ADDITIONAL || answer->sets[i].needed)
+            return true;
+    return false;
+}
+
 static enum status pack(const struct answer *answer, const struct dns_message *query, struct buffer *out)
 {
     const struct dns_header header = {
         .id = query->header.id,
-        .flags = (uint16_t)(DNS_FLAG_QR | (query->header.flags & (DNS_FLAG_RD | DNS_FLAG_CD)) | answer->response_code |
-                            (answer->authoritative ? DNS_FLAG_AA : 0)),
+        .flags = (uint16_t)(DNS_FLAG_QR | (query->header.flags & (DNS_FLAG_RD | DNS_FLAG_CD)) |
+                            (answer->response_code & DNS_FLAG_RCODE) | (answer->authoritative ? DNS_FLAG_AA : 0) |
+                            (answer->cut_off ? DNS_FLAG_TC : 0)),
     };
     struct dns_packer packer;
     dns_packer_start(&packer, out, &header, DNS_MESSAGE_MAX - (query->opt.count ? OPT_SIZE : 0));
     enum status status = dns_packer_question(&packer, &query->question);
     for (size_t i = 0; i < answer->count && status == STATUS_OK; i++) {
         status = pack_set(&packer, answer, &answer->sets[i]);
-        if (status == STATUS_NO_SPACE && answer->sets[i].section != DNS_SECTION_ADDITIONAL)
+        if (status == STATUS_NO_SPACE && misses(answer, i))
             packer.header.flags |= DNS_FLAG_TC;
     }
     if (status == STATUS_OK || status == STATUS_NO_SPACE)
@@ -276,24 +329,41 @@ static bool is_for_zone(const struct zone *zone, const struct dns_message *query
            dns_name_is_subdomain(query->question.name, zone_origin(zone));
 }
 
+/* Answers with a code alone, which is no word of the zone's. */
+static void decline(struct answer *answer, uint16_t response_code)
+{
+    answer->response_code = response_code;
+    answer->authoritative = false;
+}
+
+static void answer_question(struct answer *answer, const uint8_t *name)
+{
+    for (size_t links = 0; name && links < LINKS_MAX; links++) {
+        if (was_answered(answer, name) || !dns_name_is_subdomain(name, zone_origin(answer->zone)))
+            break;
+        name = answer_name(answer, name);
+    }
+    add_all_named(answer);
+}
+
 enum status zone_answer(const struct zone *zone, const struct dns_message *query, struct buffer *out)
 {
     if (!is_for_zone(zone, query))
         return STATUS_NOT_FOUND;
     struct answer answer;
     start(&answer, zone, query->question.type);
-    if (answer.type == TYPE_AXFR || answer.type == TYPE_IXFR) {
-        answer.response_code = DNS_RCODE_REFUSED; /* whole zones are not given away (RFC 5936 section 2.2.1) */
-        answer.authoritative = false;
-    } else {
-        const uint8_t *name = query->question.name;
-        for (size_t links = 0; name && links < LINKS_MAX; links++) {
-            if (was_answered(&answer, name) || !dns_name_is_subdomain(name, zone_origin(zone)))
-                break;
-            name = answer_name(&answer, name);
-        }
-        add_addresses(&answer);
+    if (query->opt.count && query->opt.version > 0)
+        decline(&answer, DNS_RCODE_BADVERS); /* RFC 6891 section 6.1.3 */
+    else if (answer.type == TYPE_AXFR || answer.type == TYPE_IXFR)
+        decline(&answer, DNS_RCODE_REFUSED); /* whole zones are not given away (RFC 5936 section 2.2.1) */
+    else
+        answer_question(&answer, query->question.name);
+    enum status status = answer.failed ? STATUS_NO_MEMORY : STATUS_OK;
+    if (status == STATUS_OK) {
+        buffer_clear(out);
+        status = pack(&answer, query, out);
     }
-    buffer_clear(out);
-    return pack(&answer, query, out);
+    if (answer.sets != answer.fixed)
+        free(answer.sets);
+    return status;
 }

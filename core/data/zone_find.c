@@ -39,11 +39,15 @@ static uint32_t find_child(const struct zone *zone, uint32_t parent, const uint8
     }
 }
 
-/* What stands for a name below `encloser` that does not exist. */
-static struct zone_found find_wildcard(const struct zone *zone, uint32_t encloser)
+/* What stands for a name below `encloser` that does not exist. NS there is not defined (RFC 4592 section 4.2): it is
+ * taken for the delegation of all such names, under the wildcard's own name, as others take it. */
+static struct zone_found find_wildcard(const struct zone *zone, uint32_t encloser, bool at_parent)
 {
     uint32_t node = find_child(zone, encloser, (const uint8_t *)"\1*");
-    return (struct zone_found){.place = node == ZONE_NOTHING ? ZONE_PLACE_NOTHING : ZONE_PLACE_WILDCARD, .node = node};
+    if (node == ZONE_NOTHING)
+        return (struct zone_found){.place = ZONE_PLACE_NOTHING};
+    bool cut = zone_node(zone, node)->flags & ZONE_NODE_NS && !at_parent;
+    return (struct zone_found){.place = cut ? ZONE_PLACE_CUT : ZONE_PLACE_WILDCARD, .node = node};
 }
 
 struct zone_found zone_find(const struct zone *zone, const uint8_t *name, bool at_parent)
@@ -62,7 +66,7 @@ struct zone_found zone_find(const struct zone *zone, const uint8_t *name, bool a
             return (struct zone_found){ZONE_PLACE_DNAME, node, (uint8_t)(labels[left - 1] + *label + 1)};
         uint32_t child = find_child(zone, node, label);
         if (child == ZONE_NOTHING)
-            return find_wildcard(zone, node);
+            return find_wildcard(zone, node, at_parent);
         node = child;
     }
 }
@@ -74,7 +78,7 @@ struct zone_found zone_find_glue(const struct zone *zone, const uint8_t *name)
     for (size_t left = zone_labels(name, labels) - zone->origin_labels; left > 0; left--) {
         uint32_t child = find_child(zone, node, name + labels[left - 1]);
         if (child == ZONE_NOTHING)
-            return find_wildcard(zone, node);
+            return find_wildcard(zone, node, true);
         node = child;
     }
     return (struct zone_found){.place = ZONE_PLACE_NODE, .node = node};

@@ -85,7 +85,7 @@ size_t zone_labels(const uint8_t *name, uint8_t out[static ZONE_LABELS_MAX]);
 enum zone_place {
     ZONE_PLACE_NODE,     /* the name exists */
     ZONE_PLACE_WILDCARD, /* it does not, and `node` is the wildcard that stands for it (RFC 4592) */
-    ZONE_PLACE_CUT,      /* at or below a delegation, whose node it is */
+    ZONE_PLACE_CUT,      /* at or below a delegation, or a wildcard's, whose node it is */
     ZONE_PLACE_DNAME,    /* below a DNAME, whose node it is */
     ZONE_PLACE_NOTHING,  /* no such name */
 };

@@ -65,8 +65,8 @@ describe("dns.Zone", function()
         local zone = assert(dns.Zone.parse(SOA, "example"))
         raises("Zone has no property 'answers' (did you mean 'answer'?)", function() return zone.answers end)
         raises("Zone has no property true", function() return zone[true] end)
-        raises("Zone: a zone cannot be changed", function() zone.origin = "x" end)
-        raises("Zone: a zone cannot be changed", function() zone[2] = zone[1] end)
+        raises("Zone: properties cannot be set, nor records be added", function() zone.origin = "x" end)
+        raises("Zone: properties cannot be set, nor records be added", function() zone[2] = zone[1] end)
         raises("Zone.answer: DNSMessage expected, got 'x'", function() zone:answer "x" end)
         raises("Zone.answer: Zone expected as self, got DNSMessage (call the method with a colon)", function()
             zone.answer(dns.DNSMessage {})
@@ -78,6 +78,16 @@ describe("dns.Zone", function()
             zone:answer(dns.DNSMessage { answers = { 1 } })
         end)
         assert.equal("Zone", getmetatable(zone))
+    end)
+
+    it("is a copy for reading: what is put into it changes no answer", function()
+        local zone = assert(dns.Zone.parse(SOA .. "www A 192.0.2.1\n", "example"))
+        zone[2].data = "192.0.2.9"
+        zone[1] = "x"
+        assert.same({ "NOERROR", { "www.example A 192.0.2.1" }, {} }, { short(ask(zone, "www.example", "A")) })
+        assert.equal("NXDOMAIN", (short(ask(zone, "no.example", "A"))))
+        assert.equal("example", zone.origin)
+        assert.equal(2, #zone)
     end)
 
     describe("reads", function()
@@ -398,6 +408,54 @@ long DNAME ]] .. ("a"):rep(63) .. "." .. ("b"):rep(63) .. "\n"))
             assert.same({ "NOERROR", {}, { "com NS ns.com." } }, { short(ask(root, "www.example.com", "A")) })
             assert.equal("NXDOMAIN", (short(ask(root, "org", "A"))))
             assert.equal("NOERROR", (short(ask(root, ".", "SOA"))))
+        end)
+
+        it("follows 20 CNAMEs in a row, and ends there", function()
+            local lines = { SOA }
+            for i = 1, 25 do
+                lines[#lines + 1] = ("c%d CNAME c%d\n"):format(i, i + 1)
+            end
+            local chain = assert(dns.Zone.parse(table.concat(lines), "example"))
+            local answer = ask(chain, "c1.example", "A")
+            assert.equal(20, #answer.answers)
+            assert.same({ "NOERROR", "c20.example" }, { (short(answer)), answer.answers[20].name })
+            assert.equal("NXDOMAIN", (short(ask(chain, "c20.example", "A"))))
+        end)
+
+        it("says BADVERS for EDNS of a version above 0 (RFC 6891 section 6.1.3)", function()
+            for _, kind in ipairs { "A", "AXFR" } do
+                local query = dns.DNSMessage.make_query("www.example", kind)
+                query.edns = { version = 1 }
+                local answer = dns.DNSMessage.unpack(zone:answer(query).packed)
+                assert.same({ "BADVERS", {}, {} }, { short(answer) })
+                assert.same({ 0, false, 1 }, { answer.edns.version, answer.authoritative_answer, #answer.questions })
+            end
+        end)
+
+        it("refers with all glue there is", function()
+            local lines = { SOA }
+            for i = 1, 900 do
+                lines[#lines + 1] = ("sub NS n%d.sub\nn%d.sub A 192.0.2.1\nn%d.sub AAAA 2001:db8::1\n"):format(i, i, i)
+            end
+            local answer = ask(assert(dns.Zone.parse(table.concat(lines), "example")), "x.sub.example", "A")
+            assert.same({ 900, 1800, false }, { #answer.authorities, #answer.additionals, answer.truncation })
+        end)
+
+        it("says TC when glue that is needed does not fit, not for other addresses (RFC 9471 section 3)", function()
+            local function refer(below)
+                local lines = { SOA }
+                for i = 1, 2200 do
+                    local owner = ("n%d%s"):format(i, i <= below and ".sub" or "")
+                    lines[#lines + 1] = ("sub NS %s\n%s AAAA 2001:db8::1\n"):format(owner, owner)
+                end
+                local zone = assert(dns.Zone.parse(table.concat(lines), "example"))
+                local answer = ask(zone, "x.sub.example", "A")
+                assert.equal(2200, #answer.authorities)
+                assert.is_true(#answer.additionals < 2200 and #answer.additionals > 500)
+                return answer.truncation
+            end
+            assert.is_true(refer(2200))
+            assert.is_false(refer(100))
         end)
 
         it("is cut with TC at what a message holds", function()

@@ -23,6 +23,7 @@ local MADE = {
     "nope", "a.b.nope", "wwww", "ww",
     -- below delegations
     "below.sub", "a.below.sub", "q.nods", "deeper.nods", "x.deeper.nods", "x.outside",
+    "x.wdel", "a.x.wdel", "*.wdel", "wdel", "a.in.wdel",
     -- below DNAMEs
     "x.dn", "host.dn", "HOST.dn", "cn.dn", "a.host.dn", "x.dnout", "a.x.dnout", "s.dnsub", "f.dnwild", "x.dloop1", "target",
 }
