@@ -33,6 +33,23 @@ void dns_record_to_text(const struct dns_record *record, struct buffer *out)
     dns_hex_write(record->data, record->data_length, out);
 }
 
+/* What a word that is no type was meant to be: a TTL or a class out of range, or the type. */
+static enum status refuse_head(const struct dns_token *word, bool has_ttl, bool has_class, struct reason *reason)
+{
+    static const char class[] = "class";
+    const size_t prefix = sizeof class - 1;
+    const char *text = word->text;
+    const size_t sign = word->length > 1 && text[0] == '-';
+    size_t i = 0;
+    while (i < prefix && i < word->length && dns_lower((uint8_t)text[i]) == (uint8_t) class[i])
+        i++;
+    if (!has_ttl && !word->quoted && word->length > 0 && text[sign] >= '0' && text[sign] <= '9')
+        return dns_word_refuse(word, "TTL from 0 to 2147483647", reason);
+    if (!has_class && i == prefix && word->length > prefix && text[prefix] >= '0' && text[prefix] <= '9')
+        return dns_word_refuse(word, "class up to CLASS65535", reason);
+    return dns_word_refuse(word, "record type", reason);
+}
+
 enum status dns_record_scan_head(struct dns_scanner *scanner, struct dns_record *out, bool *has_ttl,
                                  struct reason *reason)
 {
@@ -60,7 +77,7 @@ enum status dns_record_scan_head(struct dns_scanner *scanner, struct dns_record 
         }
     }
     if (dns_registry_from_text(DNS_TYPES, word.text, word.length, &out->type))
-        return dns_word_refuse(&word, "record type", reason);
+        return refuse_head(&word, *has_ttl, has_class, reason);
     if (out->type != DNS_TYPE_OPT && out->ttl > DNS_TTL_MAX) {
         reason_set(reason, "TTL from 0 to 2147483647 expected, got %u", (unsigned)out->ttl);
         return STATUS_INVALID;
@@ -68,17 +85,25 @@ enum status dns_record_scan_head(struct dns_scanner *scanner, struct dns_record 
     return STATUS_OK;
 }
 
+/* A line that begins with a blank has no owner of its own (RFC 1035 section 5.1), and here is none before it. */
 static enum status scan_owner(struct dns_scanner *scanner, struct buffer *storage, struct reason *reason)
 {
     struct dns_token word;
     struct dns_name name;
     enum status status;
-    while ((status = dns_scanner_next(scanner, &word, reason)) == STATUS_NOT_FOUND && dns_scanner_next_line(scanner))
-        ;
+    size_t line;
+    do {
+        line = scanner->offset;
+        status = dns_scanner_next(scanner, &word, reason);
+    } while (status == STATUS_NOT_FOUND && dns_scanner_next_line(scanner));
     if (status == STATUS_NOT_FOUND)
         reason_set(reason, "record expected, got nothing");
     if (status)
         return status == STATUS_NOT_FOUND ? STATUS_MALFORMED : status;
+    if (scanner->text[line] == ' ' || scanner->text[line] == '\t') {
+        reason_set(reason, "owner name at the start of the line expected, got a blank");
+        return STATUS_MALFORMED;
+    }
     status = dns_word_to_name(&word, NULL, &name, reason);
     if (status == STATUS_OK)
         buffer_append(storage, name.wire, name.length);
