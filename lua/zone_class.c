@@ -203,8 +203,10 @@ static const struct lua_method statics[] = {
     {"load", zone_static_load, "load(path [, origin])",
      "The zone in a master file (RFC 1035 section 5): with `$ORIGIN`, `$TTL`, `$INCLUDE` (paths are looked for beside "
      "the file), `$GENERATE`, `@`, parentheses and comments. Relative names lie below `origin`; without it the file "
-     "begins with `$ORIGIN`, or with an SOA record whose owner ends with a dot. The first record is the zone's SOA. "
-     "nil and the reason, with file and line, for a file that cannot be read or has an error."},
+     "begins with `$ORIGIN`, or with an SOA record whose owner ends with a dot. The first record is the zone's SOA; "
+     "below a DNAME there are no records. nil and the reason, with file and line, for a file that cannot be read or "
+     "has "
+     "an error."},
     {"parse", zone_static_parse, "parse(text [, origin])",
      "The same for a text, which reasons call `zone`; `$INCLUDE` begins in the working directory."},
     {0},

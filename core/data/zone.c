@@ -14,6 +14,7 @@ enum {
     TYPE_META_LAST = 255,
     TYPE_RRSIG = 46,
     TYPE_NSEC = 47,
+    TYPE_NSEC3 = 50,
 };
 
 /* --- building --- */
@@ -206,6 +207,23 @@ static enum status check_beside(const struct builder *builder, uint32_t node, co
     return STATUS_OK;
 }
 
+/* Whether the record can stand below what is above it, and above what is below it: under a DNAME there is nothing
+ * (RFC 6672 section 2.4), but for the hashed names of NSEC3. */
+static enum status check_above(const struct builder *builder, uint32_t node, const struct dns_record *record,
+                               struct reason *reason)
+{
+    if (record->type == TYPE_NSEC3 || record->type == TYPE_RRSIG)
+        return STATUS_OK;
+    if (record->type == DNS_TYPE_DNAME && node_at(builder, node)->flags & ZONE_NODE_ABOVE)
+        return refuse(record, "there are records below it", reason);
+    for (uint32_t at = node_at(builder, node)->parent; at != ZONE_NOTHING; at = node_at(builder, at)->parent) {
+        if (node_at(builder, at)->flags & ZONE_NODE_DNAME)
+            return refuse(record, "no records below a DNAME", reason);
+        node_at(builder, at)->flags |= ZONE_NODE_ABOVE;
+    }
+    return STATUS_OK;
+}
+
 /* --- adding --- */
 
 static enum status put_owner(struct builder *builder, const struct dns_record *record, uint32_t *out)
@@ -249,6 +267,8 @@ static enum status add_record(void *context, const struct dns_record *record, st
         status = find_or_add_node(builder, entry.name, &entry.node);
     if (status == STATUS_OK && !first)
         status = check_beside(builder, entry.node, record, reason);
+    if (status == STATUS_OK)
+        status = check_above(builder, entry.node, record, reason);
     if (status)
         return status == STATUS_NOT_FOUND ? STATUS_OK : status;
     entry.data = put_bytes(builder, record->data, record->data_length);

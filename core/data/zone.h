@@ -22,8 +22,8 @@ struct zone_source {
  * reason, "NAME:LINE: …": besides what zone_file_read finds, a zone begins with its one SOA record, all records are of
  * its class and at or below its owner, none is of a type for messages alone (OPT, TSIG, ANY), and beside a CNAME there
  * are no other data (RFC 1034 section 3.6.2, RFC 4034 section 2.5), nor a second DNAME or an NS below the top beside a
- * DNAME (RFC 6672 section 2.3). Records that are there twice count once (RFC 2181 section 5.2), and the lowest
- * TTL of several of one name and type counts for all. */
+ * DNAME (RFC 6672 section 2.3), and nothing is below one (section 2.4), NSEC3 and RRSIG aside. Records that are there
+ * twice count once (RFC 2181 section 5.2), and the lowest TTL of several of one name and type counts for all. */
 MUST_CHECK enum status zone_parse(const struct zone_source *source, const char *text, size_t length, struct buffer *out,
                                   struct reason *reason);
 

@@ -32,6 +32,14 @@ struct file {
 
 static enum status read_lines(struct file *file);
 
+/* Over a file's text, behind the byte order mark that some editors put there. */
+static struct dns_scanner scanner_over(const char *text, size_t length)
+{
+    static const char mark[] = "\xef\xbb\xbf";
+    const size_t skipped = length >= 3 && memcmp(text, mark, 3) == 0 ? 3 : 0;
+    return dns_scanner_over(text + skipped, length - skipped);
+}
+
 /* --- places --- */
 
 static size_t line_at(struct file *file, size_t offset)
@@ -207,7 +215,7 @@ static enum status read_included(struct file *file, const char *path, const stru
     if (status == STATUS_OK) {
         struct file inner = *file;
         inner.name = path;
-        inner.scanner = dns_scanner_over((const char *)text.data, text.length);
+        inner.scanner = scanner_over((const char *)text.data, text.length);
         inner.counted = 0;
         inner.line = 1;
         inner.origin = *origin;
@@ -380,7 +388,7 @@ enum status zone_file_read(const struct zone_file_reading *reading, const char *
     struct file file = {
         .reader = &reader,
         .name = name,
-        .scanner = dns_scanner_over(text, length),
+        .scanner = scanner_over(text, length),
         .line = 1,
         .origin = {.length = 1},
     };

@@ -23,7 +23,8 @@ struct zone_file_reading {
     void *context;
 };
 
-/* Reads the text of the file `name`: relative names of included files are looked for beside it. A record without a TTL
+/* Reads the text of the file `name`: relative names of included files are looked for beside it. A byte order mark in
+ * UTF-8 at a file's beginning is skipped. A record without a TTL
  * has $TTL's, or that of the record before it, or its own minimum if it is SOA, or 60. Stops at the first thing that is
  * wrong, and at what `add` refuses: STATUS_MALFORMED or STATUS_INVALID with the reason "NAME:LINE: …", or
  * STATUS_NO_MEMORY. */

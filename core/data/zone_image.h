@@ -12,7 +12,8 @@ enum zone_node_flag {
     ZONE_NODE_NS = 1,
     ZONE_NODE_CNAME = 2,
     ZONE_NODE_DNAME = 4,
-    ZONE_NODE_OTHER = 8, /* data that may not stand beside a CNAME */
+    ZONE_NODE_OTHER = 8,  /* data that may not stand beside a CNAME */
+    ZONE_NODE_ABOVE = 16, /* there are records below, none of which may be below a DNAME */
 };
 
 /* A name that exists: one with records, or one between such a name and the top (RFC 4592 section 2.2.2). */

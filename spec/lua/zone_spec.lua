@@ -183,6 +183,16 @@ d\\. 60 CNAME \@.]])))
             assert.same({ "a.example. 60 IN A 192.0.2.1", "b.example. 60 IN TXT \"x\"" }, read "a 60 A 192.0.2.1\r\nb 60 TXT x\r\n")
         end)
 
+        it("a file behind a byte order mark", function()
+            local mark = "\239\187\191"
+            local zone = assert(dns.Zone.parse(mark .. SOA .. "a A 192.0.2.1\n", "example"))
+            assert.same({ "example", "a.example" }, { zone.origin, zone[2].name })
+            assert.equal("example", assert(dns.Zone.parse(mark .. "$ORIGIN example.\n" .. SOA)).origin)
+            refused("zone:1: record type expected, got nothing", mark .. "@\n", "example")
+            local path = files.temp_file("b", mark .. "b 60 A 192.0.2.2\n")
+            assert.same({ "b.example. 60 IN A 192.0.2.2" }, read("$INCLUDE " .. path .. "\n"))
+        end)
+
         it("a record that is there twice once, and a set's lowest TTL", function()
             assert.same({
                 "a.example. 5 IN A 192.0.2.1", "b.example. 9 IN A 192.0.2.1", "a.example. 5 IN A 192.0.2.2",
@@ -287,6 +297,9 @@ d\\. 60 CNAME \@.]])))
             { SOA .. "a CNAME b\na CNAME c\n", "zone:3: a.example CNAME: a name has one such record" },
             { SOA .. "a DNAME b\na DNAME c\n", "zone:3: a.example DNAME: a name has one such record" },
             { SOA .. "a DNAME b\na NS c\n", "zone:3: a.example NS: no DNAME beside NS, but at the zone's top" },
+            { SOA .. "a DNAME b\nx.y.a A 192.0.2.1\n", "zone:3: x.y.a.example A: no records below a DNAME" },
+            { SOA .. "x.y.a A 192.0.2.1\n\na DNAME b\n", "zone:4: a.example DNAME: there are records below it" },
+            { SOA .. "@ DNAME b.\nx DNAME c\n", "zone:3: x.example DNAME: no records below a DNAME" },
             { SOA .. "a A \\# 3 010203\n", "zone:2: the data does not fit the type A" },
             { SOA .. "a..b A 192.0.2.1\n", "zone:2: domain name expected, got 'a..b' (empty label)" },
             { SOA .. ("a"):rep(64) .. " A 192.0.2.1\n", "zone:2: domain name expected, got '" .. ("a"):rep(61) .. "...' (label longer than 63 bytes)" },
@@ -312,6 +325,10 @@ d\\. 60 CNAME \@.]])))
         assert.equal(2, #read "a 60 CNAME b\na 60 NSEC c CNAME\n")
         assert.equal(2, #read "a 60 NSEC c CNAME\na 60 CNAME b\n")
         assert.equal(2, #read "@ 60 DNAME other.\n@ 60 NS ns\n")
+        assert.equal(2, #read "a 60 DNAME other.\nab 60 A 192.0.2.1\n")
+        local nsec3 = "h 60 NSEC3 1 0 0 - 00000000000000000000000000000000 A\n"
+        assert.equal(2, #read(nsec3 .. "@ 60 DNAME other.\n"))
+        assert.equal(2, #read("@ 60 DNAME other.\n" .. nsec3))
     end)
 
     describe("answer", function()
