@@ -114,6 +114,7 @@ struct dns_packer {
     bool table_started;
     uint64_t used[DNS_PACKER_SLOTS / 64];
     uint16_t slot[DNS_PACKER_SLOTS];
+    uint8_t hops[DNS_PACKER_SLOTS]; /* pointers that follow where the slot's suffix is written */
 };
 
 /* Starts a message behind what `out` holds, of at most `limit` bytes (and never more than 65535). The counts in
@@ -122,7 +123,8 @@ void dns_packer_start(struct dns_packer *packer, struct buffer *out, const struc
 
 /* Adds; names must be whole. STATUS_NO_SPACE leaves the message as it was before (a record boundary); STATUS_INVALID:
  * the section is over. Owner names are compressed, names in the data only of types that RFC 3597 section 4 allows
- * (those of RFC 1035); only suffixes equal to the letter share bytes, and the work on one name is bounded. Data that
+ * (those of RFC 1035); only suffixes equal to the letter share bytes, and the work on one name is bounded, as
+ * are the pointers that a reader follows for it (8). Data that
  * does not fit its type goes out as it is, but for names in it that a reader could not expand, or would expand to
  * something else: STATUS_MALFORMED. */
 MUST_CHECK enum status dns_packer_question(struct dns_packer *packer, const struct dns_question *question);

@@ -4,7 +4,7 @@
  * looked up at all. The table then holds where each suffix was first written. A name is looked up from its end: when
  * the place of a suffix is known, the next longer one is the same name as another exactly if their first labels are
  * equal and what follows the other's is that place, or a pointer to it. One comparison a label, however long the chains
- * are. */
+ * are. Readers bound how many pointers they follow for one name (some at 10), so the table has that number too. */
 #include "dns/message.h"
 
 #include "dns/rdata.h"
@@ -13,6 +13,7 @@ enum {
     POINTER_SPACE = 0x4000, /* pointers reach the message's first 16 KiB */
     POINTER = 0xc000,
     LABELS_MAX = 127,
+    HOPS_MAX = 8,   /* pointers that a reader follows for one name */
     PROBES_MAX = 8, /* slots that a suffix may stand in: names made to collide cost compression, not time */
     RECORD_FIXED = 10,
     ROOM_AT_START = 512,
@@ -65,16 +66,16 @@ static inline bool is_written_at(const uint8_t *message, size_t place, const uin
     return place == behind || load_u16(message + place) == (POINTER | behind);
 }
 
-/* The place where the suffix with this hash is written; 0: nowhere, and `slot` is free for it, or -1 when none is. */
+/* The place where the suffix with this hash is written, which `slot` holds; 0: nowhere, and `slot` is free for it, or
+ * -1 when none is. */
 static inline size_t find(const struct dns_packer *packer, uint64_t hash, const uint8_t *message, const uint8_t *label,
                           size_t behind, int *slot)
 {
     for (unsigned i = 0; i < PROBES_MAX; i++) {
         const size_t at = (hash + i) % DNS_PACKER_SLOTS;
-        if (!is_used(packer, at)) {
-            *slot = (int)at;
+        *slot = (int)at;
+        if (!is_used(packer, at))
             return 0;
-        }
         if (label && is_written_at(message, packer->slot[at], label, behind))
             return packer->slot[at];
     }
@@ -82,51 +83,63 @@ static inline size_t find(const struct dns_packer *packer, uint64_t hash, const 
     return 0;
 }
 
-static inline void keep(struct dns_packer *packer, int slot, size_t place)
+static inline void keep(struct dns_packer *packer, int slot, size_t place, unsigned hops)
 {
     if (slot < 0 || place >= POINTER_SPACE)
         return;
     packer->slot[slot] = (uint16_t)place;
+    packer->hops[slot] = (uint8_t)hops;
     packer->used[(unsigned)slot / 64] |= UINT64_C(1) << (unsigned)slot % 64;
 }
 
-/* Looks a name up that is about to be written at `place`, and keeps those of its suffixes that are new. Gives how many
- * of its bytes must be written, and in `target` the place of the rest (0: the root). */
-static size_t look_up(struct dns_packer *packer, const uint8_t *name, size_t place, size_t *target)
+/* What is known of a name's end: where it begins in the name, the place where it is written (0: it is the root), and
+ * how many pointers follow there. */
+struct suffix {
+    size_t at, place;
+    unsigned hops;
+};
+
+/* Looks a name up that is about to be written at `place`, and keeps those of its suffixes that are new. Gives the
+ * longest suffix that can be pointed to. Where its chain is as long as may be, that is the longest one without
+ * pointers, and the suffixes written anew take the places of the old ones. */
+static struct suffix look_up(struct dns_packer *packer, const uint8_t *name, size_t place)
 {
     const uint8_t *message = packer->out->data + packer->start;
     uint8_t labels[LABELS_MAX];
-    size_t count = 0, at = 0, behind = 0;
+    int slots[LABELS_MAX];
+    size_t count = 0, at = 0;
     uint64_t hash = 0;
     bool known = true;
-    int slot = -1;
     for (; name[at] != 0; at += name[at] + 1u)
         labels[count++] = (uint8_t)at;
-    while (count-- > 0) {
-        const size_t start = labels[count];
-        const uint8_t *label = name + start;
+    struct suffix longest = {.at = at}, whole = longest;
+    for (size_t i = count; i-- > 0;) {
+        const uint8_t *label = name + labels[i];
         hash = hash_label(hash, label);
-        const size_t found = find(packer, hash, message, known ? label : NULL, behind, &slot);
+        const size_t found = find(packer, hash, message, known ? label : NULL, longest.place, &slots[i]);
         if (found) {
-            behind = found;
-            at = start;
+            longest = (struct suffix){labels[i], found, packer->hops[slots[i]]};
+            if (longest.hops == 0)
+                whole = longest;
         } else {
             known = false;
-            keep(packer, slot, place + start);
+            keep(packer, slots[i], place + labels[i], longest.place ? longest.hops + 1 : 0);
         }
     }
-    *target = behind;
-    return at;
+    if (longest.hops < HOPS_MAX)
+        return longest;
+    for (size_t i = 0; i < count && labels[i] < whole.at; i++)
+        keep(packer, slots[i], place + labels[i], whole.place ? 1 : 0);
+    return whole;
 }
 
 /* Starts the table, with the question's name in it when there is one. */
 static void start_table(struct dns_packer *packer)
 {
-    size_t target;
     memset(packer->used, 0, sizeof packer->used);
     packer->table_started = true;
     if (packer->question_length > 0)
-        look_up(packer, packer->out->data + packer->start + DNS_HEADER_SIZE, DNS_HEADER_SIZE, &target);
+        look_up(packer, packer->out->data + packer->start + DNS_HEADER_SIZE, DNS_HEADER_SIZE);
 }
 
 /* Takes a record back that began at `mark`, and whatever the table has of it. */
@@ -149,7 +162,6 @@ static void put_name(struct dns_packer *packer, const uint8_t *name, size_t leng
 {
     struct buffer *out = packer->out;
     const uint8_t *message = out->data + packer->start;
-    size_t target;
     if (length == packer->question_length && length > 1 && memcmp(message + DNS_HEADER_SIZE, name, length) == 0) {
         store_u16(out->data + out->length, POINTER | DNS_HEADER_SIZE);
         out->length += 2;
@@ -161,11 +173,11 @@ static void put_name(struct dns_packer *packer, const uint8_t *name, size_t leng
     }
     if (!packer->table_started)
         start_table(packer);
-    const size_t own = look_up(packer, name, out->length - packer->start, &target);
-    memcpy(out->data + out->length, name, own);
-    out->length += own;
-    if (target) {
-        store_u16(out->data + out->length, (uint16_t)(POINTER | target));
+    const struct suffix rest = look_up(packer, name, out->length - packer->start);
+    memcpy(out->data + out->length, name, rest.at);
+    out->length += rest.at;
+    if (rest.place) {
+        store_u16(out->data + out->length, (uint16_t)(POINTER | rest.place));
         out->length += 2;
     } else {
         out->data[out->length++] = 0;

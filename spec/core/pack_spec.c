@@ -259,6 +259,57 @@ static void deep_names_become_one_pointer(void **state)
     buffer_free(&out);
 }
 
+/* How many pointers a reader follows for the name at `place`, which is `expected` written out. */
+static unsigned hops_at(const struct buffer *out, size_t place, const char *expected)
+{
+    const struct dns_name name = name_of(expected);
+    unsigned hops = 0;
+    for (size_t at = 0; at < name.length;) {
+        for (; out->data[place] >= 0xc0; hops++)
+            place = load_u16(out->data + place) & 0x3fff;
+        const size_t length = out->data[place] + 1u;
+        assert_memory_equal(out->data + place, name.wire + at, length);
+        place += length;
+        at += length;
+    }
+    return hops;
+}
+
+static void chains_of_pointers_are_short(void **state)
+{
+    (void)state;
+    /* l1.x, l2.l1.x, …: each a label before the one in front of it. */
+    enum { DEPTH = 50 };
+    char text[DNS_NAME_TEXT_MAX] = "x";
+    struct buffer out = {0};
+    struct dns_packer packer;
+    unsigned longest = 0;
+    size_t total = 0;
+    start(&packer, &out, DNS_MESSAGE_MAX);
+    add_question(&packer, "q");
+    for (unsigned i = 1; i <= DEPTH; i++) {
+        char shorter[DNS_NAME_TEXT_MAX];
+        snprintf(shorter, sizeof shorter, "%s", text);
+        assert_true(snprintf(text, sizeof text, "l%u.%.240s", i, shorter) < 250);
+        for (unsigned twice = 0; twice < 2; twice++) {
+            const size_t place = out.length;
+            add_address(&packer, DNS_SECTION_ANSWER, text);
+            const unsigned hops = hops_at(&out, place, text);
+            longest = hops > longest ? hops : longest;
+            total += out.length - place - 14;
+        }
+    }
+    assert_int_equal(longest, 8);
+    /* Most are still a label or none, and a pointer. */
+    assert_in_range(total, 0, DEPTH * 20);
+    assert_int_equal(dns_packer_finish(&packer), STATUS_OK);
+    char owner[DNS_NAME_TEXT_MAX];
+    uint8_t data[256];
+    record_at(&out, DNS_SECTION_ANSWER, 2 * DEPTH - 1, owner, data);
+    assert_string_equal(owner, text);
+    buffer_free(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +322,7 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_leaves_no_trace),
         cmocka_unit_test(sections_come_in_order),
         cmocka_unit_test(deep_names_become_one_pointer),
+        cmocka_unit_test(chains_of_pointers_are_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
