@@ -265,18 +265,6 @@ static bool watch_signals(struct moondns *moondns)
     return true;
 }
 
-/* Where a client on this machine finds a listener that is bound to every address. */
-static void address_wildcard_to_loopback(struct address *address)
-{
-    size_t size = address->family == AF_INET6 ? 16 : 4;
-    for (size_t i = 0; i < size; i++)
-        if (address->bytes[i])
-            return;
-    if (address->family == AF_INET)
-        address->bytes[0] = 127;
-    address->bytes[size - 1] = 1;
-}
-
 static void say_started(struct moondns *moondns)
 {
     struct net *net = worker_net(moondns->seats[0].worker);
@@ -293,7 +281,7 @@ static void say_started(struct moondns *moondns)
     struct address address = net_first_address(net);
     if (address.family != AF_UNSPEC) {
         char ip[ADDRESS_TEXT_MAX];
-        address_wildcard_to_loopback(&address);
+        address_to_reach(&address);
         log_line(&moondns->log, LOG_INFO, "try: dig @%s -p %u example.com", address_ip_text(&address, ip),
                  (unsigned)address.port);
     }

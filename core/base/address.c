@@ -175,3 +175,14 @@ struct address address_from_sockaddr(const struct sockaddr *from)
     }
     return address;
 }
+
+void address_to_reach(struct address *address)
+{
+    size_t size = address->family == AF_INET6 ? 16 : 4;
+    for (size_t i = 0; i < size; i++)
+        if (address->bytes[i])
+            return;
+    if (address->family == AF_INET)
+        address->bytes[0] = 127;
+    address->bytes[size - 1] = 1;
+}

@@ -35,6 +35,9 @@ const char *address_text(const struct address *address, char out[static ADDRESS_
 
 bool address_equal(const struct address *a, const struct address *b);
 
+/* Where a client on this machine finds a listener: the wildcard address becomes the loopback one, others stay. */
+void address_to_reach(struct address *address);
+
 /* To and from the socket API's form. From an unknown family: AF_UNSPEC. */
 socklen_t address_to_sockaddr(const struct address *address, struct sockaddr_storage *out);
 struct address address_from_sockaddr(const struct sockaddr *from);
