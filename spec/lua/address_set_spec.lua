@@ -75,6 +75,25 @@ describe("dns.AddressSet", function()
         end
     end)
 
+    it("tells prefixes of one address apart by their length", function()
+        for address, most in pairs { ["0.0.0.0"] = 32, ["255.255.255.255"] = 32, ["::"] = 128, ["ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"] = 128 } do
+            local set = dns.AddressSet()
+            for length = 0, most do
+                assert.is_true(set:add(address .. "/" .. length))
+                for other = length + 1, most do
+                    assert.is_false(set:remove(address .. "/" .. other), length .. " is no " .. other)
+                end
+            end
+            assert.equal(most + 1, #set)
+            for length = most, 0, -1 do
+                assert.equal(length == most and address or nil, (set:match(address):match "^[^/]+$"))
+                assert.is_true(set:remove(address .. "/" .. length))
+                assert.is_false(set:remove(address .. "/" .. length))
+            end
+            assert.is_nil(set:match(address))
+        end
+    end)
+
     it("keeps the families apart", function()
         local set = dns.AddressSet { "0.0.0.0/0" }
         assert.equal("0.0.0.0/0", set:match "1.2.3.4")
