@@ -91,11 +91,13 @@ static struct filter_node *new_node(struct parser *parser, enum filter_kind kind
 
 /* --- arguments --- */
 
+/* Where an argument without quotes ends; the operators belong to expressions, but not to types and codes. */
+static const char regex_ends[] = "()~'\" \t\r\n\v\f", word_ends[] = "()~'\" \t\r\n\v\f|&!";
+
 /* The argument's bytes, quotes taken off; a backslash keeps the quote behind it in (and both go into the expression).
  */
-static enum status take_argument(struct parser *parser, const char *expected, struct span *out)
+static enum status take_argument(struct parser *parser, const char *ends, const char *expected, struct span *out)
 {
-    static const char ends[] = "()~'\" \t\r\n\v\f";
     char quote = peek(parser);
     const char *start = parser->at;
     if (quote == '\'' || quote == '"') {
@@ -119,8 +121,9 @@ static enum status take_argument(struct parser *parser, const char *expected, st
 static enum status take_regex(struct parser *parser, struct filter_node *node)
 {
     struct span pattern;
-    enum status status = take_argument(
-        parser, "regular expression expected (in quotes if it holds parentheses, quotes or blanks)", &pattern);
+    enum status status =
+        take_argument(parser, regex_ends,
+                      "regular expression expected (in quotes if it holds parentheses, quotes or blanks)", &pattern);
     if (status)
         return status;
     int error;
@@ -139,7 +142,7 @@ static enum status take_registered(struct parser *parser, struct filter_node *no
                                    const char *expected)
 {
     struct span word;
-    enum status status = take_argument(parser, expected, &word);
+    enum status status = take_argument(parser, word_ends, expected, &word);
     if (status)
         return status;
     unsigned long number = 0;

@@ -258,9 +258,7 @@ static enum status check_filter(const char *text, struct reason *reason)
 {
     struct filter *filter;
     enum status status = filter_parse(text, &filter, reason);
-    if (status)
-        reason_prefix(reason, "FILTER '%s': ", text);
-    else
+    if (status == STATUS_OK)
         filter_free(filter);
     return status;
 }

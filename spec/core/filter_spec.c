@@ -79,6 +79,8 @@ static void types_and_codes_are_names_or_numbers(void **state)
     assert_matches(*state, "~t aaaa");
     assert_matches(*state, "~t 28");
     assert_matches(*state, "~t TYPE28");
+    assert_matches(*state, "~t a|~t aaaa");
+    assert_matches_not(*state, "!~t aaaa&~all");
     assert_matches_not(*state, "~t A");
     assert_matches(*state, "~c NXDOMAIN");
     assert_matches(*state, "~c 3");
