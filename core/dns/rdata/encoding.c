@@ -42,6 +42,12 @@ void dns_base32hex_write(const uint8_t *data, size_t length, struct buffer *out)
     write_digits(data, length, 5, base32hex_digits, out);
 }
 
+/* Whether the bits behind the last whole byte are zero, as they must be (RFC 4648 section 3.5). */
+static bool are_clear(uint32_t held, unsigned held_bits)
+{
+    return (held & ((1U << held_bits) - 1)) == 0;
+}
+
 /* The value of a digit, or -1. */
 static int digit_value(const char *digits, size_t count, uint8_t byte)
 {
@@ -88,6 +94,8 @@ enum status dns_base64_read(uint8_t *text, size_t *length)
             text[made++] = (uint8_t)(held >> held_bits);
         }
     }
+    if (!are_clear(held, held_bits))
+        return STATUS_MALFORMED;
     *length = made;
     return STATUS_OK;
 }
@@ -108,7 +116,7 @@ enum status dns_base32hex_read(uint8_t *text, size_t *length)
             text[made++] = (uint8_t)(held >> held_bits);
         }
     }
-    if (held_bits >= 5)
+    if (held_bits >= 5 || !are_clear(held, held_bits))
         return STATUS_MALFORMED;
     *length = made;
     return STATUS_OK;

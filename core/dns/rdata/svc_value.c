@@ -1,6 +1,7 @@
 /* The values of service parameters, by the format of their key. */
 #include "dns/rdata/svcb.h"
 
+#include "dns/json_read.h"
 #include "dns/rdata/encoding.h"
 
 #include <stdlib.h>
@@ -155,7 +156,7 @@ static void print_key(struct dns_data_in *in, struct buffer *out)
 static enum status scan_key(const struct dns_token *word, struct dns_data_out *out, struct reason *reason)
 {
     uint16_t key;
-    if (dns_registry_from_text(DNS_SVC_PARAMS, word->text, word->length, &key))
+    if (svc_key_from_text(word->text, word->length, &key))
         return dns_word_refuse(word, out->kind->expected, reason);
     buffer_u16(out->buffer, key);
     return STATUS_OK;
@@ -287,6 +288,38 @@ static bool check_some(const struct svc_format *format, struct span value)
     return value.length > 0 || format->flag;
 }
 
+/* Whether a URI template's expression (RFC 6570 section 2.2), without its braces, has the variable "dns". */
+static bool has_dns(const uint8_t *at, const uint8_t *end)
+{
+    if (at < end && memchr("+#./;?&", *at, 7))
+        at++;
+    while (end - at >= 3) {
+        const uint8_t *comma = memchr(at, ',', (size_t)(end - at));
+        if (memcmp(at, "dns", 3) == 0 && (end - at == 3 || memchr(",:*", at[3], 3)))
+            return true;
+        at = comma ? comma + 1 : end;
+    }
+    return false;
+}
+
+/* A template in UTF-8 that the query can be put in (RFC 9461 section 5). */
+static bool check_dohpath(const struct svc_format *format, struct span value)
+{
+    (void)format;
+    if (!json_is_text(value.data, value.length))
+        return false;
+    const uint8_t *at = value.data, *end = at + value.length;
+    while (at < end && (at = memchr(at, '{', (size_t)(end - at)))) {
+        const uint8_t *close = memchr(at, '}', (size_t)(end - at));
+        if (!close)
+            return false;
+        if (has_dns(at + 1, close))
+            return true;
+        at = close;
+    }
+    return false;
+}
+
 static void print_base64(const struct svc_format *format, struct span value, struct buffer *out)
 {
     if (check_flag(format, value))
@@ -405,7 +438,8 @@ const struct svc_format *svc_format(uint16_t key)
         [SVC_ECH] = {"ECHConfigList in base64", NULL, false, false, check_some, print_base64, read_base64,
                      encode_base64, decode_base64},
         [SVC_IPV6HINT] = LIST(&dns_kind_ipv6, false, "list of IPv6 addresses"),
-        [SVC_DOHPATH] = {"text", NULL, false, false, check_some, print_quoted, read_bytes, encode_text, decode_text},
+        [SVC_DOHPATH] = {"URI template in UTF-8 with {?dns}", NULL, false, false, check_dohpath, print_quoted,
+                         read_bytes, encode_text, decode_text},
         [SVC_OHTTP] = FLAG,
         [SVC_TLS_SUPPORTED_GROUPS] = LIST(&dns_kind_u16, false, "list of integers from 0 to 65535"),
         [SVC_DOCPATH] = TEXTS(true, "list of path segments"),

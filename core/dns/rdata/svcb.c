@@ -8,6 +8,20 @@ bool svc_is_flag(uint16_t key)
     return svc_format(key)->print == NULL;
 }
 
+/* "key" and digits: no registered name begins with it. */
+static bool is_numbered_key(const char *text, size_t length)
+{
+    return length > 3 && dns_lower((uint8_t)text[0]) == 'k' && dns_lower((uint8_t)text[1]) == 'e' &&
+           dns_lower((uint8_t)text[2]) == 'y';
+}
+
+enum status svc_key_from_text(const char *text, size_t length, uint16_t *out)
+{
+    if (is_numbered_key(text, length) && (text[3] == '(' || (text[3] == '0' && length > 4)))
+        return STATUS_INVALID;
+    return dns_registry_from_text(DNS_SVC_PARAMS, text, length, out);
+}
+
 bool svc_next(struct cursor *cursor, uint16_t *key, struct span *value)
 {
     if (cursor_left(cursor) == 0)
@@ -73,6 +87,8 @@ bool svc_check(struct span params, struct reason *reason)
             reason_set(reason, "%s: given twice", text);
         else if (key < last)
             reason_set(reason, "%s: out of order", text);
+        else if (key == SVC_INVALID)
+            reason_set(reason, "%s: not to be used", text);
         else if (!format->check(format, value))
             reason_set(reason, "%s: %s expected", text, format->expected);
         else
@@ -170,13 +186,6 @@ static enum status builder_finish(struct builder *builder, struct buffer *out, s
     return good ? STATUS_OK : STATUS_INVALID;
 }
 
-/* "key" and digits: no registered name begins with it. */
-static bool is_numbered_key(const char *text, size_t length)
-{
-    return length > 3 && dns_lower((uint8_t)text[0]) == 'k' && dns_lower((uint8_t)text[1]) == 'e' &&
-           dns_lower((uint8_t)text[2]) == 'y';
-}
-
 /* KEY or KEY=VALUE or KEY="VALUE". A key written as a number has its value's bytes as they are (RFC 9460 section 2.1).
  */
 static enum status scan_param(const struct dns_token *word, struct builder *builder, struct buffer *scratch,
@@ -186,7 +195,7 @@ static enum status scan_param(const struct dns_token *word, struct builder *buil
     size_t key_length = equals ? (size_t)(equals - word->text) : word->length;
     const char *value = equals ? equals + 1 : end;
     uint16_t key;
-    if (word->quoted || dns_registry_from_text(DNS_SVC_PARAMS, word->text, key_length, &key))
+    if (word->quoted || svc_key_from_text(word->text, key_length, &key))
         return dns_word_refuse(word, "KEY=VALUE", reason);
     bool generic = is_numbered_key(word->text, key_length);
     if (end - value >= 2 && *value == '"') {
@@ -235,8 +244,7 @@ static enum status encode_param(const struct dns_value *item, struct builder *bu
     uint16_t key = (uint16_t)item->key_number;
     char name[DNS_MNEMONIC_MAX];
     size_t at = builder->values.length;
-    if (item->key ? dns_registry_from_text(DNS_SVC_PARAMS, item->key, strlen(item->key), &key)
-                  : item->key_number > UINT16_MAX) {
+    if (item->key ? svc_key_from_text(item->key, strlen(item->key), &key) : item->key_number > UINT16_MAX) {
         reason_set(reason, "service parameter key expected, got '%s'", item->key ? item->key : "a number above 65535");
         return STATUS_INVALID;
     }

@@ -16,6 +16,7 @@ enum {
     SVC_OHTTP = 8,
     SVC_TLS_SUPPORTED_GROUPS = 9,
     SVC_DOCPATH = 10,
+    SVC_INVALID = 65535, /* RFC 9460 section 14.3.2 */
 };
 
 /* What a key's value looks like: svc_value.c. */
@@ -36,6 +37,10 @@ struct svc_format {
 
 /* The format of a key's value; of a key that nobody registered, plain bytes. */
 const struct svc_format *svc_format(uint16_t key);
+
+/* The key that a word names: one that is registered, or "key" and its number without zeros in front (RFC 9460 section
+ * 2.1). */
+MUST_CHECK enum status svc_key_from_text(const char *text, size_t length, uint16_t *out);
 
 /* Whether the key says all by being there: its typed value is true. */
 bool svc_is_flag(uint16_t key);
