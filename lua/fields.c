@@ -1,6 +1,8 @@
 /* Data by field, as Lua tables, there and back. */
 #include "lua/fields.h"
 
+#include "lua/json.h"
+
 #include <math.h>
 #include <stdio.h>
 
@@ -22,10 +24,11 @@ static void push_number(lua_State *L, uint64_t number)
     lua_pushstring(L, digits);
 }
 
+/* Marked as an array, so that an empty one is an array in JSON too. */
 static void push_list(lua_State *L, const struct dns_value *list)
 {
     int count = 0;
-    lua_newtable(L);
+    lua_json_push(L, &(const cJSON){.type = cJSON_Array});
     for (const struct dns_value *item = list->first; item; item = item->next) {
         lua_fields_push(L, item);
         lua_rawseti(L, -2, ++count);
@@ -55,6 +58,9 @@ void lua_fields_push(lua_State *L, const struct dns_value *value)
     case DNS_VALUE_TEXT:
     case DNS_VALUE_BYTES:
         lua_pushlstring(L, (const char *)value->bytes.data, value->bytes.length);
+        break;
+    case DNS_VALUE_NONE:
+        lua_pushnil(L);
         break;
     case DNS_VALUE_LIST:
         push_list(L, value);
@@ -140,6 +146,20 @@ static bool is_list(lua_State *L, int index, const char *key)
     return keys == lua_objlen(L, index);
 }
 
+/* For what no field can hold, the codec says what the field holds. */
+static struct dns_value *set_none(lua_State *L, int index, struct dns_value *value)
+{
+    size_t length;
+    lua_push_shown(L, index);
+    const char *shown = lua_tolstring(L, -1, &length);
+    value->form = DNS_VALUE_NONE;
+    value->bytes = (struct span){arena_copy(&lua_workspace(L)->arena, shown, length), length};
+    if (!value->bytes.data)
+        luaL_error(L, "out of memory");
+    lua_pop(L, 1);
+    return value;
+}
+
 static struct dns_value *from_lua(lua_State *L, int index, struct spot spot)
 {
     luaL_checkstack(L, 8, NULL);
@@ -150,7 +170,7 @@ static struct dns_value *from_lua(lua_State *L, int index, struct spot spot)
     switch (lua_type(L, index)) {
     case LUA_TNUMBER:
         if (!(number >= 0 && number <= EXACT_MAX && number == floor(number)))
-            raise_for_field(L, index, spot, "integer from 0");
+            return set_none(L, index, value);
         value->form = DNS_VALUE_NUMBER;
         value->number = (uint64_t)number;
         return value;
@@ -168,8 +188,7 @@ static struct dns_value *from_lua(lua_State *L, int index, struct spot spot)
             add_items(L, index, value, spot);
         return value;
     default:
-        raise_for_field(L, index, spot, "number, string or table");
-        return NULL;
+        return set_none(L, index, value);
     }
 }
 

@@ -14,7 +14,8 @@ enum dns_value_form {
     DNS_VALUE_TEXT,  /* what reads as text; ended by NUL when it comes out */
     DNS_VALUE_BYTES, /* binary: as it is */
     DNS_VALUE_LIST,
-    DNS_VALUE_MAP, /* items with keys; a key is text, or a number when `key` is NULL */
+    DNS_VALUE_NONE, /* what no field can hold, only on the way in: `bytes` say what it is */
+    DNS_VALUE_MAP,  /* items with keys; a key is text, or a number when `key` is NULL */
 };
 
 struct dns_value {
@@ -22,7 +23,7 @@ struct dns_value {
     const char *key; /* in a map: this item's key, ended by NUL; NULL where the key is key_number */
     uint32_t key_number;
     uint64_t number;
-    struct span bytes;              /* TEXT and BYTES */
+    struct span bytes;              /* TEXT, BYTES and NONE */
     struct dns_value *first, *next; /* a list's or map's items; the sibling */
 };
 

@@ -100,6 +100,8 @@ static void what_is_wrong_is_said(void **state)
         {"a OPENPGPKEY AAB=", "public_key: bytes in base64 expected, got 'AAB='"},
         {"a OPENPGPKEY AB==", "public_key: bytes in base64 expected, got 'AB=='"},
         {"a NSEC3 1 0 0 - 01 A", "next_hashed_owner_name: bytes in base32hex expected, got '01'"},
+        {"a EUI48 \1\xc3'", "address: six bytes as 01-23-45-67-89-ab expected, got '\\001\\195''"},
+        {"a LOC 91 N 0 E 0", "latitude up to 90 degrees expected, got 'N'"},
         {"a HTTPS 1 . nosuchkey=1", "params: KEY=VALUE expected, got 'nosuchkey=1'"},
         {"a RRSIG A 5 3 1 20010229000000 0 1 a. AQID",
          "signature_expiration: time in seconds or as YYYYMMDDHHMMSS expected, got '20010229000000'"},

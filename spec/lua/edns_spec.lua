@@ -143,14 +143,16 @@ describe("EDNS options by name", function()
         wrong(": ede: table of fields expected, got 15", { ede = 15 })
         wrong(": code: the option's own code expected, got 3", { code = 3, ede = { info_code = 1 } })
         wrong(": cookie: client_cookie: cookie of 8 bytes expected, got '123'", { cookie = { client_cookie = "123" } })
-        wrong(": client_subnet: address: address of the family, with at least source_prefix_length bits expected, got '::1'",
+        wrong(": client_subnet: address: address of the family, with at least source_prefix_length and scope_prefix_length bits expected, got '::1'",
             { client_subnet = { family = 1, source_prefix_length = 1, address = "::1" } })
-        wrong(": client_subnet: values do not fit together",
+        wrong(": client_subnet: address: address of the family, with at least source_prefix_length and scope_prefix_length bits expected",
             { client_subnet = { source_prefix_length = 24, scope_prefix_length = 33, address = "192.0.2.0" } })
         wrong(": zoneversion: type: missing", { zoneversion = { labelcount = 1 } })
         wrong(": key_tag: key_tags: integer from 0 to 65535 expected, got 65536", { key_tag = { key_tags = { 65536 } } })
+        wrong(": key_tag: key_tags: integer from 0 to 65535 expected, got 1.5", { key_tag = { key_tags = { 1.5 } } })
+        wrong(": key_tag: key_tags: integer from 0 to 65535 expected, got -1", { key_tag = { key_tags = { -1 } } })
         wrong(" has no property 'cookies' (did you mean 'cookie'?)", { cookies = {} })
-        wrong(": ede: number, string or table expected, got true", { ede = true })
+        wrong(": ede: table of fields expected, got true", { ede = true })
         local ok, message = pcall(with, { ede = { info_code = 1 }, nsid = { nsid = "" } })
         assert.is_false(ok)
         assert.truthy(message:find("one option expected", 1, true), message)

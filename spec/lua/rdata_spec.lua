@@ -107,15 +107,32 @@ describe("ResourceRecord.rdata", function()
         assert.equal("10 mX.example.", tostring(rr))
     end)
 
+    it("has lists that are arrays in JSON, empty ones too", function()
+        assert.equal('{"next_domain_name":"b","types":[]}', dns.json.encode(RR.from_text("a NSEC b").rdata))
+        assert.equal('{"prefixes":[]}', dns.json.encode(RR("a", "APL", "IN", 60, "").rdata))
+        local m = dns.DNSMessage { edns = { options = { { key_tag = { key_tags = {} } } } } }
+        local key_tag = m.additionals[1].rdata.options[1].key_tag
+        assert.equal('{"key_tags":[]}', dns.json.encode(key_tag))
+    end)
+
+    it("leaves what came as it came, though it could not be set", function()
+        for _, data in ipairs { "\0\1\0\255\255\0\0", "\0\1\0\0\7\0\2/q" } do
+            local rr = RR("a", "HTTPS", "IN", 60, data)
+            assert.equal(data, rr.data)
+            assert.is_nil(rr.rdata)
+            assert.is_true(RR.from_text(rr:to_text()) == rr)
+        end
+    end)
+
     it("names the field that is wrong", function()
         local rr = RR.MX("a", 10, "mx")
         raises("ResourceRecord.rdata: preference: integer from 0 to 65535 expected, got 65536",
             function() rr.rdata = { preference = 65536, exchange = "mx" } end)
-        raises("ResourceRecord.rdata: preference: integer from 0 expected, got -1",
+        raises("ResourceRecord.rdata: preference: integer from 0 to 65535 expected, got -1",
             function() rr.rdata = { preference = -1, exchange = "mx" } end)
-        raises("ResourceRecord.rdata: preference: integer from 0 expected, got 1.5",
+        raises("ResourceRecord.rdata: preference: integer from 0 to 65535 expected, got 1.5",
             function() rr.rdata = { preference = 1.5, exchange = "mx" } end)
-        raises("ResourceRecord.rdata: preference: number, string or table expected, got true",
+        raises("ResourceRecord.rdata: preference: integer from 0 to 65535 expected, got true",
             function() rr.rdata = { preference = true, exchange = "mx" } end)
         raises("ResourceRecord.rdata: table expected, got 'x'", function() rr.rdata = "x" end)
         raises("ResourceRecord.rdata: table expected, got nil", function() rr.rdata = nil end)
@@ -125,6 +142,29 @@ describe("ResourceRecord.rdata", function()
             local ok, message = pcall(function() rr.rdata = fields end)
             assert.is_false(ok)
             assert.truthy(message:find("ResourceRecord.rdata: ", 1, true), message)
+        end
+        for _, wrong in ipairs {
+            { "latitude", 5, "integer from 1823483648 to 2471483648 expected, got 5" },
+            { "longitude", 4e9, "integer from 1499483648 to 2795483648 expected, got 4000000000" },
+            { "version", 1, "0 expected, got 1" },
+            { "vert_pre", 0xab, "16 times a digit and a power of ten, both up to 9, expected, got 171" },
+            { "altitude", 0.5, "integer from 0 to 4294967295 expected, got 0.5" },
+        } do
+            local loc = RR.from_text("a LOC 1 N 0 E 0")
+            local where = loc.rdata
+            where[wrong[1]] = wrong[2]
+            raises("ResourceRecord.rdata: " .. wrong[1] .. ": " .. wrong[3], function() loc.rdata = where end)
+        end
+        local https = RR.from_text("a HTTPS 1 .")
+        for _, wrong in ipairs {
+            { { [65535] = "x" }, "key65535: not to be used" },
+            { { key07 = "/" }, "service parameter key expected, got 'key07'" },
+            { { dohpath = "/q" }, "dohpath: URI template in UTF-8 with {?dns} expected" },
+            { { [7] = "/\200{?dns}" }, "dohpath: URI template in UTF-8 with {?dns} expected" },
+            { { port = 1.5 }, "port: integer from 0 to 65535 expected, got 1.5" },
+        } do
+            raises("ResourceRecord.rdata: params: " .. wrong[2],
+                function() https.rdata = { priority = 1, target_name = ".", params = wrong[1] } end)
         end
         local deep = {}
         deep.x = deep

@@ -26,6 +26,21 @@ bool dns_fields_fit(const struct dns_field *fields, const uint8_t *data, size_t 
     return cursor_left(&in.cursor) == 0;
 }
 
+enum status dns_fields_refuse(const struct dns_field *fields, const uint8_t *data, size_t length, struct reason *reason)
+{
+    struct dns_data_in in = start(data, length);
+    for (const struct dns_field *field = fields; field->name; field++) {
+        in.kind = dns_kinds[field->kind];
+        if (in.kind->check(&in))
+            continue;
+        reason_set(reason, "%s: %s expected", field->name,
+                   in.kind->expected ? in.kind->expected : "value that fits the other fields");
+        return STATUS_INVALID;
+    }
+    reason_set(reason, "values do not fit together");
+    return STATUS_INVALID;
+}
+
 struct dns_value *dns_fields_to_value(const struct dns_field *fields, const uint8_t *data, size_t length,
                                       struct arena *arena)
 {

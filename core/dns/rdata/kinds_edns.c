@@ -188,7 +188,7 @@ static enum status encode_subnet(const struct dns_value *value, struct dns_data_
 }
 
 const struct dns_kind dns_kind_subnet = {
-    .expected = "address of the family, with at least source_prefix_length bits",
+    .expected = "address of the family, with at least source_prefix_length and scope_prefix_length bits",
     .implied = true,
     .check = check_subnet,
     .print = print_subnet,

@@ -180,7 +180,9 @@ static enum status encode_data(const struct entry *entry, struct span had, struc
     const size_t at = out->length;
     if (!entry->fields) {
         if (!entry->data || !dns_value_is_string(entry->data) || entry->data->bytes.length > UINT16_MAX) {
-            reason_set(reason, "data: string of at most 65535 bytes expected");
+            char name[DNS_MNEMONIC_MAX];
+            reason_set(reason, "%s: data: string of at most 65535 bytes expected",
+                       dns_registry_to_text(DNS_EDNS_OPTIONS, (uint16_t)entry->code->number, name));
             return STATUS_INVALID;
         }
         buffer_append(out, entry->data->bytes.data, entry->data->bytes.length);

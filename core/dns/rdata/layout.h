@@ -71,6 +71,10 @@ const struct dns_field *dns_layout(uint16_t type);
 /* Whether the data is these fields and nothing behind them. */
 bool dns_fields_fit(const struct dns_field *fields, const uint8_t *data, size_t length);
 
+/* Says in the reason which field it is that does not fit those in front of it; gives STATUS_INVALID. */
+enum status dns_fields_refuse(const struct dns_field *fields, const uint8_t *data, size_t length,
+                              struct reason *reason);
+
 /* The text, with blanks between the fields. The data must fit. */
 void dns_fields_print(const struct dns_field *fields, const uint8_t *data, size_t length, struct buffer *out);
 
@@ -96,6 +100,7 @@ void dns_layout_print(uint16_t type, const uint8_t *data, size_t length, struct 
 
 /* --- LOC, whose text is nothing like its fields: loc.c --- */
 bool dns_loc_check(const uint8_t *data, size_t length);
+enum status dns_loc_refuse(const uint8_t *data, struct reason *reason); /* says why the check failed */
 void dns_loc_print(const uint8_t *data, struct buffer *out);
 MUST_CHECK enum status dns_loc_scan(struct dns_scanner *scanner, struct buffer *out, struct reason *reason);
 

@@ -38,6 +38,38 @@ bool dns_loc_check(const uint8_t *data, size_t length)
            is_angle(load_u32(data + LONGITUDE_AT), 180);
 }
 
+enum status dns_loc_refuse(const uint8_t *data, struct reason *reason)
+{
+    static const char *const precisions[PRECISIONS] = {"size", "horiz_pre", "vert_pre"};
+    static const struct {
+        const char *name;
+        int64_t degrees;
+        size_t at;
+    } angles[] = {{"latitude", 90, LATITUDE_AT}, {"longitude", 180, LONGITUDE_AT}};
+    if (data[0] != 0) {
+        reason_set(reason, "version: 0 expected, got %u", (unsigned)data[0]);
+        return STATUS_INVALID;
+    }
+    for (size_t i = 0; i < PRECISIONS; i++) {
+        if (is_precision(data[SIZE_AT + i]))
+            continue;
+        reason_set(reason, "%s: 16 times a digit and a power of ten, both up to 9, expected, got %u", precisions[i],
+                   (unsigned)data[SIZE_AT + i]);
+        return STATUS_INVALID;
+    }
+    for (size_t i = 0; i < sizeof angles / sizeof angles[0]; i++) {
+        const uint32_t angle = load_u32(data + angles[i].at);
+        const int64_t most = angles[i].degrees * MS_PER_DEGREE;
+        if (is_angle(angle, angles[i].degrees))
+            continue;
+        reason_set(reason, "%s: integer from %lld to %lld expected, got %u", angles[i].name,
+                   (long long)(EQUATOR - most), (long long)(EQUATOR + most), (unsigned)angle);
+        return STATUS_INVALID;
+    }
+    reason_set(reason, "values do not fit together");
+    return STATUS_INVALID;
+}
+
 static void print_angle(uint32_t wire, const char *hemispheres, struct buffer *out)
 {
     int64_t angle = (int64_t)wire - EQUATOR;
@@ -165,9 +197,9 @@ enum status dns_loc_scan(struct dns_scanner *scanner, struct buffer *out, struct
     int64_t metres;
     struct dns_token word;
     memcpy(data + SIZE_AT, default_precisions, PRECISIONS);
-    enum status status = scan_angle(scanner, "latitude", "NS", 90, &latitude, reason);
+    enum status status = scan_angle(scanner, "latitude up to 90 degrees", "NS", 90, &latitude, reason);
     if (status == STATUS_OK)
-        status = scan_angle(scanner, "longitude", "EW", 180, &longitude, reason);
+        status = scan_angle(scanner, "longitude up to 180 degrees", "EW", 180, &longitude, reason);
     if (status == STATUS_OK)
         status = next_word(scanner, &word, "altitude", reason);
     if (status)

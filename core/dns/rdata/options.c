@@ -99,8 +99,7 @@ static enum status finish(const struct option_layout *option, enum status status
         status = STATUS_INVALID;
     }
     if (status == STATUS_OK && !dns_option_fields(option->code, length ? out->data + start : NULL, length)) {
-        reason_set(reason, "values do not fit together");
-        status = STATUS_INVALID;
+        status = dns_fields_refuse(option->fields, out->data + start, length, reason);
     }
     if (status)
         out->length = start;

@@ -133,8 +133,10 @@ static enum status finish(uint16_t type, enum status status, struct buffer *out,
     }
     const uint8_t *data = out->length > start_at ? out->data + start_at : NULL;
     if (status == STATUS_OK && !dns_rdata_fits(type, data, out->length - start_at)) {
-        reason_set(reason, "values do not fit together");
-        status = STATUS_INVALID;
+        if (type == DNS_TYPE_LOC && data)
+            status = dns_loc_refuse(data, reason);
+        else
+            status = dns_fields_refuse(dns_layout(type), data, out->length - start_at, reason);
     }
     if (status)
         out->length = start_at;

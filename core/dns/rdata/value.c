@@ -71,22 +71,26 @@ bool dns_value_is_list(const struct dns_value *value)
     return value->form == DNS_VALUE_LIST || (value->form == DNS_VALUE_MAP && !value->first);
 }
 
-/* What came, for a person: cut, and without bytes that do not print. */
+/* What came, for a person: cut, and bytes that do not print as \DDD. */
 static void refuse_text(const char *text, size_t length, const char *expected, struct reason *reason)
 {
-    enum { SHOWN = 60 };
-    char shown[SHOWN + 1];
-    size_t count = length < SHOWN ? length : SHOWN;
-    for (size_t i = 0; i < count; i++)
-        shown[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
-    shown[count] = '\0';
-    reason_set(reason, "%s expected, got '%s'%s", expected, shown, length > SHOWN ? "…" : "");
+    enum { SHOWN = 60, ESCAPED = 4 };
+    char shown[SHOWN + ESCAPED + 1] = "";
+    size_t count = 0, used = 0;
+    for (; count < length && used < SHOWN; count++) {
+        const uint8_t byte = (uint8_t)text[count];
+        used += (size_t)sprintf(shown + used, byte >= ' ' && byte <= '~' ? "%c" : "\\%03u", (unsigned)byte);
+    }
+    reason_set(reason, "%s expected, got '%s'%s", expected, shown, count < length ? "…" : "");
 }
 
 enum status dns_value_refuse(const struct dns_value *value, const char *expected, struct reason *reason)
 {
     if (dns_value_is_string(value))
         refuse_text((const char *)value->bytes.data, value->bytes.length, expected, reason);
+    else if (value->form == DNS_VALUE_NONE)
+        reason_set(reason, "%s expected, got %.*s", expected, (int)value->bytes.length,
+                   (const char *)value->bytes.data);
     else if (value->form == DNS_VALUE_NUMBER)
         reason_set(reason, "%s expected, got %llu", expected, (unsigned long long)value->number);
     else
