@@ -92,11 +92,9 @@ static inline void keep(struct dns_packer *packer, int slot, size_t place, unsig
     packer->used[(unsigned)slot / 64] |= UINT64_C(1) << (unsigned)slot % 64;
 }
 
-/* What is known of a name's end: where it begins in the name, the place where it is written (0: it is the root), and
- * how many pointers follow there. */
+/* What is known of a name's end: where it begins in the name, and the place where it is written (0: it is the root). */
 struct suffix {
     size_t at, place;
-    unsigned hops;
 };
 
 /* Looks a name up that is about to be written at `place`, and keeps those of its suffixes that are new. Gives the
@@ -107,27 +105,32 @@ static struct suffix look_up(struct dns_packer *packer, const uint8_t *name, siz
     const uint8_t *message = packer->out->data + packer->start;
     uint8_t labels[LABELS_MAX];
     int slots[LABELS_MAX];
-    size_t count = 0, at = 0;
+    size_t count = 0, at = 0, first_known;
     uint64_t hash = 0;
+    unsigned hops = 0;
     bool known = true;
     for (; name[at] != 0; at += name[at] + 1u)
         labels[count++] = (uint8_t)at;
     struct suffix longest = {.at = at}, whole = longest;
+    first_known = count;
     for (size_t i = count; i-- > 0;) {
         const uint8_t *label = name + labels[i];
         hash = hash_label(hash, label);
         const size_t found = find(packer, hash, message, known ? label : NULL, longest.place, &slots[i]);
         if (found) {
-            longest = (struct suffix){labels[i], found, packer->hops[slots[i]]};
-            if (longest.hops == 0)
-                whole = longest;
-        } else {
-            known = false;
-            keep(packer, slots[i], place + labels[i], longest.place ? longest.hops + 1 : 0);
+            longest = (struct suffix){labels[i], found};
+            first_known = i;
+            continue;
         }
+        if (known && longest.place)
+            hops = packer->hops[slots[first_known]] + 1u;
+        known = false;
+        keep(packer, slots[i], place + labels[i], hops);
     }
-    if (longest.hops < HOPS_MAX)
+    if (!longest.place || packer->hops[slots[first_known]] < HOPS_MAX)
         return longest;
+    for (size_t i = count; i-- > first_known && packer->hops[slots[i]] == 0;)
+        whole = (struct suffix){labels[i], packer->slot[slots[i]]};
     for (size_t i = 0; i < count && labels[i] < whole.at; i++)
         keep(packer, slots[i], place + labels[i], whole.place ? 1 : 0);
     return whole;
