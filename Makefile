@@ -28,7 +28,7 @@ TEST_NEEDS := $(RUN_NEEDS) luajit=command:luajit lua-busted=command:busted lua-p
 	ldnsutils=command:ldns-signzone dnsperf=command:dnsperf python3-dnspython=python:dns.message man-db=command:man
 FUZZ_NEEDS := clang=command:clang libclang-rt-dev=fuzzer:clang
 BENCH_NEEDS := $(RUN_NEEDS) libknot-dev=pc:libknot libldns-dev=pc:ldns luajit=command:luajit lua-posix=lua:posix \
-	lua-socket=lua:socket dnsperf=command:dnsperf
+	lua-socket=lua:socket dnsperf=command:dnsperf valgrind=command:valgrind
 FORMAT_NEEDS := clang-format=command:clang-format
 
 # Administrators' programs (knotd, nsd) are not on everyone's path.

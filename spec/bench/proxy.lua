@@ -7,50 +7,21 @@ local files = require "spec.support.files"
 local ports = require "spec.support.ports"
 local process = require "spec.support.process"
 local scope = require "spec.support.scope"
-local wait = require "spec.support.wait"
+local works = require "spec.bench.works"
 
 local build, results_path = arg[1], arg[2]
 local SECONDS = tonumber(os.getenv "BENCH_SECONDS") or 2
 local ROUNDS = tonumber(os.getenv "BENCH_ROUNDS") or 3
-local NAMES, CLIENTS, OUTSTANDING = 10000, 16, 200
-local LIMIT = build .. "/bench/limit"
-
-local SPOOFED, REAL = "127.0.0.1", "192.0.2.1"
-
--- `limit` is the work of limit.c that a work is held against, where it is not the same as its own name says.
-local works = {
-    { name = "spoof", does = "a script answers every A query", limit = "answer", expected = SPOOFED, suffix = "example" },
-    { name = "refuse", does = "a script answers NXDOMAIN for names with \"malware\"", limit = "refuse", expected = "",
-        suffix = "malware.example" },
-    { name = "forward", does = "forwarded, no script", limit = "forward", expected = REAL, suffix = "example" },
-    { name = "rewrite", does = "forwarded, a script changes each A record of the answer", limit = "forward",
-        expected = SPOOFED, suffix = "example" },
-    { name = "count", does = "forwarded, a script counts names in a table", limit = "forward", expected = REAL,
-        suffix = "example" },
-    { name = "tcp", does = "forwarded, TCP clients", limit = "relay", expected = REAL, suffix = "example", mode = "tcp" },
-}
-
 -- --- who is measured ---
 
+local LIMIT = build .. "/bench/limit"
 local peers = { "limit", "moondns", "dnsdist", "dnsdist in Lua" }
 
 local function limit_command(work, port, upstream)
     local arguments = {
-        answer = { port, SPOOFED, 300 }, refuse = { port }, forward = { port, upstream }, relay = { port, upstream },
+        answer = { port, works.SPOOFED, 300 }, refuse = { port }, forward = { port, upstream }, relay = { port, upstream },
     }
     return { LIMIT, work.limit, unpack(arguments[work.limit]) }
-end
-
-local function moondns_command(work, port, upstream)
-    local script = "spec/bench/proxy/" .. work.name .. ".lua"
-    local command = { build .. "/moondns", "-q", "-q", "--flow-detail", "0", "-l", "127.0.0.1:" .. port, "-u",
-        "127.0.0.1:" .. upstream }
-    local file = io.open(script)
-    if file then
-        file:close()
-        command[#command + 1], command[#command + 2] = "-s", script
-    end
-    return command
 end
 
 local function dnsdist_command(work, in_lua, port, upstream)
@@ -64,36 +35,16 @@ local function command_of(peer, work, port, upstream)
     if peer == "limit" then
         return limit_command(work, port, upstream)
     elseif peer == "moondns" then
-        return moondns_command(work, port, upstream)
+        return works.moondns_command(build, work, port, upstream)
     end
     return dnsdist_command(work, peer == "dnsdist in Lua", port, upstream)
 end
 
 -- --- measuring ---
 
-local function read_line(command)
-    local pipe = assert(io.popen(command))
-    local text = pipe:read "*a"
-    pipe:close()
-    return text
-end
-
-local cores = tonumber(read_line "nproc")
-
--- The proxy has one core, all else the others.
-local function on_core(core, command)
-    local text = {}
-    for i, word in ipairs(command) do
-        text[i] = tostring(word)
-    end
-    return cores > 1 and { "taskset", "-c", core, unpack(text) } or text
-end
-
-local PROXY_CORE, OTHER_CORES = "0", cores > 2 and "1-" .. cores - 1 or "1"
-
 local function cpu_ns(pid)
     local total = 0
-    for task in read_line(("ls /proc/%d/task"):format(pid)):gmatch "%d+" do
+    for task in works.output_of(("ls /proc/%d/task"):format(pid)):gmatch "%d+" do
         local file = io.open(("/proc/%d/task/%s/schedstat"):format(pid, task))
         if file then
             total = total + file:read "*n"
@@ -103,37 +54,13 @@ local function cpu_ns(pid)
     return total
 end
 
-local function query_file(work)
-    local lines = {}
-    for i = 1, NAMES do
-        lines[i] = ("h%05d.%s A\n"):format(i, work.suffix)
+-- User's and kernel's share in it, in ticks.
+local function cpu_ticks(pid)
+    local fields = {}
+    for field in files.read(("/proc/%d/stat"):format(pid)):match("%) (.*)"):gmatch "%S+" do
+        fields[#fields + 1] = field
     end
-    return files.temp_file("queries", table.concat(lines))
-end
-
-local function wait_ready(work, peer, port)
-    local command = ("dig +short +tries=1 +time=1 %s @127.0.0.1 -p %d ready.%s A 2>&1"):format(
-        work.mode == "tcp" and "+tcp" or "+notcp", port, work.suffix)
-    local expected = peer == "limit" and work.limit == "forward" and REAL or work.expected
-    wait.eventually(function()
-        local answer = read_line(command)
-        return answer:gsub("%s", "") == expected or error(answer)
-    end, peer .. " to do its work: " .. work.name)
-end
-
-local function load_it(work, port, queries, seconds)
-    local result = process.run(on_core(OTHER_CORES, {
-        "dnsperf", "-s", "127.0.0.1", "-p", port, "-d", queries, "-m", work.mode or "udp", "-l", seconds, "-c", CLIENTS, "-q",
-        OUTSTANDING, "-T", 1,
-    }), { timeout = seconds + 30 })
-    local answered = tonumber(result.out:match "Queries completed:%s+(%d+)")
-    assert(answered and answered > 0, result.out .. result.err)
-    return {
-        answered = answered,
-        lost = tonumber(result.out:match "Queries lost:%s+(%d+)"),
-        per_second = tonumber(result.out:match "Queries per second:%s+([%d.]+)"),
-        latency_us = tonumber(result.out:match "Average Latency %(s%):%s+([%d.]+)") * 1e6,
-    }
+    return fields[12], fields[13]
 end
 
 local function measure(peer, work, upstream, queries)
@@ -142,12 +69,15 @@ local function measure(peer, work, upstream, queries)
     if not command then
         return nil
     end
-    local proxy = process.start(on_core(PROXY_CORE, command))
-    wait_ready(work, peer, port)
-    load_it(work, port, queries, 0.3)
-    local before = cpu_ns(proxy.pid)
-    local result = load_it(work, port, queries, SECONDS)
+    local plain = peer == "limit" and work.limit == "forward"
+    local proxy = process.start(works.on_core(works.PROXY_CORE, command))
+    works.wait_ready(work, peer, plain and works.REAL or work.expected, port)
+    works.load(work, port, queries, { seconds = 0.3 })
+    local before, user, kernel = cpu_ns(proxy.pid), cpu_ticks(proxy.pid)
+    local result = works.load(work, port, queries, { seconds = SECONDS })
+    local user_after, kernel_after = cpu_ticks(proxy.pid)
     result.cpu_us = (cpu_ns(proxy.pid) - before) / 1000 / result.answered
+    result.kernel_share = (kernel_after - kernel) / (user_after - user + kernel_after - kernel)
     proxy:signal "KILL"
     proxy:wait_end()
     return result
@@ -167,7 +97,7 @@ end
 
 local function summary(work, peer, results, limit)
     local row = { work = work.name, peer = peer, rounds = #results, runs = results }
-    for _, key in ipairs { "cpu_us", "per_second", "latency_us", "lost" } do
+    for _, key in ipairs { "cpu_us", "kernel_share", "per_second", "latency_us", "lost" } do
         row[key] = median(results, key)
     end
     row.cpu_ratio = row.cpu_us / median(limit, "cpu_us")
@@ -176,45 +106,34 @@ local function summary(work, peer, results, limit)
 end
 
 local function print_row(row)
-    print(("  %-16s %9.2f %8.2f %12.0f %8.2f %9.0f %6.0f"):format(row.peer, row.cpu_us, row.cpu_ratio, row.per_second,
-        row.per_second_ratio, row.latency_us, row.lost))
+    print(("  %-16s %9.2f %8.2f %8.0f%% %12.0f %8.2f %9.0f %6.0f"):format(row.peer, row.cpu_us, row.cpu_ratio,
+        row.kernel_share * 100, row.per_second, row.per_second_ratio, row.latency_us, row.lost))
 end
 
 local function print_table(rows)
     local last
     for _, row in ipairs(rows) do
         if row.work ~= last then
-            for _, work in ipairs(works) do
+            for _, work in ipairs(works.works) do
                 if work.name == row.work then
                     print(("\n%s: %s"):format(work.name, work.does))
                 end
             end
-            print(("  %-16s %9s %8s %12s %8s %9s %6s"):format("", "CPU us/q", "/ limit", "queries/s", "/ limit", "avg us",
-                "lost"))
+            print(("  %-16s %9s %8s %9s %12s %8s %9s %6s"):format("", "CPU us/q", "/ limit", "in kernel", "queries/s",
+                "/ limit", "avg us", "lost"))
             last = row.work
         end
         print_row(row)
     end
 end
 
-local function chosen()
-    local wanted, list = os.getenv "BENCH_WORKS", {}
-    for _, work in ipairs(works) do
-        if not wanted or (" " .. wanted .. " "):find(" " .. work.name .. " ", 1, true) then
-            list[#list + 1] = work
-        end
-    end
-    return list
-end
-
 local function run()
     local upstream = ports.free()
-    process.start(on_core(OTHER_CORES, { LIMIT, "answer", upstream, REAL, 0 }))
-    process.start(on_core(OTHER_CORES, { LIMIT, "stream", upstream, REAL, 0 }))
+    works.start_upstream(build, upstream)
     local results, rows = {}, {}
     for round = 1, ROUNDS do
-        for _, work in ipairs(chosen()) do
-            local queries = query_file(work)
+        for _, work in ipairs(works.chosen()) do
+            local queries = works.query_file(work)
             local of_work = results[work.name] or {}
             results[work.name] = of_work
             for _, peer in ipairs(peers) do
@@ -227,7 +146,7 @@ local function run()
             end
         end
     end
-    for _, work in ipairs(chosen()) do
+    for _, work in ipairs(works.chosen()) do
         for _, peer in ipairs(peers) do
             local found = results[work.name][peer]
             if found then
@@ -235,8 +154,8 @@ local function run()
             end
         end
     end
-    print(("One core for each proxy, %d names, %d clients, %d queries outstanding, %d rounds of %g s; medians."):format(NAMES,
-        CLIENTS, OUTSTANDING, ROUNDS, SECONDS))
+    print(("One core for each proxy, %d names, %d clients, %d queries outstanding, %d rounds of %g s; medians."):format(
+        works.NAMES, works.CLIENTS, works.OUTSTANDING, ROUNDS, SECONDS))
     print_table(rows)
     files.write(results_path, dns.json.encode(rows, { pretty = true }) .. "\n")
     print(("\nall of it: %s"):format(results_path))
