@@ -258,7 +258,9 @@ static enum status check_filter(const char *text, struct reason *reason)
 {
     struct filter *filter;
     enum status status = filter_parse(text, &filter, reason);
-    if (status == STATUS_OK)
+    if (status)
+        reason_prefix(reason, "'%s': ", text);
+    else
         filter_free(filter);
     return status;
 }
