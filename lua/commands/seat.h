@@ -1,0 +1,70 @@
+/* Serving: the process, and its seats: a worker (core) and an engine (Lua) each, on a thread of its own. */
+#ifndef MOONDNS_LUA_COMMANDS_SEAT_H
+#define MOONDNS_LUA_COMMANDS_SEAT_H
+
+#include "lua/engine/reloader.h"
+#include "lua/shared_library.h"
+#include "proxy/options.h"
+#include "proxy/privileges.h"
+#include "proxy/worker.h"
+
+#include <pthread.h>
+
+struct event;
+
+enum seat_state { SEAT_STARTING, SEAT_SERVES, SEAT_FAILED };
+
+/* One worker and what runs its hooks. The first seat is the main thread's. */
+struct seat {
+    struct moondns *moondns;
+    struct worker *worker;
+    struct engine *engine;
+    unsigned number;
+    pthread_t thread;
+    bool has_thread;
+    enum seat_state state; /* guarded by moondns->lock */
+};
+
+/* The process. */
+struct moondns {
+    struct options options;
+    struct engine_option *engine_options;
+    struct log log;
+    struct report report;
+    struct lua_shared shared;
+    struct reloader *reloader;
+    struct privileges privileges;
+    struct seat *seats;
+    unsigned count;
+    bool stopping; /* all workers were told to */
+    struct event *signals[3];
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+};
+
+/* Makes as many seats as there are to be workers; an exit code. */
+int seats_make(struct moondns *moondns, struct reason *reason);
+
+/* What the reloader asks for, of the seat of this number; the context is the struct moondns. */
+void seat_wake(void *context, unsigned number);
+void seat_prepare_lists(void *context, unsigned number);
+void seat_take_lists(void *context, unsigned number);
+void seat_drop_lists(void *context, unsigned number);
+
+/* Makes the seat's engine and loads the scripts; in the seat's own thread. Gives an exit code. */
+int seat_load_scripts(struct seat *seat);
+
+/* The worker serves, once it runs. Gives an exit code. */
+int seat_start(struct seat *seat);
+
+/* Ends the scripts and their flows, in the seat's own thread: the engine's guard is the thread's. The worker stays, as
+ * others may still tell it to stop. */
+void seat_finish(struct seat *seat);
+
+/* Starts the other workers' threads, with signals blocked: those are the main thread's. False: not all could start. */
+bool seats_start_threads(struct moondns *moondns);
+
+/* Tells all workers to stop. */
+void seats_stop(struct moondns *moondns);
+
+#endif
