@@ -210,4 +210,5 @@ void async_cancel(struct engine *engine, const struct script *script)
         if (!script || timer->script == script)
             timer_cancel(timer);
     }
+    lifecycle_cancel(engine, script);
 }

@@ -8,7 +8,7 @@ struct script;
 /* Sets sleep and timer as fields of the table at the top of the engine's stack. */
 void async_open(struct engine *engine);
 
-/* Ends the timers of a script; NULL: of all. */
+/* Ends what a script has under way besides flows: its timers, its lifecycle hooks that wait; NULL: of all. */
 void async_cancel(struct engine *engine, const struct script *script);
 
 #endif

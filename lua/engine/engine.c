@@ -297,9 +297,7 @@ void engine_running(struct engine *engine)
 {
     engine->listening = true;
     for (size_t i = 0; i < engine->sources_count; i++)
-        if (script_call(engine->sources[i].script, SCRIPT_RUNNING, 0))
-            (void)script_gather(engine->sources[i].script);
-    (void)generation_gather(engine->current);
+        lifecycle_call(engine->sources[i].script, SCRIPT_RUNNING, 0);
 }
 
 void engine_done(struct engine *engine)

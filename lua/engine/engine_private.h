@@ -7,6 +7,7 @@
 #include "lua/engine/generation.h"
 #include "lua/engine/guard.h"
 #include "lua/engine/held.h"
+#include "lua/engine/lifecycle.h"
 #include "lua/engine/loading.h"
 #include "lua/engine/memory.h"
 #include "lua/engine/report.h"
@@ -37,10 +38,12 @@ struct engine {
     struct task_pool tasks;
     struct flow_runs flows;
     struct held held;
-    struct task *running; /* whose coroutine runs now; NULL: none */
+    struct task *running;         /* whose coroutine runs now; NULL: none */
+    struct lifecycle *lifecycles; /* lifecycle hooks that run or wait */
     struct timer *timers;
     uint64_t timer_numbers;
-    struct script *script; /* whose chunk or lifecycle hook runs now; NULL: none */
+    struct script *script; /* whose chunk, load, configure or done runs now; NULL: none */
+    enum script_hook hook; /* which one of these; SCRIPT_HOOK_COUNT: the chunk */
     struct buffer scratch; /* a message on its way to the flow, a file on its way to Lua */
     bool listening;        /* engine_running was called */
 };

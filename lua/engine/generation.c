@@ -11,7 +11,7 @@ static void on_connection(struct hooks *hooks, const struct reply_to *connection
     struct lua_conn_data data = lua_conn_data_from(connection);
     for (size_t i = 0; i < generation->count; i++) {
         lua_conn_push(L, &data);
-        (void)script_call(generation->scripts[i], connected ? SCRIPT_CLIENT_CONNECTED : SCRIPT_CLIENT_DISCONNECTED, 1);
+        lifecycle_call(generation->scripts[i], connected ? SCRIPT_CLIENT_CONNECTED : SCRIPT_CLIENT_DISCONNECTED, 1);
     }
 }
 

@@ -175,8 +175,8 @@ static void begin_new(struct script_source *source)
     source->begins = false;
     if (!engine->config.silent)
         log_line(engine->config.log, LOG_INFO, "%s: reloaded", source->path);
-    if (engine->listening && script_call(source->script, SCRIPT_RUNNING, 0) && script_gather(source->script))
-        (void)generation_gather(engine->current);
+    if (engine->listening)
+        lifecycle_call(source->script, SCRIPT_RUNNING, 0);
 }
 
 void engine_switch(struct engine *engine)

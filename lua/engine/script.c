@@ -159,6 +159,7 @@ enum status script_load(struct script_source *source, struct script **out)
         return STATUS_NO_MEMORY;
     *script = (struct script){.references = 1, .engine = engine, .source = source, .loaded = LUA_NOREF};
     engine->script = script;
+    engine->hook = SCRIPT_HOOK_COUNT;
     lua_rawgeti(L, LUA_REGISTRYINDEX, engine->script_lib);
     lua_getfield(L, -1, "load");
     lua_remove(L, -2);
@@ -186,6 +187,7 @@ bool script_call(struct script *script, enum script_hook hook, int arguments)
     int argument = lua_gettop(L);
     bool called = true;
     engine->script = script;
+    engine->hook = hook;
     for (size_t i = 0; i < script->count && called; i++) {
         const struct addon *addon = &script->addons[i];
         if (addon->functions[hook] == LUA_NOREF)

@@ -60,7 +60,7 @@ MUST_CHECK enum status script_load(struct script_source *source, struct script *
 /* Looks once more which hooks the script defines. */
 bool script_gather(struct script *script);
 
-/* Calls a lifecycle hook of all addons, with the `arguments` (0 or 1) at the top of the engine's stack, which are
+/* Calls load, configure or done of all addons, with the `arguments` (0 or 1) at the top of the engine's stack, which are
  * popped. An error is logged and ends it: false. */
 bool script_call(struct script *script, enum script_hook hook, int arguments);
 

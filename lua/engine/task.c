@@ -118,13 +118,30 @@ void task_pool_free(struct engine *engine)
         luaL_unref(engine->L, LUA_REGISTRYINDEX, engine->tasks.idle[--engine->tasks.count].reference);
 }
 
+/* Why what runs now, which is no task, cannot wait. */
+static const char *why_no_wait(const struct engine *engine)
+{
+    if (!engine->script)
+        return "cannot wait here";
+    switch (engine->hook) {
+    case SCRIPT_LOAD:
+        return "cannot wait in load(); running() can";
+    case SCRIPT_CONFIGURE:
+        return "cannot wait in configure(); running() can";
+    case SCRIPT_DONE:
+        return "cannot wait in done(): the script ends with it";
+    default:
+        return "cannot wait while the script is loaded; running() can";
+    }
+}
+
 struct task *task_to_wait(lua_State *L, const char *what)
 {
     struct engine *engine = engine_of(L);
     struct task *task = engine->running;
     const char *why = NULL;
     if (!task)
-        why = "cannot wait here: only hooks of flows, and timers, can";
+        why = why_no_wait(engine);
     else if (L != task->coroutine.L)
         why = "cannot wait in a coroutine of the script's own";
     else if (!lua_isyieldable(L))

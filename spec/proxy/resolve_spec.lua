@@ -163,7 +163,7 @@ describe("dns.resolve", function()
             end]]
         assert.equal(wire.ipv4 "192.0.2.1", address_of(ask(moondns, "a.example")))
         for _, text in ipairs {
-            "loading: dns.resolve: cannot wait here: only hooks of flows, and timers, can",
+            "loading: dns.resolve: cannot wait while the script is loaded; running() can",
             "dns.resolve: domain name expected, got nil",
             "dns.resolve: type (name or integer from 0 to 65535) expected, got nil",
             "dns.resolve: table expected, got 7",

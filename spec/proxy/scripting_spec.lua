@@ -160,7 +160,7 @@ describe("a script", function()
                     local _, yield = pcall(coroutine.yield)
                 end]]
             ask(moondns, "a.example")
-            moondns:wait_output("loading: .*cannot wait here", "err")
+            moondns:wait_output("loading: .*cannot wait while the script is loaded", "err")
             moondns:wait_output("own: .*cannot wait in a coroutine of the script's own", "err")
             moondns:wait_output("callback: .*cannot wait inside a function that C calls", "err")
             moondns:wait_output("pcall: true", "err")
