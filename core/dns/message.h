@@ -163,6 +163,19 @@ MUST_CHECK enum status dns_message_add_opt(struct buffer *wire, uint16_t udp_pay
 /* Takes the options with these codes out of OPT (those of one connection: tcp-keepalive 11, padding 12). */
 MUST_CHECK enum status dns_message_remove_options(struct buffer *wire, const uint16_t *codes, size_t count);
 
+/* Puts an option behind those of OPT, which must be there (STATUS_NOT_FOUND). Packs the message anew when records stand
+ * behind OPT. STATUS_NO_SPACE when it would grow beyond 65535 bytes. */
+MUST_CHECK enum status dns_message_add_option(struct buffer *wire, uint16_t code, const void *data, uint16_t length);
+
+/* The same for an extended error (RFC 8914 section 2): its info code, and its text for people (UTF-8, may be ""), which
+ * is cut at DNS_EDE_TEXT_MAX bytes. */
+enum { DNS_EDE_TEXT_MAX = 255 };
+MUST_CHECK enum status dns_message_add_ede(struct buffer *wire, uint16_t info_code, const char *text);
+
+/* Whether the message ends with a transaction signature: TSIG (RFC 8945 section 5.1) or SIG(0) (RFC 2931 section 3.1).
+ * No byte of it may change but the id. */
+bool dns_message_is_signed(const struct dns_message *message);
+
 /* Whether both hold the same records, questions and header bits (ids count, names of owners without regard to case). */
 MUST_CHECK enum status dns_message_equal(const struct dns_message *a, const struct dns_message *b, bool *out);
 

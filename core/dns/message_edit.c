@@ -182,11 +182,12 @@ static size_t filter_options(uint8_t *to, const uint8_t *from, size_t length, co
     return kept + length - at;
 }
 
-/* What is done about OPT while a message is packed anew: it goes, or the listed options do. */
+/* What is done about OPT while a message is packed anew: it goes, or the listed options do, or one is added. */
 struct opt_edit {
     bool remove;
     const uint16_t *codes;
     size_t count;
+    struct span add; /* code and length too */
 };
 
 static enum status repack_record(struct dns_packer *packer, enum dns_section section, struct dns_record *record,
@@ -198,8 +199,13 @@ static enum status repack_record(struct dns_packer *packer, enum dns_section sec
         buffer_clear(options);
         if (!buffer_reserve(options, record->data_length + 1u))
             return STATUS_NO_MEMORY;
-        record->data_length =
-            (uint16_t)filter_options(options->data, record->data, record->data_length, edit->codes, edit->count);
+        options->length = filter_options(options->data, record->data, record->data_length, edit->codes, edit->count);
+        buffer_append(options, edit->add.data, edit->add.length);
+        if (options->failed)
+            return STATUS_NO_MEMORY;
+        if (options->length > UINT16_MAX)
+            return STATUS_NO_SPACE;
+        record->data_length = (uint16_t)options->length;
         record->data = options->data;
     }
     return dns_packer_record(packer, section, record);
@@ -317,4 +323,65 @@ enum status dns_message_remove_options(struct buffer *wire, const uint16_t *code
     store_u16(options - 2, (uint16_t)kept);
     wire->length -= old - kept;
     return STATUS_OK;
+}
+
+/* Puts a whole option behind those of OPT. */
+static enum status append_option(struct buffer *wire, struct span option)
+{
+    struct dns_message message;
+    const enum status status = dns_message_parse(wire->data, wire->length, &message, NULL);
+    if (status != STATUS_OK)
+        return status;
+    if (message.opt.count == 0)
+        return STATUS_NOT_FOUND;
+    if (wire->length + option.length > DNS_MESSAGE_MAX)
+        return STATUS_NO_SPACE;
+    if (!opt_is_last(&message))
+        return repack(&message, &(struct opt_edit){.add = option}, wire);
+    const size_t old = message.opt.options.length, at = wire->length - old;
+    buffer_append(wire, option.data, option.length);
+    if (wire->failed)
+        return STATUS_NO_MEMORY;
+    store_u16(wire->data + at - 2, (uint16_t)(old + option.length));
+    return STATUS_OK;
+}
+
+enum status dns_message_add_option(struct buffer *wire, uint16_t code, const void *data, uint16_t length)
+{
+    struct buffer option = {0};
+    buffer_u16(&option, code);
+    buffer_u16(&option, length);
+    buffer_append(&option, data, length);
+    enum status status = buffer_status(&option);
+    if (status == STATUS_OK)
+        status = append_option(wire, (struct span){option.data, option.length});
+    buffer_free(&option);
+    return status;
+}
+
+enum status dns_message_add_ede(struct buffer *wire, uint16_t info_code, const char *text)
+{
+    uint8_t data[2 + DNS_EDE_TEXT_MAX];
+    const size_t length = strnlen(text, DNS_EDE_TEXT_MAX);
+    store_u16(data, info_code);
+    memcpy(data + 2, text, length);
+    return dns_message_add_option(wire, DNS_OPTION_EDE, data, (uint16_t)(2 + length));
+}
+
+/* --- signatures --- */
+
+bool dns_message_is_signed(const struct dns_message *message)
+{
+    size_t at = message->section[DNS_SECTION_ADDITIONAL];
+    const unsigned count = message->header.counts[DNS_SECTION_ADDITIONAL];
+    if (count == 0)
+        return false;
+    for (unsigned i = 1; i < count; i++)
+        at = record_end(message->wire, message->length, at);
+    struct cursor cursor = {.data = message->wire, .length = message->length, .offset = at};
+    if (dns_name_skip(&cursor, NULL) != STATUS_OK)
+        return false;
+    const uint16_t type = cursor_u16(&cursor);
+    cursor_take(&cursor, 8);
+    return type == DNS_TYPE_TSIG || (type == DNS_TYPE_SIG && cursor_u16(&cursor) == 0 && !cursor.failed);
 }

@@ -24,6 +24,7 @@ enum dns_type {
     DNS_TYPE_PTR = 12,
     DNS_TYPE_MX = 15,
     DNS_TYPE_TXT = 16,
+    DNS_TYPE_SIG = 24,
     DNS_TYPE_AAAA = 28,
     DNS_TYPE_SRV = 33,
     DNS_TYPE_DNAME = 39,
@@ -31,11 +32,34 @@ enum dns_type {
     DNS_TYPE_SVCB = 64,
     DNS_TYPE_HTTPS = 65,
     DNS_TYPE_SPF = 99,
+    DNS_TYPE_TSIG = 250,
+    DNS_TYPE_IXFR = 251,
+    DNS_TYPE_AXFR = 252,
     DNS_TYPE_ANY = 255,
     DNS_TYPE_CAA = 257,
 };
 
 enum { DNS_CLASS_IN = 1 };
+
+enum dns_op_code {
+    DNS_OP_CODE_QUERY = 0,
+    DNS_OP_CODE_DSO = 6, /* RFC 8490 */
+    DNS_OP_CODE_COUNT = 16,
+};
+
+/* EDNS options that the proxy itself deals in. */
+enum dns_option {
+    DNS_OPTION_KEEPALIVE = 11, /* RFC 7828 */
+    DNS_OPTION_PADDING = 12,   /* RFC 7830 */
+    DNS_OPTION_EDE = 15,       /* RFC 8914 */
+};
+
+/* Info codes of EDE that the proxy itself sends. */
+enum dns_extended_error {
+    DNS_EDE_OTHER = 0,
+    DNS_EDE_NO_REACHABLE_AUTHORITY = 22,
+    DNS_EDE_NETWORK_ERROR = 23,
+};
 
 enum dns_response_code {
     DNS_RCODE_NOERROR = 0,

@@ -120,6 +120,29 @@ static void refuse(struct exchange *exchange, const struct reply_to *to, enum st
     exchange->io->reply(exchange->io->context, to, exchange->scratch.data, exchange->scratch.length);
 }
 
+/* A DSO message has bytes of its own behind its header (RFC 8490 section 5.4). Who does not speak DSO answers NOTIMP,
+ * and nothing at all to a message without an id, which wants no answer (section 5.4.1). */
+static enum status make_dso_refusal(const struct dns_header *query, struct buffer *out)
+{
+    uint8_t wire[DNS_HEADER_SIZE];
+    if (query->id == 0)
+        return STATUS_INVALID;
+    const unsigned kept = query->flags & (DNS_FLAG_OPCODE | DNS_FLAG_RD | DNS_FLAG_CD);
+    dns_header_write(wire,
+                     &(struct dns_header){.id = query->id, .flags = (uint16_t)(DNS_FLAG_QR | kept | DNS_RCODE_NOTIMP)});
+    buffer_clear(out);
+    buffer_append(out, wire, sizeof wire);
+    return buffer_status(out);
+}
+
+/* What a malformed query is refused with. */
+static enum status make_refusal(const struct dns_header *header, const uint8_t *wire, size_t length, struct buffer *out)
+{
+    if ((header->flags & DNS_FLAG_OPCODE) >> 11 == DNS_OP_CODE_DSO)
+        return make_dso_refusal(header, out);
+    return dns_message_make_formerr(wire, length, out);
+}
+
 /* What a well-formed query is refused with, NOERROR when it isn't: there is at most one OPT (RFC 6891 section 6.1.1),
  * it is the root's (section 6.1.2), of version 0 (section 6.1.3). */
 static uint16_t refusal(const struct dns_message *query)
@@ -152,7 +175,7 @@ void exchange_query(struct exchange *exchange, const uint8_t *wire, size_t lengt
     }
     /* RFC 9619: more than one question is FORMERR; none passes. */
     if (header.counts[DNS_SECTION_QUESTION] > 1 || dns_message_parse(wire, length, &query, NULL)) {
-        refuse(exchange, to, dns_message_make_formerr(wire, length, &exchange->scratch));
+        refuse(exchange, to, make_refusal(&header, wire, length, &exchange->scratch));
         return;
     }
     uint16_t response_code = refusal(&query);
@@ -226,6 +249,11 @@ static enum step step_request_done(struct exchange *exchange, struct exchange_fl
         return STEP_RESPONSE;
     if (answer_locally(exchange, flow) || exchange_answer_from_cache(exchange, flow))
         return STEP_RESPONSE;
+    const unsigned op_code = (unsigned)(flow_request(&flow->flow)->view.header.flags & DNS_FLAG_OPCODE) >> 11;
+    if (exchange->config.op_codes_refused >> op_code & 1) {
+        exchange_fail(exchange, flow, DNS_RCODE_NOTIMP);
+        return STEP_RESPONSE;
+    }
     return STEP_FORWARD;
 }
 

@@ -12,13 +12,16 @@ struct channel {
     struct address server;
     enum transport transport;
     enum upstream_scheme scheme; /* as the upstream was written: only a plain one is asked again over a stream */
+    bool no_edns;                /* the server does not know EDNS: it is asked without OPT */
 };
 
 struct route {
     const struct flow *flow;
     unsigned attempt; /* 0 for the first try; each further one takes the next upstream */
-    bool stream;      /* a UDP answer was cut: the same server again, over a stream; the attempt's number stays */
-    const struct address *again; /* that server, else NULL */
+    bool stream;      /* over a stream: a UDP answer was cut */
+    /* The try goes on at the same server, written with this scheme; the attempt's number stays. NULL: it does not. */
+    const struct address *again;
+    enum upstream_scheme scheme;
 };
 
 /* The world outside. All calls return at once; none calls back into the exchange. */
@@ -47,6 +50,10 @@ struct exchange_io {
     enum status (*send)(void *context, const struct channel *channel, const uint8_t *wire, size_t length,
                         struct reason *reason);
 
+    /* The server on the channel answered FORMERR or NOTIMP to a query with OPT, and as it should without: from now on
+     * its channels say so (no_edns), for a while. May be NULL. */
+    void (*no_edns)(void *context, const struct channel *channel);
+
     /* One pending query less on the channel: answered, timed out or failed. Called once for each successful route. */
     void (*release)(void *context, const struct channel *channel);
 
@@ -65,11 +72,13 @@ struct flow_observer {
 };
 
 struct exchange_config {
-    int64_t timeout_us;    /* for one try */
-    unsigned retries;      /* further tries */
-    size_t flows_max;      /* in flight; a query beyond that is dropped and counted */
-    uint16_t payload_size; /* what an OPT of ours announces: 1232 */
-    size_t cache_entries;  /* answers kept; 0: there is no cache. Counts for exchange_new alone */
+    int64_t timeout_us;        /* for one try */
+    unsigned retries;          /* further tries */
+    size_t flows_max;          /* in flight; a query beyond that is dropped and counted */
+    uint16_t payload_size;     /* what an OPT of ours announces: 1232 */
+    uint16_t op_codes_refused; /* bits 1 << op code: what no script answers gets NOTIMP */
+    int64_t stream_idle_us;    /* for how long a stream client's idle connection is kept; 0: not to be told */
+    size_t cache_entries;      /* answers kept; 0: there is no cache. Counts for exchange_new alone */
 };
 
 struct exchange_counters {
@@ -101,7 +110,7 @@ void exchange_free(struct exchange *exchange);
 void exchange_set_time(struct exchange *exchange, int64_t monotonic_us, int64_t wall_us);
 
 /* A query came. Copies the bytes. Less than a header, and responses, are dropped; what is malformed otherwise gets
- * FORMERR. */
+ * FORMERR (DSO, whose form is another one: NOTIMP). */
 void exchange_query(struct exchange *exchange, const uint8_t *wire, size_t length, const struct reply_to *to);
 
 /* An answer came on a channel from the server that it is connected to. Copies the bytes. It must have the channel, id,

@@ -53,6 +53,7 @@ static void begin(struct exchange *exchange, struct flow *flow, const struct rep
     flow->tries = flow->resends = 0;
     flow->source = FLOW_SOURCE_NONE;
     flow->source_name[0] = flow->error[0] = '\0';
+    flow->error_info = DNS_EDE_OTHER;
     flow->error_us = 0;
     flow->killed = flow->intercepted = flow->is_replay = flow->unpackable = flow->cache_hit = flow->dropped =
         flow->resend = false;
@@ -93,8 +94,10 @@ struct exchange_flow *exchange_flow_new(struct exchange *exchange, const struct 
     }
     begin(exchange, &flow->flow, to, hooks);
     flow->suspended = flow->replied = flow->stream_again = flow->is_ask = flow->delayed = false;
+    flow->plain_again = flow->without_opt = false;
     flow->deadline_us = 0;
     flow->failure[0] = '\0';
+    flow->failure_info = DNS_EDE_OTHER;
     if (hooks)
         hooks->flows++;
     link_active(exchange, flow);

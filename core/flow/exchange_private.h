@@ -29,6 +29,8 @@ struct exchange_flow {
     bool suspended;                        /* hooks run; flow.state is the step after them */
     bool replied;                          /* something went to the client */
     bool stream_again;                     /* the answer came cut: this try goes on over a stream */
+    bool plain_again;                      /* the server did not understand OPT: this try goes on without */
+    bool without_opt;                      /* the upstream was asked without the request's OPT */
     bool delayed;                          /* `pending` keeps time for an answer that goes out later, or has done so */
     uint32_t flushes;                      /* of the cache, when the upstream was asked */
     bool is_ask;                           /* a script's query; the next four are for such alone */
@@ -37,6 +39,7 @@ struct exchange_flow {
     void (*finished)(void *context);
     void *context;
     char failure[FLOW_ERROR_MAX]; /* how the last try failed */
+    uint16_t failure_info;        /* the same as an extended error */
 };
 
 struct exchange {
@@ -92,10 +95,13 @@ void exchange_stop_waiting(struct exchange *exchange, struct exchange_flow *flow
 MUST_CHECK enum status exchange_set_response(struct exchange *exchange, struct exchange_flow *flow,
                                              enum flow_source source);
 
-/* Makes SERVFAIL the flow's response; where there is no memory for it, there is none. */
+/* Makes an error of the proxy's own the flow's response; where there is no memory for it, there is none. A client that
+ * sent OPT is told why, where flow->error says (RFC 8914 section 2: with any response code). */
+void exchange_fail(struct exchange *exchange, struct exchange_flow *flow, uint16_t response_code);
 void exchange_servfail(struct exchange *exchange, struct exchange_flow *flow);
 
-/* Whether OPT holds options of one connection: edns-tcp-keepalive, padding. */
+/* Whether OPT holds options of one connection (edns-tcp-keepalive, padding) that can be taken out: the message bears no
+ * signature. */
 bool exchange_has_hop_options(const struct dns_message *message);
 
 /* Takes them out. */

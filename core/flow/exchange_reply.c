@@ -2,25 +2,33 @@
 #include "flow/exchange_private.h"
 #include "flow/faults.h"
 
+#include <stdio.h>
+
 enum {
     UDP_PAYLOAD_MAX = 65487, /* what one datagram holds, over IPv6 too */
 };
 
 /* edns-tcp-keepalive (RFC 7828 section 3.4) and padding (RFC 7830 section 6) belong to one connection. */
-static const uint16_t hop_options[] = {11, 12};
+static const uint16_t hop_options[] = {DNS_OPTION_KEEPALIVE, DNS_OPTION_PADDING};
 
-bool exchange_has_hop_options(const struct dns_message *message)
+static bool has_option(const struct dns_message *message, const uint16_t *codes, size_t count)
 {
     struct cursor cursor = cursor_over(message->opt.options.data, message->opt.options.length);
     while (cursor_left(&cursor)) {
         uint16_t code = cursor_u16(&cursor), length = cursor_u16(&cursor);
         if (!cursor_take(&cursor, length))
             break;
-        for (size_t i = 0; i < sizeof hop_options / sizeof *hop_options; i++)
-            if (code == hop_options[i])
+        for (size_t i = 0; i < count; i++)
+            if (code == codes[i])
                 return true;
     }
     return false;
+}
+
+bool exchange_has_hop_options(const struct dns_message *message)
+{
+    return has_option(message, hop_options, sizeof hop_options / sizeof *hop_options) &&
+           !dns_message_is_signed(message);
 }
 
 enum status exchange_remove_hop_options(struct buffer *wire)
@@ -39,13 +47,34 @@ enum status exchange_set_response(struct exchange *exchange, struct exchange_flo
     return STATUS_OK;
 }
 
-void exchange_servfail(struct exchange *exchange, struct exchange_flow *flow)
+/* "time-out, 9.9.9.9:53" (RFC 8914 sections 4.1, 4.23, 4.24) */
+static enum status explain(const struct flow *flow, bool unpackable, struct buffer *wire)
 {
-    exchange->counters.unpackable += flow->flow.unpackable;
+    char text[FLOW_ERROR_MAX + ADDRESS_TEXT_MAX], server[ADDRESS_TEXT_MAX];
+    const char *why = unpackable ? "a script's answer cannot be packed" : flow->error;
+    if (!flow->query.view.opt.count || !why[0])
+        return STATUS_OK;
+    bool names_server = flow->error_info != DNS_EDE_OTHER && flow->server.family != AF_UNSPEC;
+    snprintf(text, sizeof text, "%s%s%s", why, names_server ? ", " : "",
+             names_server ? address_text(&flow->server, server) : "");
+    enum status status = dns_message_add_ede(wire, unpackable ? DNS_EDE_OTHER : flow->error_info, text);
+    return status == STATUS_NO_SPACE ? STATUS_OK : status;
+}
+
+void exchange_fail(struct exchange *exchange, struct exchange_flow *flow, uint16_t response_code)
+{
+    bool unpackable = flow->flow.unpackable;
+    exchange->counters.unpackable += unpackable;
     flow_clear_response(&flow->flow);
-    if (dns_message_make_error(&flow->flow.query.view, DNS_RCODE_SERVFAIL, &exchange->scratch) ||
+    if (dns_message_make_error(&flow->flow.query.view, response_code, &exchange->scratch) ||
+        explain(&flow->flow, unpackable, &exchange->scratch) ||
         exchange_set_response(exchange, flow, FLOW_SOURCE_PROXY))
         flow_clear_response(&flow->flow);
+}
+
+void exchange_servfail(struct exchange *exchange, struct exchange_flow *flow)
+{
+    exchange_fail(exchange, flow, DNS_RCODE_SERVFAIL);
 }
 
 /* --- the client's question --- */
@@ -96,6 +125,8 @@ static enum status restore_question(struct exchange *exchange, struct exchange_f
         if (!memcmp(answered->name, question->name, question->name_length))
             return STATUS_OK;
         if (dns_name_equal(answered->name, question->name)) {
+            if (dns_message_is_signed(response))
+                return STATUS_OK; /* RFC 5625 section 4.5: not a byte of it may change */
             memcpy(plain->response.wire.data + DNS_HEADER_SIZE, question->name, question->name_length);
             return STATUS_OK;
         }
@@ -139,25 +170,45 @@ static enum status strip_opt(const struct dns_message *response, struct buffer *
     return dns_message_remove_opt(wire);
 }
 
+/* A stream client that sent edns-tcp-keepalive is told how long it may stay idle (RFC 7828 section 3.3.2). */
+static bool wants_keepalive(const struct exchange *exchange, const struct flow *flow)
+{
+    static const uint16_t keepalive = DNS_OPTION_KEEPALIVE;
+    return transport_is_stream(flow->reply_to.transport) && exchange->config.stream_idle_us > 0 &&
+           has_option(&flow->query.view, &keepalive, 1) && !dns_message_is_signed(&flow->response.view);
+}
+
+static enum status add_keepalive(const struct exchange *exchange, struct buffer *wire)
+{
+    enum { UNIT_US = 100000 };
+    int64_t units = exchange->config.stream_idle_us / UNIT_US;
+    uint8_t timeout[2];
+    store_u16(timeout, units < UINT16_MAX ? (uint16_t)units : UINT16_MAX);
+    return dns_message_add_option(wire, DNS_OPTION_KEEPALIVE, timeout, sizeof timeout);
+}
+
 /* What the client gets of OPT: its edits change the length, so they work on a copy in `scratch`. */
 static enum status fit_opt(struct exchange *exchange, const struct flow *flow, struct buffer *wire)
 {
     const struct dns_message *query = &flow->query.view, *response = &flow->response.view;
+    enum status status;
     if (!query->opt.count)
         return strip_opt(response, wire);
     if (response->opt.count)
-        return exchange_remove_hop_options(wire);
-    return dns_message_add_opt(wire, exchange->config.payload_size, response->header.flags & DNS_FLAG_RCODE,
-                               query->opt.dnssec_ok);
+        status = exchange_remove_hop_options(wire);
+    else
+        status = dns_message_add_opt(wire, exchange->config.payload_size, response->header.flags & DNS_FLAG_RCODE,
+                                     query->opt.dnssec_ok);
+    return !status && wants_keepalive(exchange, flow) ? add_keepalive(exchange, wire) : status;
 }
 
-static bool needs_opt_edit(const struct flow *flow)
+static bool needs_opt_edit(const struct exchange *exchange, const struct flow *flow)
 {
     const struct dns_message *query = &flow->query.view, *response = &flow->response.view;
     if (!query->opt.count)
-        return response->opt.count > 0;
+        return response->opt.count > 0 && !dns_message_is_signed(response);
     if (response->opt.count)
-        return exchange_has_hop_options(response);
+        return exchange_has_hop_options(response) || wants_keepalive(exchange, flow);
     if (flow->request.present && !flow->request.view.opt.count) /* a script took it out: the upstream saw none */
         return true;
     /* an upstream without EDNS is passed on as such */
@@ -179,7 +230,7 @@ static enum status finish(struct exchange *exchange, struct exchange_flow *flow,
         response->timestamp_us = exchange->wall_us;
 
     size_t limit = size_limit(plain);
-    bool edit = needs_opt_edit(plain);
+    bool edit = needs_opt_edit(exchange, plain);
     struct buffer *wire = &response->wire;
     if (edit || wire->length > limit) {
         wire = &exchange->scratch;

@@ -17,13 +17,20 @@ void exchange_stop_waiting(struct exchange *exchange, struct exchange_flow *flow
         exchange->io->release(exchange->io->context, &flow->channel);
 }
 
-static void fail_try(struct exchange_flow *flow, const char *why)
+static void fail_try(struct exchange_flow *flow, const char *why, uint16_t info)
 {
-    flow->stream_again = false;
+    flow->stream_again = flow->plain_again = false;
+    flow->failure_info = info;
     snprintf(flow->failure, sizeof flow->failure, "%.*s", FLOW_ERROR_MAX - 1, why);
 }
 
 /* --- asking --- */
+
+/* Whether OPT stays away: from who does not know it (RFC 6891 section 6.2.2), unless a signature covers it. */
+static bool goes_without_opt(const struct exchange_flow *flow, const struct dns_message *request)
+{
+    return (flow->plain_again || flow->channel.no_edns) && request->opt.count && !dns_message_is_signed(request);
+}
 
 /* Sends the flow's request under the id of its pending entry. A message that nobody edited goes out as it came but for
  * the id, which is put into the very bytes that are kept, and taken out again. */
@@ -32,11 +39,13 @@ static enum status send_request(struct exchange *exchange, struct exchange_flow 
     struct flow_message *request = flow->flow.request.present ? &flow->flow.request : &flow->flow.query;
     const struct exchange_io *io = exchange->io;
     struct buffer *wire = &request->wire;
-    if (exchange_has_hop_options(&request->view)) {
+    flow->without_opt = goes_without_opt(flow, &request->view);
+    if (flow->without_opt || exchange_has_hop_options(&request->view)) {
         wire = &exchange->scratch;
         buffer_clear(wire);
         buffer_append(wire, request->wire.data, request->wire.length);
-        if (buffer_status(wire) || exchange_remove_hop_options(wire)) {
+        if (buffer_status(wire) ||
+            (flow->without_opt ? dns_message_remove_opt(wire) : exchange_remove_hop_options(wire))) {
             reason_set(reason, "out of memory");
             return STATUS_NO_MEMORY;
         }
@@ -48,15 +57,22 @@ static enum status send_request(struct exchange *exchange, struct exchange_flow 
     return status;
 }
 
+/* Whether the try that was begun goes on, at the same server. */
+static bool goes_on(const struct exchange_flow *flow)
+{
+    return flow->stream_again || flow->plain_again;
+}
+
 static enum status choose_route(struct exchange *exchange, struct exchange_flow *flow, struct reason *reason)
 {
     struct flow *plain = &flow->flow;
     struct address again = plain->server;
     struct route route = {.flow = plain, .attempt = plain->tries};
-    if (flow->stream_again) {
-        route.attempt--; /* the same try goes on */
-        route.stream = true;
+    if (goes_on(flow)) {
+        route.attempt--;
+        route.stream = flow->stream_again || flow->channel.transport != TRANSPORT_UDP;
         route.again = &again;
+        route.scheme = flow->channel.scheme;
     } else {
         exchange->counters.retries += plain->tries > 0;
         plain->tries++;
@@ -111,9 +127,9 @@ enum step exchange_forward(struct exchange *exchange, struct exchange_flow *flow
     struct flow *plain = &flow->flow;
     if (plain->killed)
         return STEP_END;
-    while (flow->stream_again || plain->tries <= exchange->config.retries) {
+    while (goes_on(flow) || plain->tries <= exchange->config.retries) {
         if (flow->deadline_us && flow->deadline_us <= exchange->monotonic_us) {
-            fail_try(flow, "time-out");
+            fail_try(flow, "time-out", DNS_EDE_NO_REACHABLE_AUTHORITY);
             break;
         }
         struct reason reason = {.text = ""};
@@ -121,13 +137,14 @@ enum step exchange_forward(struct exchange *exchange, struct exchange_flow *flow
         if (status == STATUS_OK)
             return STEP_WAIT;
         if (status == STATUS_NOT_FOUND && !flow->failure[0])
-            fail_try(flow, "no upstream");
+            fail_try(flow, "no upstream", DNS_EDE_NO_REACHABLE_AUTHORITY);
         else if (status != STATUS_NOT_FOUND)
-            fail_try(flow, reason.text[0] ? reason.text : "unreachable");
+            fail_try(flow, reason.text[0] ? reason.text : "unreachable", DNS_EDE_NETWORK_ERROR);
         if (status == STATUS_NOT_FOUND)
             break;
     }
     flow_set_error(plain, flow->failure, exchange->wall_us);
+    plain->error_info = flow->failure_info;
     return STEP_ERROR;
 }
 
@@ -136,7 +153,7 @@ enum step exchange_send_again(struct exchange_flow *flow)
     struct flow *plain = &flow->flow;
     plain->resend = plain->cache_hit = false;
     plain->tries = 0;
-    flow->stream_again = false;
+    flow->stream_again = flow->plain_again = false;
     flow->failure[0] = '\0';
     flow_clear_response(plain);
     flow_set_error(plain, "", 0);
@@ -195,6 +212,43 @@ static bool wants_stream(const struct exchange_flow *flow, const struct dns_head
            transport_is_stream(flow->flow.reply_to.transport);
 }
 
+/* A server that does not know EDNS says FORMERR or NOTIMP, and knows no OPT to put into its answer (RFC 6891 section
+ * 7).
+ */
+static bool is_lost_on_opt(uint16_t flags, unsigned opts)
+{
+    static const uint16_t codes = 1 << DNS_RCODE_FORMERR | 1 << DNS_RCODE_NOTIMP;
+    return !opts && codes >> (flags & DNS_FLAG_RCODE) & 1;
+}
+
+static bool wants_plain(const struct exchange_flow *flow, const struct dns_message *answer)
+{
+    const struct dns_message *request = &flow_request(&flow->flow)->view;
+    return is_lost_on_opt(answer->header.flags, answer->opt.count) && request->opt.count && !flow->without_opt &&
+           !dns_message_is_signed(request);
+}
+
+/* Takes the answer over. Whoever was asked without OPT in the client's stead knows none; the client's OPT is answered
+ * all the same (RFC 6891 section 6.1.1). */
+static enum status keep_response(struct exchange *exchange, struct exchange_flow *flow,
+                                 const struct dns_message *answer)
+{
+    struct flow_message *response = &flow->flow.response;
+    struct buffer *wire = &exchange->scratch;
+    if (!flow->without_opt || answer->opt.count)
+        return flow_message_adopt(response, answer, exchange->wall_us);
+    if (flow->plain_again && !is_lost_on_opt(answer->header.flags, 0) && exchange->io->no_edns)
+        exchange->io->no_edns(exchange->io->context, &flow->channel);
+    buffer_clear(wire);
+    buffer_append(wire, answer->wire, answer->length);
+    enum status status = buffer_status(wire);
+    if (!status)
+        status = dns_message_add_opt(wire, exchange->config.payload_size, DNS_RCODE_NOERROR,
+                                     flow->flow.query.view.opt.dnssec_ok);
+    return status == STATUS_OK ? flow_message_set(response, wire->data, wire->length, exchange->wall_us, NULL)
+                               : flow_message_adopt(response, answer, exchange->wall_us);
+}
+
 /* The step after an answer that matched. */
 static enum step take_answer(struct exchange *exchange, struct exchange_flow *flow, const uint8_t *wire, size_t length)
 {
@@ -206,18 +260,22 @@ static enum step take_answer(struct exchange *exchange, struct exchange_flow *fl
     if (dns_message_parse(wire, length, &answer, &reason)) {
         exchange->counters.malformed_answers++;
         reason_prefix(&reason, "malformed answer: ");
-        fail_try(flow, reason.text);
+        fail_try(flow, reason.text, DNS_EDE_NETWORK_ERROR);
+        return STEP_FORWARD;
+    }
+    if (wants_plain(flow, &answer)) {
+        flow->plain_again = true;
         return STEP_FORWARD;
     }
     flow->stream_again = wants_stream(flow, &answer.header);
     if (flow->stream_again)
         return STEP_FORWARD;
-    if (flow_message_adopt(&plain->response, &answer, exchange->wall_us)) {
+    if (keep_response(exchange, flow, &answer)) {
         flow_set_error(plain, "out of memory", exchange->wall_us);
         return STEP_ERROR;
     }
     plain->source = FLOW_SOURCE_UPSTREAM;
-    exchange_keep_answer(exchange, flow, &answer);
+    exchange_keep_answer(exchange, flow, &plain->response.view);
     return STEP_RESPONSE;
 }
 
@@ -247,7 +305,7 @@ void exchange_channel_failed(struct exchange *exchange, uint32_t channel, const 
         entry = entry->channel_next;
         exchange->counters.channel_failures++;
         flow->flow.references--;
-        fail_try(flow, why);
+        fail_try(flow, why, DNS_EDE_NETWORK_ERROR);
         exchange->io->release(exchange->io->context, &flow->channel);
         exchange_advance(exchange, flow, STEP_FORWARD);
     }
@@ -270,7 +328,7 @@ void exchange_expire(struct exchange *exchange)
             continue;
         }
         exchange->counters.timeouts++;
-        fail_try(flow, "time-out");
+        fail_try(flow, "time-out", DNS_EDE_NO_REACHABLE_AUTHORITY);
         exchange_advance(exchange, flow, STEP_FORWARD);
     }
 }

@@ -128,6 +128,7 @@ enum status flow_set_request(struct flow *flow, const uint8_t *wire, size_t leng
 void flow_set_error(struct flow *flow, const char *text, int64_t wall_us)
 {
     copy_text(flow->error, sizeof flow->error, text);
+    flow->error_info = DNS_EDE_OTHER;
     flow->error_us = wall_us;
 }
 

@@ -113,6 +113,7 @@ struct flow {
     enum flow_source source;
     char source_name[FLOW_SOURCE_NAME_MAX]; /* of the script or zone */
     char error[FLOW_ERROR_MAX];             /* "" for none: "time-out" … */
+    uint16_t error_info;                    /* what it is in an extended error (RFC 8914 section 4) */
     int64_t error_us;                       /* wall clock */
     bool killed, intercepted, is_replay;
     bool dropped;    /* killed, and that on purpose: no error */
@@ -148,7 +149,7 @@ void flow_clear_response(struct flow *flow);
  * response is cleared by a script. */
 void flow_response_unpackable(struct flow *flow);
 MUST_CHECK enum status flow_set_request(struct flow *flow, const uint8_t *wire, size_t length, struct reason *reason);
-void flow_set_error(struct flow *flow, const char *text, int64_t wall_us); /* "" clears */
+void flow_set_error(struct flow *flow, const char *text, int64_t wall_us); /* "" clears; `error_info` is Other */
 void flow_kill(struct flow *flow);
 void flow_drop(struct flow *flow);
 

@@ -93,6 +93,7 @@ struct server {
     unsigned channels; /* open */
     bool is_self;      /* one of our own listeners: never asked */
     int64_t used_us;
+    int64_t no_edns_until_us; /* it was found not to know EDNS */
 
     struct udp_socket *pool[UDP_POOL_SIZE]; /* a ring of the newest */
     unsigned pool_count, pool_next;

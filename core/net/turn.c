@@ -4,7 +4,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { TICK_US = 1000000, TIMER_MIN_US = 1000 };
+enum {
+    TICK_US = 1000000,
+    TIMER_MIN_US = 1000,
+    NO_EDNS_US = 300 * 1000000, /* until a server that did not know EDNS is asked with OPT again */
+};
 
 static struct timeval timeval_of(int64_t us)
 {
@@ -228,7 +232,8 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
         udp_upstream_transport.tick(net, server);
         tcp_upstream_transport.tick(net, server);
         needed = true;
-        if (server->channels == 0 && net->now_us - server->used_us >= net->config.upstream_idle_us)
+        if (server->channels == 0 && net->now_us - server->used_us >= net->config.upstream_idle_us &&
+            net->now_us >= server->no_edns_until_us)
             forget_server(net, server);
     }
     if (needed)
@@ -275,6 +280,7 @@ static enum status route(void *context, const struct route *wanted, struct chann
         return STATUS_NO_MEMORY;
     }
     server->used_us = net->now_us;
+    out->no_edns = net->now_us < server->no_edns_until_us;
     if (server->is_self) {
         reason_set(reason, "the upstream is this proxy itself");
         return STATUS_IO;
@@ -303,6 +309,14 @@ static enum status send_query(void *context, const struct channel *channel, cons
         return STATUS_IO;
     }
     return end->ops->send(end, wire, length, reason);
+}
+
+static void no_edns(void *context, const struct channel *channel)
+{
+    struct net *net = context;
+    struct server *server = find_server(net, &channel->server);
+    if (server)
+        server->no_edns_until_us = net->now_us + NO_EDNS_US;
 }
 
 static void release(void *context, const struct channel *channel)
@@ -378,6 +392,7 @@ void net_io_set(struct net *net)
         .disturb = disturb,
         .route = route,
         .send = send_query,
+        .no_edns = no_edns,
         .release = release,
         .local_answer = local_answer,
     };

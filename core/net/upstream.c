@@ -107,8 +107,8 @@ enum status upstreams_choose(const struct upstreams *upstreams, const struct rou
 {
     struct upstream_target target = {0};
     const struct dns_message *query = &flow_request(route->flow)->view;
-    if (route->stream && route->again) {
-        target = (struct upstream_target){UPSTREAM_PLAIN, *route->again};
+    if (route->again) {
+        target = (struct upstream_target){route->scheme, *route->again};
     } else if (route->flow->target.address.family != AF_UNSPEC) {
         target = route->flow->target;
     } else {

@@ -49,7 +49,8 @@ struct options {
     bool upstream_none; /* `none` for all names; it is not in `upstreams` */
     int64_t timeout_us; /* for one try */
     unsigned retries;
-    const char *hosts; /* path, or NULL */
+    uint16_t op_codes_refused; /* bits 1 << op code */
+    const char *hosts;         /* path, or NULL */
     const char *const *zones;
     unsigned cache;      /* answers kept; 0: none */
     unsigned workers;    /* at least 1; `auto` is counted out */

@@ -43,6 +43,7 @@ static const struct {
     [OPTION_KIND_SETTINGS] = {FORM_TEXTS | FORM_OBJECT, "array of \"NAME=VALUE\" or object"},
     [OPTION_KIND_LISTENS] = {FORM_TEXTS, "array of strings"},
     [OPTION_KIND_UPSTREAMS] = {FORM_TEXTS, "array of strings"},
+    [OPTION_KIND_OP_CODES] = {FORM_TEXT, "string"},
 };
 
 struct config {

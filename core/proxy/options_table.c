@@ -29,6 +29,11 @@ const struct option_spec options_table[OPTION_COUNT] = {
     [OPTION_RETRIES] = {"retries", 0, OPTION_KIND_INTEGER, 0, FIELD(retries), .argument = "N",
                         .expected = "integer from 0 to 100", .initial = "2", .most = 100,
                         .help = "further tries, each at the next upstream"},
+    [OPTION_OP_CODES] = {"op-codes", 0, OPTION_KIND_OP_CODES, 0, FIELD(op_codes_refused), .argument = "LIST",
+                         .expected = "op codes joined by commas, or 'all'", .initial = "all",
+                         .help =
+                             "what is sent to upstreams, as in 'query,notify'; the others get NOTIMP, unless a script "
+                             "answers; DSO is never sent on"},
     [OPTION_HOSTS] = {"hosts", 0, OPTION_KIND_TEXT, 0, FIELD(hosts), .argument = "FILE", .expected = "path of a file",
                       .help =
                           "answer A, AAAA and PTR from a hosts file, after the request hooks; the response hooks run"},

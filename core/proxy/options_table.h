@@ -11,6 +11,7 @@ enum option_id {
     OPTION_UPSTREAM,
     OPTION_TIMEOUT,
     OPTION_RETRIES,
+    OPTION_OP_CODES,
     OPTION_HOSTS,
     OPTION_ZONE,
     OPTION_CACHE,
@@ -50,6 +51,7 @@ enum option_kind {
     OPTION_KIND_SETTINGS,
     OPTION_KIND_LISTENS,
     OPTION_KIND_UPSTREAMS,
+    OPTION_KIND_OP_CODES,
     OPTION_KIND_ORDER, /* no value: something to do at once */
     OPTION_KIND_COUNT,
 };

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <strings.h>
 
 struct kind {
     enum status (*apply)(const struct option_spec *spec, const struct option_given *given, struct options *options,
@@ -289,6 +290,42 @@ static enum status apply_upstreams(const struct option_spec *spec, const struct 
     return STATUS_OK;
 }
 
+/* Takes the op codes of a list as bits; DSO belongs to one connection (RFC 8490 section 5.1), and no proxy can send it
+ * on.
+ */
+static enum status op_codes_from_text(const struct option_spec *spec, const char *text, unsigned *out,
+                                      struct reason *reason)
+{
+    unsigned op_codes = 0;
+    const char *at = text;
+    for (;;) {
+        const size_t length = strcspn(at, ",");
+        uint16_t op_code;
+        if (dns_registry_from_text(DNS_OP_CODES, at, length, &op_code) || op_code >= DNS_OP_CODE_COUNT)
+            return refuse(spec, text, reason);
+        if (op_code == DNS_OP_CODE_DSO) {
+            reason_set(reason, "DSO cannot be sent on, as it belongs to one connection; leave it out");
+            return STATUS_INVALID;
+        }
+        op_codes |= 1u << op_code;
+        if (!at[length])
+            break;
+        at += length + 1;
+    }
+    *out = op_codes;
+    return STATUS_OK;
+}
+
+static enum status apply_op_codes(const struct option_spec *spec, const struct option_given *given,
+                                  struct options *options, struct reason *reason)
+{
+    unsigned taken = UINT16_MAX & ~(1u << DNS_OP_CODE_DSO);
+    if (strcasecmp(last_text(given), "all") && op_codes_from_text(spec, last_text(given), &taken, reason))
+        return STATUS_INVALID;
+    *FIELD_OF(uint16_t, options, spec) = (uint16_t)~taken;
+    return STATUS_OK;
+}
+
 static const struct kind kinds[OPTION_KIND_COUNT] = {
     [OPTION_KIND_FLAG] = {apply_flag, show_flag},
     [OPTION_KIND_TIMES] = {apply_times, show_integer},
@@ -302,6 +339,7 @@ static const struct kind kinds[OPTION_KIND_COUNT] = {
     [OPTION_KIND_SETTINGS] = {apply_settings, show_texts},
     [OPTION_KIND_LISTENS] = {apply_listens, show_texts},
     [OPTION_KIND_UPSTREAMS] = {apply_upstreams, show_texts},
+    [OPTION_KIND_OP_CODES] = {apply_op_codes, show_text},
     [OPTION_KIND_ORDER] = {0},
 };
 

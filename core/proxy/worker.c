@@ -191,6 +191,8 @@ enum status worker_start(struct worker *worker, struct hooks *hooks, struct reas
         .flows_max = FLOWS_MAX,
         .payload_size = PAYLOAD_SIZE,
         .cache_entries = options->cache,
+        .op_codes_refused = options->op_codes_refused,
+        .stream_idle_us = net_config_defaults().tcp_idle_us,
     };
     struct flow_observer *observers = NULL;
     if (options->flow_detail > 0) {

@@ -91,10 +91,11 @@ static void every_way_to_write_an_option(void **state)
     (void)state;
     struct options options;
     accept_line(ARGS("-s", "a.lua", "-sb.lua", "--script", "c.lua", "--script=d.lua", "--set", "x=1", "--set=y=a=b",
-                     "-qvv", "--timeout", "0.25", "--retries=0", "--hook-timeout", "1e-3", "--workers", "4", "--jit",
-                     "--script-memory", "64", "--shared-memory=5", "--no-reload", "--check", "--options",
-                     "--flow-detail", "0", "--log-json", "--user", "nobody", "--group=nogroup", "--hosts", "/etc/hosts",
-                     "--zone", "a.zone", "--zone=b.zone", "--cache", "10000", "--held-max=7", "--held-timeout", "0.5"),
+                     "-qvv", "--timeout", "0.25", "--retries=0", "--op-codes=query,Notify,OPCODE9", "--hook-timeout",
+                     "1e-3", "--workers", "4", "--jit", "--script-memory", "64", "--shared-memory=5", "--no-reload",
+                     "--check", "--options", "--flow-detail", "0", "--log-json", "--user", "nobody", "--group=nogroup",
+                     "--hosts", "/etc/hosts", "--zone", "a.zone", "--zone=b.zone", "--cache", "10000", "--held-max=7",
+                     "--held-timeout", "0.5"),
                 &options);
     static const char *const scripts[] = {"a.lua", "b.lua", "c.lua", "d.lua"};
     for (size_t i = 0; i < 4; i++)
@@ -107,6 +108,7 @@ static void every_way_to_write_an_option(void **state)
     assert_int_equal(options.flow_detail, 0);
     assert_int_equal(options.timeout_us, 250000);
     assert_int_equal(options.retries, 0);
+    assert_int_equal(options.op_codes_refused, (uint16_t) ~(1 << 0 | 1 << 4 | 1 << 9));
     assert_true(options.hook_timeout > 0.0009 && options.hook_timeout < 0.0011);
     assert_int_equal(options.workers, 4);
     assert_int_equal(options.script_memory, 64 << 20);
@@ -467,7 +469,7 @@ static void values_are_json(void **state)
         assert_non_null(value->type);
         assert_non_null(value->help);
     }
-    assert_int_equal(count, 23);
+    assert_int_equal(count, 24);
     assert_string_equal(value_of(&options, "script"), "[\"a \\\"b\\\"\\n.lua\"]");
     assert_string_equal(value_of(&options, "listen"), "[\"127.0.0.1:5300\"]");
     assert_string_equal(value_of(&options, "upstream"), "[]");

@@ -12,7 +12,7 @@ local wire = require "spec.support.wire"
 local DONE, FAILURE, USAGE, SCRIPT = 0, 1, 2, 3
 
 local LONG_OPTIONS = {
-    "script", "set", "listen", "upstream", "timeout", "retries", "hosts", "zone", "cache", "workers", "hook-timeout", "jit",
+    "script", "set", "listen", "upstream", "timeout", "retries", "op-codes", "hosts", "zone", "cache", "workers", "hook-timeout", "jit",
     "script-memory", "shared-memory", "held-max", "held-timeout", "no-reload", "check", "options", "config", "quiet", "verbose", "flow-detail", "log-json", "user", "group", "version", "help",
 }
 
