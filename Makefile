@@ -25,7 +25,8 @@ BUILD_NEEDS := gcc=command:cc libc6-dev=header:stdio.h cmake=command:cmake pkg-c
 RUN_NEEDS := bind9-dnsutils=command:dig
 TEST_NEEDS := $(RUN_NEEDS) luajit=command:luajit lua-busted=command:busted lua-posix=lua:posix lua-socket=lua:socket \
 	libcmocka-dev=pc:cmocka knot=command:knotd nsd=command:nsd knot-dnsutils=command:kdig \
-	ldnsutils=command:ldns-signzone dnsperf=command:dnsperf python3-dnspython=python:dns.message man-db=command:man
+	ldnsutils=command:ldns-signzone dnsperf=command:dnsperf python3-dnspython=python:dns.message \
+	python3-prometheus-client=python:prometheus_client.openmetrics.parser man-db=command:man
 FUZZ_NEEDS := clang=command:clang libclang-rt-dev=fuzzer:clang
 BENCH_NEEDS := $(RUN_NEEDS) libknot-dev=pc:libknot libldns-dev=pc:ldns luajit=command:luajit lua-posix=lua:posix \
 	lua-socket=lua:socket dnsperf=command:dnsperf valgrind=command:valgrind
@@ -90,7 +91,7 @@ test: build-needs test-needs
 	@spec/run $(BUILD)
 
 TSAN_SPECS := spec/core/shared_store_spec.c spec/core/rollout_spec.c spec/proxy/workers_spec.lua \
-	spec/proxy/reload_spec.lua spec/proxy/signals_spec.lua
+	spec/proxy/reload_spec.lua spec/proxy/signals_spec.lua spec/proxy/metrics_spec.lua
 
 tsan: build-needs test-needs
 	cmake -S . -B $(BUILD)/tsan/debug -DCMAKE_BUILD_TYPE=RelWithDebInfo -DTHREAD_SANITIZE=ON

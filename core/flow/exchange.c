@@ -19,6 +19,8 @@ struct exchange *exchange_new(const struct exchange_config *config, const struct
     exchange->io = io;
     exchange->hooks = hooks;
     exchange->observers = observers;
+    for (const struct flow_observer *observer = observers; observer; observer = observer->next)
+        exchange->watched = exchange->watched || observer->passed;
     exchange->pending.random = &exchange->random;
     exchange->tag = random_u32(&exchange->random);
     if (config->cache_entries) {
@@ -92,6 +94,18 @@ void exchange_set_hooks(struct exchange *exchange, struct hooks *hooks)
 size_t exchange_flows(const struct exchange *exchange)
 {
     return exchange->active_count - exchange->ask_count;
+}
+
+size_t exchange_asks(const struct exchange *exchange)
+{
+    return exchange->ask_count;
+}
+
+struct exchange_cache_size exchange_cache_size(const struct exchange *exchange)
+{
+    const struct cache *cache = exchange->cache;
+    return cache ? (struct exchange_cache_size){cache_count(cache), cache_bytes(cache)}
+                 : (struct exchange_cache_size){0};
 }
 
 const struct exchange_counters *exchange_counters(const struct exchange *exchange)
@@ -186,10 +200,13 @@ void exchange_query(struct exchange *exchange, const uint8_t *wire, size_t lengt
     struct exchange_flow *flow = NULL;
     if (exchange->active_count < exchange->config.flows_max)
         flow = exchange_flow_new(exchange, &query, to, exchange->hooks);
-    if (flow)
-        exchange_advance(exchange, flow, STEP_REQUEST);
-    else
+    if (!flow) {
         drop(exchange, to, &counters->overload_dropped);
+        return;
+    }
+    if (exchange->watched)
+        exchange_show(exchange, &flow->flow, PASSAGE_CLIENT_QUERY, (struct span){wire, length});
+    exchange_advance(exchange, flow, STEP_REQUEST);
 }
 
 /* --- steps --- */

@@ -64,11 +64,22 @@ struct exchange_io {
                                 const char **source_name);
 };
 
-/* Sees every flow when it has ended. Observers form a list that the exchange borrows. */
+/* A message on its way, as an observer sees it. */
+enum passage {
+    PASSAGE_CLIENT_QUERY,    /* a well-formed query came; the flow has just begun */
+    PASSAGE_CLIENT_ANSWER,   /* went to the client */
+    PASSAGE_UPSTREAM_QUERY,  /* went to flow->server */
+    PASSAGE_UPSTREAM_ANSWER, /* came from there, and matched; it may be malformed beyond its question */
+};
+
+/* Sees flows. Observers form a list that the exchange borrows. */
 struct flow_observer {
     struct flow_observer *next;
     void *context;
-    void (*finished)(void *context, const struct flow *flow);
+    void (*finished)(void *context, const struct flow *flow); /* it has ended; not called for scripts' own queries */
+    /* The bytes as they came or went, borrowed for the call; of scripts' own queries too. May be NULL, and is so from
+     * the beginning or never. */
+    void (*passed)(void *context, const struct flow *flow, enum passage passage, struct span wire);
 };
 
 struct exchange_config {
@@ -162,6 +173,13 @@ void exchange_set_config(struct exchange *exchange, const struct exchange_config
 size_t exchange_flush_cache(struct exchange *exchange, const uint8_t *name);
 
 size_t exchange_flows(const struct exchange *exchange); /* in flight, without those of exchange_ask */
+size_t exchange_asks(const struct exchange *exchange);  /* those */
+
+/* What the cache holds; zeros where there is none. */
+struct exchange_cache_size {
+    size_t entries, bytes;
+};
+struct exchange_cache_size exchange_cache_size(const struct exchange *exchange);
 const struct exchange_counters *exchange_counters(const struct exchange *exchange);
 
 #endif

@@ -135,6 +135,13 @@ static void tell_observers(const struct exchange *exchange, const struct flow *f
         observer->finished(observer->context, flow);
 }
 
+void exchange_show(const struct exchange *exchange, const struct flow *flow, enum passage passage, struct span wire)
+{
+    for (const struct flow_observer *observer = exchange->observers; observer; observer = observer->next)
+        if (observer->passed)
+            observer->passed(observer->context, flow, passage, wire);
+}
+
 void exchange_end(struct exchange *exchange, struct exchange_flow *ended)
 {
     struct flow *flow = &ended->flow;

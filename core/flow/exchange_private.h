@@ -46,6 +46,7 @@ struct exchange {
     struct exchange_config config;
     const struct exchange_io *io;
     const struct flow_observer *observers;
+    bool watched;        /* one of them sees messages pass */
     struct hooks *hooks; /* the current generation; borrowed */
     struct exchange_counters counters;
     struct pending_table pending;
@@ -110,6 +111,9 @@ MUST_CHECK enum status exchange_remove_hop_options(struct buffer *wire);
 /* A new flow for a query that was checked, or NULL when there is no memory. */
 struct exchange_flow *exchange_flow_new(struct exchange *exchange, const struct dns_message *query,
                                         const struct reply_to *to, struct hooks *hooks);
+
+/* Shows the observers a message; to be called where exchange->watched. */
+void exchange_show(const struct exchange *exchange, const struct flow *flow, enum passage passage, struct span wire);
 
 /* Frees a flow that has ended. */
 void exchange_flow_free(struct exchange_flow *flow);

@@ -270,23 +270,24 @@ static bool delay(struct exchange *exchange, struct exchange_flow *flow)
     return true;
 }
 
-/* Sends the answer as its faults have it; false: nothing. */
-static bool send_faulty(struct exchange *exchange, const struct flow *flow, struct span wire)
+/* Sends the answer as its faults have it, and gives those bytes; false: nothing. */
+static bool send_faulty(struct exchange *exchange, const struct flow *flow, struct span *wire)
 {
     const struct exchange_io *io = exchange->io;
     const struct flow_faults *faults = flow->faults;
     struct buffer *out = &exchange->scratch;
     if (io->disturb && (faults->reset || faults->drip))
         io->disturb(io->context, &flow->reply_to, faults->reset, faults->drip);
-    if (wire.data != out->data) {
+    if (wire->data != out->data) {
         buffer_clear(out);
-        buffer_append(out, wire.data, wire.length);
+        buffer_append(out, wire->data, wire->length);
     }
     if (faults->reset || buffer_status(out) || flow_faults_apply(faults, out))
         return false;
     for (unsigned i = 0; i < faults->copies && io->reply_again; i++)
         io->reply_again(io->context, &flow->reply_to, out->data, out->length);
     io->reply(io->context, &flow->reply_to, out->data, out->length);
+    *wire = (struct span){out->data, out->length};
     return true;
 }
 
@@ -310,8 +311,10 @@ enum step exchange_reply(struct exchange *exchange, struct exchange_flow *flow)
         return STEP_END;
     if (!plain->faults)
         exchange->io->reply(exchange->io->context, &plain->reply_to, wire.data, wire.length);
-    else if (!send_faulty(exchange, plain, wire))
+    else if (!send_faulty(exchange, plain, &wire))
         return STEP_END;
+    if (exchange->watched)
+        exchange_show(exchange, plain, PASSAGE_CLIENT_ANSWER, wire);
     flow->replied = true;
     exchange->counters.responses++;
     count_source(&exchange->counters, plain->source);

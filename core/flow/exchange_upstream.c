@@ -53,6 +53,8 @@ static enum status send_request(struct exchange *exchange, struct exchange_flow 
     uint16_t kept = load_u16(wire->data);
     store_u16(wire->data, flow->pending.id);
     enum status status = io->send(io->context, &flow->channel, wire->data, wire->length, reason);
+    if (exchange->watched && !status)
+        exchange_show(exchange, &flow->flow, PASSAGE_UPSTREAM_QUERY, (struct span){wire->data, wire->length});
     store_u16(wire->data, kept);
     return status;
 }
@@ -291,6 +293,8 @@ void exchange_answer(struct exchange *exchange, uint32_t channel, const uint8_t 
         return;
     }
     exchange->counters.upstream_answers++;
+    if (exchange->watched)
+        exchange_show(exchange, &flow->flow, PASSAGE_UPSTREAM_ANSWER, (struct span){wire, length});
     exchange_stop_waiting(exchange, flow);
     exchange_advance(exchange, flow, take_answer(exchange, flow, wire, length));
 }

@@ -2,6 +2,8 @@
 #include "net/upstream.h"
 #include "proxy/options_table.h"
 
+#include <stdio.h>
+
 enum status options_listen_from_text(const char *text, struct options_listen *out, struct reason *reason)
 {
     struct net_listen listen;
@@ -9,6 +11,28 @@ enum status options_listen_from_text(const char *text, struct options_listen *ou
     if (status)
         return status;
     *out = (struct options_listen){.transports = listen.transports, .address = listen.address};
+    return STATUS_OK;
+}
+
+enum status options_metrics_from_text(const char *text, struct address *out, struct reason *reason)
+{
+    char with_address[ADDRESS_TEXT_MAX];
+    struct address address;
+    const char *port = text + (text[0] == ':');
+    if (port[0] && !port[strspn(port, "0123456789")]) {
+        snprintf(with_address, sizeof with_address, "127.0.0.1:%s", port);
+        text = with_address;
+    }
+    enum status status = address_from_text(text, strlen(text), UINT16_MAX, &address, reason);
+    if (status)
+        return status;
+    struct address other;
+    status = address_from_text(text, strlen(text), 0, &other, reason);
+    if (status || other.port != address.port) { /* none was given */
+        reason_set(reason, "a port is missing; [ADDR:]PORT expected, got '%s'", text);
+        return STATUS_INVALID;
+    }
+    *out = address;
     return STATUS_OK;
 }
 

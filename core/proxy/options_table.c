@@ -88,6 +88,10 @@ const struct option_spec options_table[OPTION_COUNT] = {
                             .help =
                                 "how much of each flow is printed: nothing, two lines, flags and records, everything"},
     [OPTION_LOG_JSON] = {"log-json", 0, FLAG, FIELD(log_json), .help = "print one JSON object a line, logs and flows"},
+    [OPTION_METRICS] = {"metrics", 0, OPTION_KIND_METRICS, 0, FIELD(metrics), .argument = "[ADDR:]PORT",
+                        .expected = "[ADDR:]PORT",
+                        .help = "serve metrics for Prometheus on http://ADDR:PORT/metrics; ADDR is 127.0.0.1 without "
+                                "one"},
     [OPTION_USER] = {"user", 0, OPTION_KIND_TEXT, 0, FIELD(user), .argument = "NAME", .expected = "name of a user",
                      .help = "become that user once the ports are bound"},
     [OPTION_GROUP] = {"group", 0, OPTION_KIND_TEXT, 0, FIELD(group), .argument = "NAME", .expected = "name of a group",

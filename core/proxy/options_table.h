@@ -30,6 +30,7 @@ enum option_id {
     OPTION_VERBOSE,
     OPTION_FLOW_DETAIL,
     OPTION_LOG_JSON,
+    OPTION_METRICS,
     OPTION_USER,
     OPTION_GROUP,
     OPTION_VERSION,
@@ -52,6 +53,7 @@ enum option_kind {
     OPTION_KIND_LISTENS,
     OPTION_KIND_UPSTREAMS,
     OPTION_KIND_OP_CODES,
+    OPTION_KIND_METRICS,
     OPTION_KIND_ORDER, /* no value: something to do at once */
     OPTION_KIND_COUNT,
 };
@@ -131,6 +133,9 @@ MUST_CHECK enum status options_from_set(const struct option_set *set, struct opt
 
 /* [SCHEME://]ADDR[:PORT] of a listener. */
 MUST_CHECK enum status options_listen_from_text(const char *text, struct options_listen *out, struct reason *reason);
+
+/* [ADDR:]PORT of the metrics; on the loopback without ADDR. */
+MUST_CHECK enum status options_metrics_from_text(const char *text, struct address *out, struct reason *reason);
 
 /* [/domain/…/][SCHEME://]ADDR[:PORT] or `none`; one entry for each domain, in the arena. */
 MUST_CHECK enum status options_upstreams_from_text(const char *text, struct arena *arena, struct options_upstream **out,

@@ -326,6 +326,14 @@ static enum status apply_op_codes(const struct option_spec *spec, const struct o
     return STATUS_OK;
 }
 
+static enum status apply_metrics(const struct option_spec *spec, const struct option_given *given,
+                                 struct options *options, struct reason *reason)
+{
+    (void)spec;
+    const char *text = last_text(given);
+    return text ? options_metrics_from_text(text, &options->metrics, reason) : STATUS_OK;
+}
+
 static const struct kind kinds[OPTION_KIND_COUNT] = {
     [OPTION_KIND_FLAG] = {apply_flag, show_flag},
     [OPTION_KIND_TIMES] = {apply_times, show_integer},
@@ -340,6 +348,7 @@ static const struct kind kinds[OPTION_KIND_COUNT] = {
     [OPTION_KIND_LISTENS] = {apply_listens, show_texts},
     [OPTION_KIND_UPSTREAMS] = {apply_upstreams, show_texts},
     [OPTION_KIND_OP_CODES] = {apply_op_codes, show_text},
+    [OPTION_KIND_METRICS] = {apply_metrics, show_text},
     [OPTION_KIND_ORDER] = {0},
 };
 

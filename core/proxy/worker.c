@@ -194,9 +194,11 @@ enum status worker_start(struct worker *worker, struct hooks *hooks, struct reas
         .op_codes_refused = options->op_codes_refused,
         .stream_idle_us = net_config_defaults().tcp_idle_us,
     };
-    struct flow_observer *observers = NULL;
+    struct flow_observer *observers = worker->config.observers;
     if (options->flow_detail > 0) {
-        worker->flush_observer = (struct flow_observer){flow_print_observer(worker->print), worker, flow_finished};
+        struct flow_observer *printer = flow_print_observer(worker->print);
+        printer->next = observers;
+        worker->flush_observer = (struct flow_observer){.next = printer, .context = worker, .finished = flow_finished};
         observers = &worker->flush_observer;
     }
     worker->exchange = exchange_new(&config, net_io(worker->net), hooks, observers);

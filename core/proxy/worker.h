@@ -13,6 +13,7 @@ struct worker_config {
     const struct options *options; /* borrowed for the worker's life, like `log` */
     const struct log *log;
     bool colour; /* flows are printed in colour */
+    struct flow_observer *observers; /* further ones, which see what the printer sees; borrowed */
 
     /* A stream client came or went. */
     void (*on_connection)(void *context, const struct reply_to *connection, bool connected);

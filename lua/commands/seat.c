@@ -1,5 +1,7 @@
 #include "lua/commands/seat.h"
 
+#include "lua/commands/observing.h"
+
 #include <signal.h>
 #include <stdlib.h>
 
@@ -44,6 +46,7 @@ static void on_woken(void *context)
 {
     struct seat *seat = context;
     reloader_woken(seat->moondns->reloader, seat->number);
+    observing_woken(seat);
 }
 
 void seat_wake(void *context, unsigned number)
@@ -100,6 +103,7 @@ int seat_load_scripts(struct seat *seat)
         .latest = reloader_latest(moondns->reloader),
         .outdated = on_outdated,
         .silent = seat->number > 0,
+        .measure = seat->tally != NULL,
         .context = seat,
     };
     struct reason reason = {"out of memory"};
@@ -202,11 +206,22 @@ int seats_make(struct moondns *moondns, struct reason *reason)
             .on_draining = on_draining,
             .context = seat,
         };
-        enum status status = worker_new(&config, &seat->worker, reason);
+        enum status status = observing_seat(seat, &config.observers);
+        if (!status)
+            status = worker_new(&config, &seat->worker, reason);
         if (status)
             return status == STATUS_INVALID || status == STATUS_NOT_FOUND ? OPTIONS_EXIT_USAGE : OPTIONS_EXIT_FAILURE;
     }
     return OPTIONS_EXIT_DONE;
+}
+
+void seats_free(struct moondns *moondns)
+{
+    for (unsigned i = moondns->count; i-- > 0;) {
+        worker_free(moondns->seats[i].worker);
+        observing_seat_free(&moondns->seats[i]);
+    }
+    free(moondns->seats);
 }
 
 void seats_stop(struct moondns *moondns)

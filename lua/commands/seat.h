@@ -11,6 +11,8 @@
 #include <pthread.h>
 
 struct event;
+struct flow_tally;
+struct metrics_server;
 
 enum seat_state { SEAT_STARTING, SEAT_SERVES, SEAT_FAILED };
 
@@ -19,6 +21,7 @@ struct seat {
     struct moondns *moondns;
     struct worker *worker;
     struct engine *engine;
+    struct flow_tally *tally; /* what metrics are made of; NULL: none are */
     unsigned number;
     pthread_t thread;
     bool has_thread;
@@ -34,6 +37,7 @@ struct moondns {
     struct lua_shared shared;
     struct reloader *reloader;
     struct privileges privileges;
+    struct metrics_server *metrics; /* NULL: none */
     struct seat *seats;
     unsigned count;
     bool stopping; /* all workers were told to */
@@ -41,6 +45,9 @@ struct moondns {
     pthread_mutex_t lock;
     pthread_cond_t changed;
 };
+
+/* Frees the seats, whose threads have ended. */
+void seats_free(struct moondns *moondns);
 
 /* Makes as many seats as there are to be workers; an exit code. */
 int seats_make(struct moondns *moondns, struct reason *reason);

@@ -1,6 +1,7 @@
 /* moondns without a subcommand: serves. Holds the process: options, rights, signals, start and stop. */
 #include "base/random.h"
 #include "lua/commands/commands.h"
+#include "lua/commands/observing.h"
 #include "lua/commands/seat.h"
 
 #include <event2/event.h>
@@ -67,6 +68,8 @@ static int serve(struct moondns *moondns)
     for (unsigned i = 0; i < moondns->count; i++)
         if (worker_bind(moondns->seats[i].worker, i ? first->worker : NULL, &reason))
             goto failed;
+    if (observing_open(moondns, &reason))
+        goto failed;
     if (privileges_drop(&moondns->privileges, &reason))
         goto failed;
     if (seat_start(first))
@@ -78,6 +81,8 @@ static int serve(struct moondns *moondns)
         goto failed;
     }
     reloader_started(moondns->reloader);
+    if (observing_start(moondns, &reason))
+        goto failed;
     say_started(moondns);
     worker_run(first->worker);
     return OPTIONS_EXIT_DONE;
@@ -154,6 +159,7 @@ static int run(struct moondns *moondns)
 
 static void tear_down(struct moondns *moondns)
 {
+    observing_stop(moondns);
     if (!moondns->stopping) /* a second word would not let them answer what is in flight */
         seats_stop(moondns);
     for (unsigned i = 1; i < moondns->count; i++) {
@@ -166,9 +172,8 @@ static void tear_down(struct moondns *moondns)
             event_free(moondns->signals[i]);
     if (moondns->count && moondns->seats[0].worker)
         seat_finish(&moondns->seats[0]);
-    for (unsigned i = moondns->count; i-- > 0;)
-        worker_free(moondns->seats[i].worker);
-    free(moondns->seats);
+    seats_free(moondns);
+    observing_close(moondns);
     reloader_free(moondns->reloader);
     shared_store_free(moondns->shared.context);
 }

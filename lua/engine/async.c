@@ -165,7 +165,7 @@ static int make_timer(lua_State *L, bool repeats, const char *what)
         return luaL_error(L, "%s: out of memory", what);
     }
     *timer = (struct timer){
-        .task = {.engine = engine, .awake = timer_awake},
+        .task = {.engine = engine, .awake = timer_awake, .hook = SCRIPT_HOOK_COUNT},
         .next = engine->timers,
         .number = ++engine->timer_numbers,
         .script = script,

@@ -11,6 +11,7 @@ struct engine;
 struct event_base;
 struct exchange;
 struct lua_shared;
+struct snapshot;
 
 /* One of the proxy's own options as scripts see it in ctx.options. */
 struct engine_option {
@@ -44,7 +45,8 @@ struct engine_config {
      * called when a query comes that must not begin without one: to call engine_switch. */
     const atomic_uint *latest;
     void (*outdated)(void *context);
-    bool silent; /* another engine does the same and tells of it */
+    bool measure; /* the time that hooks take is wanted */
+    bool silent;  /* another engine does the same and tells of it */
     void *context;
 };
 
@@ -58,6 +60,12 @@ MUST_CHECK enum status engine_load(struct engine *engine, struct loading *loadin
 
 /* The current generation; NULL before engine_load. */
 struct hooks *engine_hooks(struct engine *engine);
+
+/* Loadings of scripts that failed since engine_load. */
+uint64_t engine_failed_loadings(const struct engine *engine);
+
+/* Fills in what is the engine's. */
+void engine_snapshot(const struct engine *engine, struct snapshot *out);
 
 /* The proxy listens: calls `running`. */
 void engine_running(struct engine *engine);

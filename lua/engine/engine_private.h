@@ -33,6 +33,7 @@ struct engine {
     struct loading *loading;                  /* while scripts load: where their files come from; borrowed */
     bool options_aside;                       /* prepared scripts' options wait for the switch */
     unsigned number;                          /* of switches so far */
+    uint64_t failed_loadings;
     struct watch watch;
 
     struct task_pool tasks;

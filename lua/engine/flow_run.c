@@ -133,7 +133,7 @@ enum hook_result flow_run_hooks(struct hooks *hooks, enum hook hook, struct flow
         run = begin(engine, flow);
     if (!run)
         return HOOK_DONE;
-    run->hook = run->object->hook = hook;
+    run->task.hook = run->hook = run->object->hook = hook;
     run->call = 0;
     flow_sync_begin(run);
     enum hook_result result = advance(run, false);

@@ -47,7 +47,7 @@ static struct lifecycle *lifecycle_new(struct engine *engine, enum script_hook h
     if (!lifecycle)
         return NULL;
     *lifecycle = (struct lifecycle){
-        .task = {.engine = engine, .awake = awake},
+        .task = {.engine = engine, .awake = awake, .hook = hook},
         .next = engine->lifecycles,
         .hook = hook,
     };

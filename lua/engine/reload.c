@@ -85,6 +85,7 @@ static bool prepare(struct script_source *source)
     give_files(source, files, !ready);
     if (!ready) {
         script_options_rollback(engine);
+        engine->failed_loadings += !source->dirty && !source->written_us;
         if (!source->dirty && !source->written_us && !engine->config.silent)
             log_line(engine->config.log, LOG_WARN, "%s: the version that was loaded before stays", source->path);
     }
@@ -212,6 +213,11 @@ void engine_abandon(struct engine *engine)
         script_release(engine->sources[i].next);
         engine->sources[i].next = NULL;
     }
+}
+
+uint64_t engine_failed_loadings(const struct engine *engine)
+{
+    return engine->failed_loadings;
 }
 
 /* --- what the loop calls --- */

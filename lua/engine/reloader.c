@@ -1,5 +1,6 @@
 #include "lua/engine/reloader.h"
 
+#include "base/clock.h"
 #include "proxy/rollout.h"
 
 #include <event2/event.h>
@@ -12,6 +13,8 @@ struct reloader {
     struct event *watch, *timer;
     bool started, stopped;
     bool changed, all; /* asked for while a reload was under way */
+    uint64_t failed_before; /* engine_failed_loadings when it began */
+    struct reload_counts counts;
     struct engine *engines[];
 };
 
@@ -47,9 +50,26 @@ static void on_abandon(void *context, unsigned member)
 
 static void go_on(struct reloader *reloader);
 
+/* A reload has ended; all scripts of it but those that failed to load were taken over, if it came so far. */
+static void count(struct reloader *reloader, bool switched)
+{
+    struct reload_counts *counts = &reloader->counts;
+    if (!reloader->engines[0])
+        return;
+    bool some_failed = engine_failed_loadings(reloader->engines[0]) != reloader->failed_before;
+    counts->last_failed = some_failed || !switched;
+    if (counts->last_failed) {
+        counts->failed++;
+    } else {
+        counts->succeeded++;
+        counts->succeeded_us = clock_wall_us();
+    }
+}
+
 static void on_finished(void *context, void *change, bool switched)
 {
     struct reloader *reloader = context;
+    count(reloader, switched);
     if (!switched)
         log_line(reloader->config.log, LOG_WARN,
                  "not every worker could load what has changed: the versions that were loaded before stay");
@@ -90,7 +110,10 @@ static void begin(struct reloader *reloader)
         log_line(reloader->config.log, LOG_ERROR, "not reloaded: out of memory");
         return;
     }
+    reloader->failed_before = engine_failed_loadings(reloader->engines[0]);
     if (!prepare(reloader, all, loading)) {
+        if (engine_failed_loadings(reloader->engines[0]) != reloader->failed_before)
+            count(reloader, false);
         loading_free(loading);
         return;
     }
@@ -211,6 +234,11 @@ void reloader_started(struct reloader *reloader)
     reloader->loading = NULL;
     reloader->started = true;
     go_on(reloader);
+}
+
+const struct reload_counts *reloader_counts(const struct reloader *reloader)
+{
+    return &reloader->counts;
 }
 
 void reloader_woken(struct reloader *reloader, unsigned number)

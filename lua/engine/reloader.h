@@ -5,6 +5,7 @@
 #define MOONDNS_LUA_ENGINE_RELOADER_H
 
 #include "lua/engine/engine.h"
+#include "observe/snapshot.h"
 
 struct reloader;
 
@@ -45,6 +46,9 @@ void reloader_stop(struct reloader *reloader);
 
 /* Reloads the lists and all scripts, changed or not. */
 void reloader_all(struct reloader *reloader);
+
+/* How reloads went. In the first engine's thread. */
+const struct reload_counts *reloader_counts(const struct reloader *reloader);
 
 /* In the engine's thread: does what is its to do; switches over if that is due. */
 void reloader_woken(struct reloader *reloader, unsigned number);

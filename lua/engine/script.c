@@ -200,7 +200,10 @@ bool script_call(struct script *script, enum script_hook hook, int arguments)
         }
         if (arguments)
             lua_pushvalue(L, argument);
+        int64_t began = measure_begin(engine);
         called = engine_call(engine, given, 0, NULL);
+        measure_time(script->source, hook, began);
+        measure_end(script->source, hook, !called);
     }
     lua_settop(L, argument - arguments);
     engine->script = NULL;

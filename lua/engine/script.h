@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "flow/hooks.h"
+#include "lua/engine/measure.h"
 
 struct engine;
 
@@ -51,6 +52,7 @@ struct script_source {
     struct script *next;   /* loaded and configured, to be the current one; the same */
     bool begins;           /* `running` is still to be called */
     bool dirty;            /* a file was written */
+    struct measure measures[SCRIPT_HOOK_COUNT + 1]; /* the last one is the timers' */
     int64_t written_us;    /* monotonic; a file is being written since; 0: none is */
 };
 

@@ -60,6 +60,8 @@ static enum task_result finish(struct task *task, int code)
 static enum task_result run(struct task *task, int arguments)
 {
     struct engine *engine = task->engine;
+    struct script_source *source = task->script->source;
+    int64_t began = measure_begin(engine);
     engine->running = task;
     engine->memory.enforced = true;
     guard_enter(&engine->guard);
@@ -67,7 +69,10 @@ static enum task_result run(struct task *task, int arguments)
     guard_leave(&engine->guard);
     engine->memory.enforced = false;
     engine->running = NULL;
+    measure_time(source, task->hook, began);
     enum task_result result = finish(task, code);
+    if (result != TASK_WAITS)
+        measure_end(source, task->hook, result == TASK_FAILED);
     engine_settle(engine);
     return result;
 }

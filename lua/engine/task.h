@@ -37,6 +37,7 @@ struct task {
     void (*awake)(struct task *task); /* the wait is over: to call task_resume */
     struct task_coroutine coroutine;  /* L is NULL when it has none */
     struct script *script;            /* whose function runs; borrowed */
+    unsigned hook;                    /* what it is called for: enum script_hook; SCRIPT_HOOK_COUNT: a timer */
     bool waiting;
     struct event *alarm;    /* of sleep; made when first needed */
     struct task_wait *wait; /* ended with the task; NULL: none */

@@ -469,7 +469,7 @@ static void values_are_json(void **state)
         assert_non_null(value->type);
         assert_non_null(value->help);
     }
-    assert_int_equal(count, 24);
+    assert_int_equal(count, 25);
     assert_string_equal(value_of(&options, "script"), "[\"a \\\"b\\\"\\n.lua\"]");
     assert_string_equal(value_of(&options, "listen"), "[\"127.0.0.1:5300\"]");
     assert_string_equal(value_of(&options, "upstream"), "[]");

@@ -13,7 +13,7 @@ local DONE, FAILURE, USAGE, SCRIPT = 0, 1, 2, 3
 
 local LONG_OPTIONS = {
     "script", "set", "listen", "upstream", "timeout", "retries", "op-codes", "hosts", "zone", "cache", "workers", "hook-timeout", "jit",
-    "script-memory", "shared-memory", "held-max", "held-timeout", "no-reload", "check", "options", "config", "quiet", "verbose", "flow-detail", "log-json", "user", "group", "version", "help",
+    "script-memory", "shared-memory", "held-max", "held-timeout", "no-reload", "check", "options", "config", "quiet", "verbose", "flow-detail", "log-json", "metrics", "user", "group", "version", "help",
 }
 
 local ANSWER = [[function dns_request(flow)

@@ -1,0 +1,39 @@
+/* What a worker tells of itself when it is asked: copies of its counters, taken in its own thread between two turns of
+ * its loop. Nothing that a query passes is shared between threads. */
+#ifndef MOONDNS_OBSERVE_SNAPSHOT_H
+#define MOONDNS_OBSERVE_SNAPSHOT_H
+
+#include "net/net.h"
+#include "observe/flow_tally.h"
+
+/* A hook of one script: how often it ran, how long it computed, how often it failed. */
+struct hook_time {
+    const char *script, *hook; /* borrowed from what outlives all workers */
+    uint64_t calls, nanoseconds, errors;
+};
+
+/* Reloads of scripts and lists; the first worker's. */
+struct reload_counts {
+    uint64_t succeeded, failed;
+    int64_t succeeded_us; /* wall clock, of the last one; 0: none yet */
+    bool last_failed;
+};
+
+struct snapshot {
+    struct exchange_counters exchange;
+    struct net_counters net;
+    struct flow_counts flows;
+    struct exchange_cache_size cache;
+    struct reload_counts reloads;
+    size_t flows_active, asks_active, flows_held;
+    size_t lua_memory; /* bytes */
+    uint64_t dnstap_sent, dnstap_dropped;
+    struct hook_time *hooks; /* owned */
+    size_t hooks_count, hooks_capacity;
+};
+
+/* Appends a row to snapshot->hooks; without memory it is left out. */
+void snapshot_add_hook(struct snapshot *snapshot, const struct hook_time *hook);
+void snapshot_free(struct snapshot *snapshot);
+
+#endif

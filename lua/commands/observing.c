@@ -1,0 +1,91 @@
+#include "lua/commands/observing.h"
+
+#include "observe/metrics_server.h"
+
+#include <luajit.h>
+#include <stdlib.h>
+
+enum status observing_seat(struct seat *seat, struct flow_observer **out)
+{
+    *out = NULL;
+    if (seat->moondns->options.metrics.family == AF_UNSPEC)
+        return STATUS_OK;
+    seat->tally = malloc(sizeof *seat->tally);
+    if (!seat->tally)
+        return STATUS_NO_MEMORY;
+    flow_tally_init(seat->tally);
+    *out = &seat->tally->observer;
+    return STATUS_OK;
+}
+
+void observing_seat_free(struct seat *seat)
+{
+    free(seat->tally);
+    seat->tally = NULL;
+}
+
+enum status observing_open(struct moondns *moondns, struct reason *reason)
+{
+    if (moondns->options.metrics.family == AF_UNSPEC)
+        return STATUS_OK;
+    struct metrics_server_config config = {
+        .address = moondns->options.metrics,
+        .workers = moondns->count,
+        .common = {LUAJIT_VERSION, moondns->options.script_memory, moondns->shared.context},
+        .wake = seat_wake,
+        .context = moondns,
+        .log = &moondns->log,
+    };
+    return metrics_server_new(&config, &moondns->metrics, reason);
+}
+
+enum status observing_start(struct moondns *moondns, struct reason *reason)
+{
+    if (!moondns->metrics)
+        return STATUS_OK;
+    enum status status = metrics_server_start(moondns->metrics, reason);
+    if (status)
+        return status;
+    struct address address = metrics_server_address(moondns->metrics);
+    char text[ADDRESS_TEXT_MAX];
+    log_line(&moondns->log, LOG_INFO, "metrics on http://%s/metrics", address_text(&address, text));
+    return STATUS_OK;
+}
+
+/* In the seat's thread, between two turns. */
+static void fill_in(struct seat *seat, struct snapshot *out)
+{
+    struct exchange *exchange = worker_exchange(seat->worker);
+    out->net = net_counters(worker_net(seat->worker));
+    out->flows = seat->tally->counts;
+    if (exchange) {
+        out->exchange = *exchange_counters(exchange);
+        out->cache = exchange_cache_size(exchange);
+        out->flows_active = exchange_flows(exchange);
+        out->asks_active = exchange_asks(exchange);
+    }
+    if (seat->engine)
+        engine_snapshot(seat->engine, out);
+    if (seat->number == 0)
+        out->reloads = *reloader_counts(seat->moondns->reloader);
+}
+
+void observing_woken(struct seat *seat)
+{
+    struct metrics_server *server = seat->moondns->metrics;
+    if (!server || !metrics_server_wants(server, seat->number))
+        return;
+    fill_in(seat, metrics_server_begin(server, seat->number));
+    metrics_server_publish(server, seat->number);
+}
+
+void observing_stop(struct moondns *moondns)
+{
+    metrics_server_stop(moondns->metrics);
+}
+
+void observing_close(struct moondns *moondns)
+{
+    metrics_server_free(moondns->metrics);
+    moondns->metrics = NULL;
+}

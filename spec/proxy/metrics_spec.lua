@@ -1,0 +1,249 @@
+-- --metrics: what Prometheus reads, after known traffic and under load.
+local socket = require "socket"
+local files = require "spec.support.files"
+local metrics = require "spec.support.metrics"
+local net = require "spec.support.net"
+local ports = require "spec.support.ports"
+local process = require "spec.support.process"
+local proxy = require "spec.support.proxy"
+local scope = require "spec.support.scope"
+local wait = require "spec.support.wait"
+local wire = require "spec.support.wire"
+
+local ANSWERING = [[
+function dns_request(flow)
+    local name = flow.request.question.name
+    if name == "bad.example" then error("no") end
+    if name == "killed.example" then flow:kill() return end
+    if name == "busy.example" then while true do end end
+    if name:find("%.answered%.example$") then
+        flow.response = flow.request:succeed{dns.ResourceRecord.A(name, "192.0.2.9")}
+    elseif name == "none.example" then
+        flow.response = flow.request:fail("NXDOMAIN")
+    end
+end
+]]
+
+describe("metrics", function()
+    scope.manage()
+
+    describe("of known traffic", function()
+        local moondns, text, open, script
+
+        setup(function()
+            moondns = proxy.start { code = ANSWERING, args = { "--metrics", "0", "--workers", "2", "--cache", "10" } }
+            script = moondns.script
+            for i = 1, 7 do
+                moondns:dig("a" .. i .. ".answered.example A")
+            end
+            moondns:dig "x.answered.example TYPE65280"
+            moondns:dig "y.answered.example A +tcp"
+            moondns:dig "none.example AAAA"
+            moondns:dig "bad.example HTTPS"
+            moondns:dig "nobody.example MX"
+            local client = moondns:udp()
+            client:send(wire.query("killed.example", "A"))
+            client:send "\0\1\1\0\0\1\0\0\0\0\0\0\255" -- a question that is cut off
+            client:receive()
+            text = metrics.scrape(moondns)
+            open = metrics.scrape(moondns, "openmetrics")
+        end)
+
+        it("counts queries by transport and type", function()
+            assert.equal(8, text['moondns_queries_total{transport="udp",type="A"}']) -- seven, and the one that is killed
+            assert.equal(1, text['moondns_queries_total{transport="tcp",type="A"}'])
+            assert.equal(1, text['moondns_queries_total{transport="udp",type="AAAA"}'])
+            assert.equal(1, text['moondns_queries_total{transport="udp",type="MX"}'])
+            assert.equal(1, text['moondns_queries_total{transport="udp",type="other"}'])
+        end)
+
+        it("counts responses by transport, response code and source", function()
+            assert.equal(8, text['moondns_responses_total{rcode="NOERROR",transport="udp"}'])
+            assert.equal(1, text['moondns_responses_total{rcode="NOERROR",transport="tcp"}'])
+            assert.equal(1, text['moondns_responses_total{rcode="NXDOMAIN",transport="udp"}'])
+            assert.equal(2, text['moondns_responses_total{rcode="SERVFAIL",transport="udp"}'])
+            assert.equal(10, text['moondns_responses_by_source_total{source="script"}'])
+            assert.equal(2, text['moondns_responses_by_source_total{source="proxy"}'])
+            assert.equal(10, text['moondns_response_duration_seconds_count{source="script"}'])
+            assert.equal(10, text['moondns_response_duration_seconds_bucket{le="+Inf",source="script"}'])
+        end)
+
+        it("counts what was dropped, and why", function()
+            assert.equal(1, text['moondns_dropped_total{reason="killed"}'])
+            assert.equal(0, text['moondns_dropped_total{reason="overload"}'])
+            assert.equal(1, text['moondns_malformed_queries_total{outcome="answered"}'])
+            assert.equal(0, text['moondns_malformed_queries_total{outcome="dropped"}'])
+            assert.equal(2, text["moondns_errors_total"])
+        end)
+
+        it("measures the hooks of each script and counts their errors", function()
+            local labels = '{hook="dns_request",script="' .. script .. '"}'
+            assert.equal(13, text["moondns_script_hook_duration_seconds_count" .. labels])
+            assert.equal(1, text["moondns_script_hook_errors_total" .. labels])
+            local seconds = text["moondns_script_hook_duration_seconds_sum" .. labels]
+            assert.is_true(seconds > 0 and seconds < 10, tostring(seconds))
+        end)
+
+        it("tells of TCP, the cache, Lua's memory and the process", function()
+            assert.equal(1, text['moondns_tcp_connection_events_total{event="accepted"}'])
+            assert.equal(2, text['moondns_cache_requests_total{result="miss"}'])
+            assert.equal(0, text["moondns_cache_entries"])
+            assert.is_true(text['moondns_lua_memory_bytes{worker="0"}'] > 10000)
+            assert.is_true(text['moondns_lua_memory_bytes{worker="1"}'] > 10000)
+            assert.equal(2, text["moondns_workers"])
+            assert.is_true(text["process_resident_memory_bytes"] > 1e6)
+            assert.is_true(text["process_open_fds"] > 5 and text["process_open_fds"] < text["process_max_fds"])
+            assert.is_true(math.abs(text["process_start_time_seconds"] - os.time()) < 300)
+            assert.is_true(text["process_cpu_seconds_total"] > 0)
+        end)
+
+        it("speaks OpenMetrics to whom accepts it, and says the same", function()
+            for name, value in pairs(text) do
+                if name:find "^moondns_" and not name:find "^moondns_lua_memory_bytes" and not name:find "_bucket" then
+                    assert.equal(value, open[name], name)
+                end
+            end
+            assert.equal(10, open['moondns_response_duration_seconds_bucket{le="1.0",source="script"}'])
+        end)
+    end)
+
+    describe("over HTTP", function()
+        local moondns, base
+
+        setup(function()
+            moondns = proxy.start { args = { "--metrics", "0" } }
+            base = metrics.base(moondns)
+        end)
+
+        it("says what type its text is of", function()
+            assert.equal("text/plain; version=0.0.4; charset=utf-8", metrics.request(base .. "/metrics").headers["content-type"])
+            local open = metrics.request(base .. "/metrics", { headers = { Accept = metrics.OPENMETRICS } })
+            assert.equal("application/openmetrics-text; version=1.0.0; charset=utf-8", open.headers["content-type"])
+            assert.truthy(open.body:find "\n# EOF\n$")
+        end)
+
+        it("has a page for health checks", function()
+            local health = metrics.request(base .. "/health")
+            assert.same({ 200, "ok\n" }, { health.code, health.body })
+        end)
+
+        it("is read-only, and has no other pages", function()
+            assert.equal(405, metrics.request(base .. "/metrics", { method = "POST" }).code)
+            assert.equal(405, metrics.request(base .. "/health", { method = "DELETE" }).code)
+            assert.equal(404, metrics.request(base .. "/").code)
+            assert.equal(404, metrics.request(base .. "/metrics/../../etc/passwd").code)
+            local head = metrics.request(base .. "/metrics", { method = "HEAD" })
+            assert.same({ 200, "" }, { head.code, head.body })
+        end)
+
+        it("takes no requests without end", function()
+            local client = socket.tcp4()
+            scope.on_end(function() client:close() end)
+            client:settimeout(wait.PATIENCE_SECONDS)
+            assert(client:connect("127.0.0.1", tonumber(base:match "%d+$")))
+            client:send("GET /metrics HTTP/1.1\r\n")
+            local sent = true
+            for _ = 1, 64 do
+                sent = sent and client:send("X-Long: " .. ("x"):rep(1024) .. "\r\n")
+            end
+            local line = client:receive "*l"
+            assert.is_true(line == nil or line:find " 400 " ~= nil or line:find " 413 " ~= nil, tostring(line))
+            assert.equal(200, metrics.request(base .. "/health").code)
+        end)
+    end)
+
+    it("stay right under load, with scrapes all the while", function()
+        local moondns = proxy.start { code = ANSWERING, args = { "--metrics", "0", "--workers", "2", "--flow-detail", "0" } }
+        local lines = {}
+        for i = 1, 50 do
+            lines[i] = "n" .. i .. ".answered.example A"
+        end
+        local queries = files.temp_file("queries", table.concat(lines, "\n") .. "\n")
+        local load = process.start { "dnsperf", "-s", "127.0.0.1", "-p", tostring(moondns.port), "-d", queries, "-n", "40", "-q", "20" }
+        local scrapes = 0
+        repeat
+            local answer = metrics.request(metrics.base(moondns) .. "/metrics")
+            assert.equal(200, answer.code)
+            scrapes = scrapes + 1
+        until load:ended()
+        assert.truthy(load:out():find "Queries completed:%s+2000 %(100", load:out())
+        assert.is_true(scrapes > 0)
+        local values = metrics.scrape(moondns)
+        assert.equal(2000, values['moondns_queries_total{transport="udp",type="A"}'])
+        assert.equal(2000, values['moondns_responses_total{rcode="NOERROR",transport="udp"}'])
+        assert.equal(0, values["moondns_flows_in_flight"])
+    end)
+
+    it("count what upstreams do", function()
+        local server = net.server()
+        local moondns = proxy.start { upstream = server, args = { "--metrics", "0", "--timeout", "0.2", "--retries", "1" } }
+        local client = moondns:udp()
+        client:send(wire.query("late.example", "A"))
+        server:receive()
+        local query, answer = server:receive() -- the second try
+        answer(wire.answer(query, {}))
+        assert.truthy(client:receive())
+        answer(wire.answer(query, {})) -- once more: nothing waits for it
+        wait.eventually(function()
+            local values = metrics.scrape(moondns)
+            assert.equal(2, values["moondns_upstream_queries_total"])
+            assert.equal(1, values["moondns_upstream_answers_total"])
+            assert.equal(1, values["moondns_upstream_timeouts_total"])
+            assert.equal(1, values["moondns_upstream_retries_total"])
+            assert.equal(1, values['moondns_upstream_discarded_answers_total{reason="unmatched"}'])
+            assert.equal(1, values['moondns_responses_by_source_total{source="upstream"}'])
+            assert.equal(1, values['moondns_response_duration_seconds_count{source="upstream"}'])
+            assert.equal(0, values['moondns_response_duration_seconds_bucket{le="0.1",source="upstream"}'])
+            return true
+        end, "the counts")
+    end)
+
+    it("count reloads that went well and those that failed", function()
+        local moondns = proxy.start { code = ANSWERING, args = { "--metrics", "0" } }
+        files.replace(moondns.script, ANSWERING .. "-- the same")
+        moondns:wait_output "reloaded"
+        local values = metrics.scrape(moondns)
+        assert.equal(1, values['moondns_reloads_total{result="ok"}'])
+        assert.equal(0, values['moondns_reloads_total{result="failed"}'])
+        assert.equal(0, values["moondns_reload_last_failed"])
+        assert.is_true(math.abs(values["moondns_reload_last_success_timestamp_seconds"] - os.time()) < 60)
+        files.replace(moondns.script, "function dns_request(")
+        moondns:wait_output "the version that was loaded before stays"
+        values = metrics.scrape(moondns)
+        assert.equal(1, values['moondns_reloads_total{result="ok"}'])
+        assert.equal(1, values['moondns_reloads_total{result="failed"}'])
+        assert.equal(1, values["moondns_reload_last_failed"])
+    end)
+
+    it("are served while a hook computes, and the health page tells of it", function()
+        local moondns = proxy.start { code = ANSWERING, args = { "--metrics", "0", "--hook-timeout", "6" } }
+        moondns:dig "a.answered.example"
+        assert.equal(1, metrics.scrape(moondns)['moondns_queries_total{transport="udp",type="A"}'])
+        moondns:udp():send(wire.query("busy.example", "A"))
+        wait.eventually(function()
+            return metrics.request(metrics.base(moondns) .. "/health").code == 503
+        end, "the worker to be noticed")
+        assert.equal(1, metrics.scrape(moondns)['moondns_queries_total{transport="udp",type="A"}'])
+        wait.eventually(function()
+            return metrics.request(metrics.base(moondns) .. "/health").code == 200
+        end, "the worker to be back")
+    end)
+
+    it("are on the loopback where only a port is given, and a port that is taken is named", function()
+        local port = ports.free()
+        local moondns = proxy.start { args = { "--metrics", port } }
+        assert.equal("http://127.0.0.1:" .. port, metrics.base(moondns))
+        local second = proxy.run { "-l", "127.0.0.1:" .. ports.free(), "-u", "none", "--metrics", "127.0.0.1:" .. port }
+        assert.equal(1, second.code)
+        assert.truthy(second.err:find("--metrics: cannot listen on 127.0.0.1:" .. port, 1, true), second.err)
+    end)
+
+    it("want a port", function()
+        for _, given in ipairs { "127.0.0.1", "[::1]" } do
+            local result = proxy.run { "--metrics", given }
+            assert.equal(2, result.code)
+            assert.truthy(result.err:find("--metrics: a port is missing; [ADDR:]PORT expected, got '" .. given .. "'", 1, true), result.err)
+        end
+        assert.truthy(proxy.run({ "--metrics", "99999" }).err:find "^moondns: %-%-metrics: ")
+    end)
+end)
