@@ -285,7 +285,6 @@ static enum step step_response(struct exchange *exchange, struct exchange_flow *
 
 static enum step step_response_done(struct exchange *exchange, struct exchange_flow *flow)
 {
-    (void)exchange;
     struct flow *plain = &flow->flow;
     if (plain->killed)
         return STEP_END;
@@ -296,15 +295,20 @@ static enum step step_response_done(struct exchange *exchange, struct exchange_f
             plain->source = FLOW_SOURCE_NONE;
         return STEP_ERROR;
     }
-    if (plain->resend)
+    if (plain->resend && !flow->began) {
+        if (flow->transfers)
+            exchange_transfer_stop(exchange, flow);
         return exchange_send_again(flow);
-    return plain->response.present || plain->unpackable ? STEP_REPLY : STEP_END;
+    }
+    return plain->response.present || plain->unpackable || flow->more ? STEP_REPLY : STEP_END;
 }
 
 static enum step step_error(struct exchange *exchange, struct exchange_flow *flow)
 {
     if (flow->is_ask)
         return STEP_END;
+    if (flow->transfers)
+        exchange_transfer_stop(exchange, flow);
     exchange->counters.errors++;
     return run_hook(flow, HOOK_ERROR, STEP_ERROR_DONE);
 }
@@ -313,7 +317,7 @@ static enum step step_error_done(struct exchange *exchange, struct exchange_flow
 {
     if (flow->flow.killed)
         return STEP_END;
-    if (flow->flow.resend)
+    if (flow->flow.resend && !flow->began)
         return exchange_send_again(flow);
     if (!flow->flow.response.present || flow->flow.source == FLOW_SOURCE_NONE)
         exchange_servfail(exchange, flow);
@@ -324,6 +328,8 @@ static enum step step_end(struct exchange *exchange, struct exchange_flow *flow)
 {
     if (flow->is_ask)
         return exchange_ask_ended(exchange, flow);
+    if (flow->transfers)
+        exchange_transfer_stop(exchange, flow);
     exchange->counters.killed += flow->flow.killed;
     if (!flow->replied && exchange->io->no_reply)
         exchange->io->no_reply(exchange->io->context, &flow->flow.reply_to);

@@ -22,6 +22,14 @@ struct route {
     /* The try goes on at the same server, written with this scheme; the attempt's number stays. NULL: it does not. */
     const struct address *again;
     enum upstream_scheme scheme;
+    bool transfer; /* a zone transfer: over a stream where the upstream has one, on a channel of its own */
+};
+
+/* What became of a part of an answer. */
+enum part_result {
+    PART_TAKEN,
+    PART_FULL, /* and the client has as much before it as it may: exchange_client_ready says when it has room */
+    PART_GONE, /* the client is */
 };
 
 /* The world outside. All calls return at once; none calls back into the exchange. */
@@ -30,6 +38,12 @@ struct exchange_io {
 
     /* Sends the answer to a client; copies the bytes. A client that is gone is nobody's error. */
     void (*reply)(void *context, const struct reply_to *to, const uint8_t *wire, size_t length);
+
+    /* The same for a message that others follow; at the end comes `reply` or `no_reply`. For stream clients. */
+    enum part_result (*reply_part)(void *context, const struct reply_to *to, const uint8_t *wire, size_t length);
+
+    /* Whether the channel, a zone transfer's own, gives no more messages for now. May be NULL. */
+    void (*hold)(void *context, const struct channel *channel, bool held);
 
     /* A query gets no answer: killed, its answer cleared, dropped. Each exchange_query comes to one reply or one
      * no_reply (but for flows that exchange_free ends). May be NULL. */
@@ -129,6 +143,9 @@ void exchange_query(struct exchange *exchange, const uint8_t *wire, size_t lengt
  * it is taken where none was asked, for op codes other than QUERY, and where it says no more than FORMERR, SERVFAIL,
  * NOTIMP or REFUSED. Else it is counted and dropped, and the query waits on. */
 void exchange_answer(struct exchange *exchange, uint32_t channel, const uint8_t *wire, size_t length);
+
+/* A client whose output was full (PART_FULL) has room again, or is gone. */
+void exchange_client_ready(struct exchange *exchange, const struct reply_to *client);
 
 /* A channel broke (connection refused or closed): the try of every query that waits on it is spent. */
 void exchange_channel_failed(struct exchange *exchange, uint32_t channel, const char *why);

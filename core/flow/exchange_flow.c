@@ -50,7 +50,8 @@ static void begin(struct exchange *exchange, struct flow *flow, const struct rep
     flow->server = (struct address){0};
     flow->server_transport = TRANSPORT_UDP;
     flow->asked_us = 0;
-    flow->tries = flow->resends = 0;
+    flow->tries = flow->resends = flow->messages = 0;
+    flow->records = 0;
     flow->source = FLOW_SOURCE_NONE;
     flow->source_name[0] = flow->error[0] = '\0';
     flow->error_info = DNS_EDE_OTHER;
@@ -95,6 +96,7 @@ struct exchange_flow *exchange_flow_new(struct exchange *exchange, const struct 
     begin(exchange, &flow->flow, to, hooks);
     flow->suspended = flow->replied = flow->stream_again = flow->is_ask = flow->delayed = false;
     flow->plain_again = flow->without_opt = false;
+    flow->transfers = flow->more = flow->busy = flow->full = flow->began = false;
     flow->deadline_us = 0;
     flow->failure[0] = '\0';
     flow->failure_info = DNS_EDE_OTHER;
@@ -160,6 +162,8 @@ void exchange_end(struct exchange *exchange, struct exchange_flow *ended)
     trim(&flow->request);
     trim(&flow->response);
     ended->suspended = false;
+    if (ended->full)
+        exchange_forget_full(exchange, ended);
     flow->references = 0;
     give_free(exchange, ended);
     if (hooks && --hooks->flows == 0 && hooks != exchange->hooks && hooks->unused)

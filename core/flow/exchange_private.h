@@ -5,6 +5,7 @@
 
 #include "flow/exchange.h"
 #include "flow/pending.h"
+#include "flow/transfer.h"
 
 enum step {
     STEP_REQUEST,      /* request hooks */
@@ -31,11 +32,18 @@ struct exchange_flow {
     bool stream_again;                     /* the answer came cut: this try goes on over a stream */
     bool plain_again;                      /* the server did not understand OPT: this try goes on without */
     bool without_opt;                      /* the upstream was asked without the request's OPT */
-    bool delayed;                          /* `pending` keeps time for an answer that goes out later, or has done so */
-    uint32_t flushes;                      /* of the cache, when the upstream was asked */
-    bool is_ask;                           /* a script's query; the next four are for such alone */
-    bool being_made;                       /* exchange_ask has not returned */
-    int64_t deadline_us;                   /* monotonic; 0: none */
+    bool transfers;                        /* a zone transfer is asked for, over a stream; the next six are for such */
+    bool more;                             /* the response is a message that others follow … */
+    bool began;                            /* … and the client has got one already */
+    bool busy;                             /* hooks have it */
+    bool full;                             /* the client has to read first; in exchange->full */
+    struct exchange_flow *next_full;
+    struct transfer transfer;
+    bool delayed;        /* `pending` keeps time for an answer that goes out later, or has done so */
+    uint32_t flushes;    /* of the cache, when the upstream was asked */
+    bool is_ask;         /* a script's query; the next four are for such alone */
+    bool being_made;     /* exchange_ask has not returned */
+    int64_t deadline_us; /* monotonic; 0: none */
     void (*finished)(void *context);
     void *context;
     char failure[FLOW_ERROR_MAX]; /* how the last try failed */
@@ -54,6 +62,7 @@ struct exchange {
     struct cache *cache; /* NULL: none */
     int64_t monotonic_us, wall_us;
     struct exchange_flow *active; /* chained by previous and next */
+    struct exchange_flow *full;   /* zone transfers whose clients have to read first, by next_full */
     size_t active_count, ask_count;
     struct flow *free; /* chained by flow.next; owned */
     size_t free_count;
@@ -78,6 +87,23 @@ void exchange_end(struct exchange *exchange, struct exchange_flow *flow);
 enum step exchange_forward(struct exchange *exchange, struct exchange_flow *flow);
 enum step exchange_send_again(struct exchange_flow *flow);
 enum step exchange_reply(struct exchange *exchange, struct exchange_flow *flow);
+
+/* How a try failed; `info` is an extended error's. */
+void exchange_fail_try(struct exchange_flow *flow, const char *why, uint16_t info);
+
+/* Takes an answer's message over as the flow's response. */
+MUST_CHECK enum status exchange_take_response(struct exchange *exchange, struct exchange_flow *flow,
+                                              const struct dns_message *answer);
+
+/* Zone transfers (exchange_transfer.c): a message that matched came; a message that others follow goes to the client
+ * (of no length: it is left out); what comes after is not wanted; the flow leaves the list of those whose clients are
+ * full.
+ */
+void exchange_transfer_answer(struct exchange *exchange, struct exchange_flow *flow, const uint8_t *wire,
+                              size_t length);
+enum step exchange_reply_part(struct exchange *exchange, struct exchange_flow *flow, struct span wire);
+void exchange_transfer_stop(struct exchange *exchange, struct exchange_flow *flow);
+void exchange_forget_full(struct exchange *exchange, struct exchange_flow *flow);
 
 /* A script's query has finished: it waits for exchange_forget. */
 enum step exchange_ask_ended(struct exchange *exchange, struct exchange_flow *flow);

@@ -297,7 +297,9 @@ enum step exchange_reply(struct exchange *exchange, struct exchange_flow *flow)
     struct span wire;
     if (plain->killed) /* while it was delayed */
         return STEP_END;
-    if (delay(exchange, flow))
+    if (flow->more && !plain->response.present && !plain->unpackable)
+        return exchange_reply_part(exchange, flow, (struct span){0});
+    if (!flow->more && delay(exchange, flow))
         return STEP_WAIT;
     if (!plain->response.present)
         exchange_servfail(exchange, flow); /* the script's could not be packed */
@@ -309,6 +311,10 @@ enum step exchange_reply(struct exchange *exchange, struct exchange_flow *flow)
     }
     if (!plain->response.present)
         return STEP_END;
+    if (flow->more && plain->response.view.header.flags & DNS_FLAG_RCODE)
+        exchange_transfer_stop(exchange, flow);
+    if (flow->more)
+        return exchange_reply_part(exchange, flow, wire);
     if (!plain->faults)
         exchange->io->reply(exchange->io->context, &plain->reply_to, wire.data, wire.length);
     else if (!send_faulty(exchange, plain, &wire))

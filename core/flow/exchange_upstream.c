@@ -17,7 +17,7 @@ void exchange_stop_waiting(struct exchange *exchange, struct exchange_flow *flow
         exchange->io->release(exchange->io->context, &flow->channel);
 }
 
-static void fail_try(struct exchange_flow *flow, const char *why, uint16_t info)
+void exchange_fail_try(struct exchange_flow *flow, const char *why, uint16_t info)
 {
     flow->stream_again = flow->plain_again = false;
     flow->failure_info = info;
@@ -65,11 +65,21 @@ static bool goes_on(const struct exchange_flow *flow)
     return flow->stream_again || flow->plain_again;
 }
 
+/* A transfer is many messages for one query, which only a stream carries to its end (RFC 5936 section 4.2). */
+static bool wants_transfer(struct exchange_flow *flow)
+{
+    return transport_is_stream(flow->flow.reply_to.transport) && !flow->is_ask &&
+           transfer_start(&flow->transfer, &flow_request(&flow->flow)->view);
+}
+
 static enum status choose_route(struct exchange *exchange, struct exchange_flow *flow, struct reason *reason)
 {
     struct flow *plain = &flow->flow;
     struct address again = plain->server;
     struct route route = {.flow = plain, .attempt = plain->tries};
+    flow->transfers = route.transfer = wants_transfer(flow);
+    plain->messages = 0;
+    plain->records = 0;
     if (goes_on(flow)) {
         route.attempt--;
         route.stream = flow->stream_again || flow->channel.transport != TRANSPORT_UDP;
@@ -81,6 +91,8 @@ static enum status choose_route(struct exchange *exchange, struct exchange_flow 
     }
     flow->channel = (struct channel){0};
     enum status status = exchange->io->route(exchange->io->context, &route, &flow->channel, reason);
+    if (flow->channel.transport == TRANSPORT_UDP)
+        flow->transfers = false;
     if (flow->channel.server.family != AF_UNSPEC) {
         plain->asked = true;
         plain->server = flow->channel.server;
@@ -129,9 +141,9 @@ enum step exchange_forward(struct exchange *exchange, struct exchange_flow *flow
     struct flow *plain = &flow->flow;
     if (plain->killed)
         return STEP_END;
-    while (goes_on(flow) || plain->tries <= exchange->config.retries) {
+    while (!flow->began && (goes_on(flow) || plain->tries <= exchange->config.retries)) {
         if (flow->deadline_us && flow->deadline_us <= exchange->monotonic_us) {
-            fail_try(flow, "time-out", DNS_EDE_NO_REACHABLE_AUTHORITY);
+            exchange_fail_try(flow, "time-out", DNS_EDE_NO_REACHABLE_AUTHORITY);
             break;
         }
         struct reason reason = {.text = ""};
@@ -139,9 +151,9 @@ enum step exchange_forward(struct exchange *exchange, struct exchange_flow *flow
         if (status == STATUS_OK)
             return STEP_WAIT;
         if (status == STATUS_NOT_FOUND && !flow->failure[0])
-            fail_try(flow, "no upstream", DNS_EDE_NO_REACHABLE_AUTHORITY);
+            exchange_fail_try(flow, "no upstream", DNS_EDE_NO_REACHABLE_AUTHORITY);
         else if (status != STATUS_NOT_FOUND)
-            fail_try(flow, reason.text[0] ? reason.text : "unreachable", DNS_EDE_NETWORK_ERROR);
+            exchange_fail_try(flow, reason.text[0] ? reason.text : "unreachable", DNS_EDE_NETWORK_ERROR);
         if (status == STATUS_NOT_FOUND)
             break;
     }
@@ -193,15 +205,16 @@ static bool may_lack_question(uint16_t flags)
 
 /* RFC 5452 section 9.1: besides channel and id, an answer must be one, to the same kind of request, for what was asked.
  */
-static bool matches(const struct dns_message *request, const struct dns_header *header, const uint8_t *wire,
+static bool matches(const struct exchange_flow *flow, const struct dns_header *header, const uint8_t *wire,
                     size_t length)
 {
+    const struct dns_message *request = &flow_request(&flow->flow)->view;
     uint16_t asked = request->header.counts[DNS_SECTION_QUESTION];
     uint16_t answered = header->counts[DNS_SECTION_QUESTION];
     if (!(header->flags & DNS_FLAG_QR) || (header->flags ^ request->header.flags) & DNS_FLAG_OPCODE)
         return false;
     if (answered == 0)
-        return asked == 0 || may_lack_question(header->flags);
+        return asked == 0 || may_lack_question(header->flags) || flow->flow.messages > 0; /* RFC 5936 section 2.2.1 */
     return answered == asked && same_question(&request->question, wire, length);
 }
 
@@ -232,8 +245,8 @@ static bool wants_plain(const struct exchange_flow *flow, const struct dns_messa
 
 /* Takes the answer over. Whoever was asked without OPT in the client's stead knows none; the client's OPT is answered
  * all the same (RFC 6891 section 6.1.1). */
-static enum status keep_response(struct exchange *exchange, struct exchange_flow *flow,
-                                 const struct dns_message *answer)
+enum status exchange_take_response(struct exchange *exchange, struct exchange_flow *flow,
+                                   const struct dns_message *answer)
 {
     struct flow_message *response = &flow->flow.response;
     struct buffer *wire = &exchange->scratch;
@@ -262,7 +275,7 @@ static enum step take_answer(struct exchange *exchange, struct exchange_flow *fl
     if (dns_message_parse(wire, length, &answer, &reason)) {
         exchange->counters.malformed_answers++;
         reason_prefix(&reason, "malformed answer: ");
-        fail_try(flow, reason.text, DNS_EDE_NETWORK_ERROR);
+        exchange_fail_try(flow, reason.text, DNS_EDE_NETWORK_ERROR);
         return STEP_FORWARD;
     }
     if (wants_plain(flow, &answer)) {
@@ -272,7 +285,7 @@ static enum step take_answer(struct exchange *exchange, struct exchange_flow *fl
     flow->stream_again = wants_stream(flow, &answer.header);
     if (flow->stream_again)
         return STEP_FORWARD;
-    if (keep_response(exchange, flow, &answer)) {
+    if (exchange_take_response(exchange, flow, &answer)) {
         flow_set_error(plain, "out of memory", exchange->wall_us);
         return STEP_ERROR;
     }
@@ -288,13 +301,17 @@ void exchange_answer(struct exchange *exchange, uint32_t channel, const uint8_t 
     if (!dns_header_read(wire, length, &header))
         pending = pending_find(&exchange->pending, channel, header.id);
     struct exchange_flow *flow = pending ? flow_of_pending(pending) : NULL;
-    if (!flow || !matches(&flow_request(&flow->flow)->view, &header, wire, length)) {
+    if (!flow || flow->busy || !matches(flow, &header, wire, length)) {
         exchange->counters.unmatched_dropped++;
         return;
     }
     exchange->counters.upstream_answers++;
     if (exchange->watched)
         exchange_show(exchange, &flow->flow, PASSAGE_UPSTREAM_ANSWER, (struct span){wire, length});
+    if (flow->transfers) {
+        exchange_transfer_answer(exchange, flow, wire, length);
+        return;
+    }
     exchange_stop_waiting(exchange, flow);
     exchange_advance(exchange, flow, take_answer(exchange, flow, wire, length));
 }
@@ -309,9 +326,10 @@ void exchange_channel_failed(struct exchange *exchange, uint32_t channel, const 
         entry = entry->channel_next;
         exchange->counters.channel_failures++;
         flow->flow.references--;
-        fail_try(flow, why, DNS_EDE_NETWORK_ERROR);
+        exchange_fail_try(flow, why, DNS_EDE_NETWORK_ERROR);
         exchange->io->release(exchange->io->context, &flow->channel);
-        exchange_advance(exchange, flow, STEP_FORWARD);
+        if (!flow->busy)
+            exchange_advance(exchange, flow, STEP_FORWARD);
     }
 }
 
@@ -326,13 +344,17 @@ void exchange_expire(struct exchange *exchange)
     struct pending *due;
     while ((due = pending_first(&exchange->pending)) && due->deadline_us <= exchange->monotonic_us) {
         struct exchange_flow *flow = flow_of_pending(due);
+        if (flow->busy || flow->full) { /* it is not the upstream that is late */
+            pending_wait_on(&exchange->pending, due, exchange->monotonic_us, exchange->config.timeout_us);
+            continue;
+        }
         exchange_stop_waiting(exchange, flow);
         if (flow->delayed) {
             exchange_advance(exchange, flow, STEP_REPLY);
             continue;
         }
         exchange->counters.timeouts++;
-        fail_try(flow, "time-out", DNS_EDE_NO_REACHABLE_AUTHORITY);
+        exchange_fail_try(flow, "time-out", DNS_EDE_NO_REACHABLE_AUTHORITY);
         exchange_advance(exchange, flow, STEP_FORWARD);
     }
 }

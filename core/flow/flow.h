@@ -105,10 +105,12 @@ struct flow {
     bool asked;                    /* a query went out, or was tried to; `server` and `server_transport` hold */
     struct address server;         /* the last one asked */
     enum transport server_transport;
-    int64_t asked_us; /* wall clock, of the last try */
-    unsigned tries;   /* used so far */
-    unsigned resends; /* how often a script sent the query again … */
-    bool resend;      /* … and that it does so once its hooks are done */
+    int64_t asked_us;  /* wall clock, of the last try */
+    unsigned tries;    /* used so far */
+    unsigned messages; /* of a zone transfer that came; 0: this is none, or nothing came */
+    uint64_t records;  /* in them */
+    unsigned resends;  /* how often a script sent the query again … */
+    bool resend;       /* … and that it does so once its hooks are done */
 
     enum flow_source source;
     char source_name[FLOW_SOURCE_NAME_MAX]; /* of the script or zone */

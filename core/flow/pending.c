@@ -215,6 +215,13 @@ void pending_add_alarm(struct pending_table *table, struct pending *entry, int64
     start_waiting(table, entry, now_us, delay_us);
 }
 
+void pending_wait_on(struct pending_table *table, struct pending *entry, int64_t now_us, int64_t timeout_us)
+{
+    assert(entry->waiting);
+    lane_remove(&table->lanes[entry->lane], entry);
+    start_waiting(table, entry, now_us, timeout_us);
+}
+
 struct pending *pending_find(const struct pending_table *table, uint32_t channel, uint16_t id)
 {
     return map_get(&table->queries, query_key(channel, id));

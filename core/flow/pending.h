@@ -61,6 +61,9 @@ MUST_CHECK enum status pending_add(struct pending_table *table, struct pending *
 /* Puts an entry in that waits for nothing but the time. */
 void pending_add_alarm(struct pending_table *table, struct pending *entry, int64_t now_us, int64_t delay_us);
 
+/* The entry waits on, for `timeout_us` from `now_us`. */
+void pending_wait_on(struct pending_table *table, struct pending *entry, int64_t now_us, int64_t timeout_us);
+
 /* The entry, or NULL. */
 struct pending *pending_find(const struct pending_table *table, uint32_t channel, uint16_t id);
 

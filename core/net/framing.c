@@ -58,3 +58,13 @@ void framing_append(struct buffer *out, const uint8_t *wire, size_t length)
     buffer_u16(out, (uint16_t)length);
     buffer_append(out, wire, length);
 }
+
+void framing_append_behind(struct buffer *out, size_t *written, const uint8_t *wire, size_t length)
+{
+    if (*written > out->length / 2) {
+        out->length -= *written;
+        memmove(out->data, out->data + *written, out->length);
+        *written = 0;
+    }
+    framing_append(out, wire, length);
+}

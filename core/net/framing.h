@@ -32,4 +32,8 @@ void framing_free(struct framing *framing);
 /* Appends the message with its length. It is at most 65535 bytes. */
 void framing_append(struct buffer *out, const uint8_t *wire, size_t length);
 
+/* The same to output of which the first `*written` bytes are done with: once they are the larger part, they make room.
+ */
+void framing_append_behind(struct buffer *out, size_t *written, const uint8_t *wire, size_t length);
+
 #endif

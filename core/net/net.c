@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { DESCRIPTORS_FOR_OTHERS = 64 /* listeners, upstream connections, files, the Lua side */ };
+enum { DESCRIPTORS_FOR_OTHERS = 320 /* listeners, upstream connections, files, the Lua side */ };
 
 struct net_config net_config_defaults(void)
 {

@@ -22,12 +22,14 @@ struct tcp_connection {
     struct framing framing;
     struct buffer out;
     size_t written;    /* of `out` */
-    int64_t active_us; /* a query became whole or began, or all answers were taken */
+    size_t progress;   /* bytes taken since active_us was set */
+    int64_t active_us; /* a query became whole or began, or answers were taken */
     unsigned in_flight;
     int fd;
     bool dirty, paused, ended, broken;
-    uint32_t drip;  /* bytes a second that go out; 0: as many as will */
-    bool got_query; /* in the bytes just fed */
+    bool part_waits; /* a part of an answer filled the output: exchange_client_ready is to be called */
+    uint32_t drip;   /* bytes a second that go out; 0: as many as will */
+    bool got_query;  /* in the bytes just fed */
     struct event readable, writable, dripping;
 };
 

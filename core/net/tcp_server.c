@@ -14,6 +14,7 @@ enum {
     SPARE_BUFFERS = 16,
     SPARE_BUFFER_MAX = 64 * 1024, /* larger ones are freed */
     OUT_START = 1024,
+    PROGRESS_BYTES = 4096, /* so many taken show that a client reads on */
 };
 
 struct tcp_server {
@@ -23,6 +24,7 @@ struct tcp_server {
     struct buffer spare[SPARE_BUFFERS];
     unsigned spare_count;
     bool accept_paused; /* no descriptor was left */
+    bool ending;        /* the exchange is gone */
 };
 
 static size_t waiting_output(const struct tcp_connection *connection)
@@ -65,7 +67,7 @@ static void append_answer(struct tcp_connection *connection, const uint8_t *wire
         else
             buffer_reserve(&connection->out, OUT_START);
     }
-    framing_append(&connection->out, wire, length);
+    framing_append_behind(&connection->out, &connection->written, wire, length);
     if (connection->out.failed)
         connection->broken = true; /* half an answer would garble all that come after it */
 }
@@ -87,6 +89,22 @@ static void reply(struct listener *listener, const struct reply_to *to, const ui
     }
     append_answer(connection, wire, length);
     query_ended(connection);
+}
+
+enum part_result tcp_server_reply_part(struct tcp_server *server, const struct reply_to *to, const uint8_t *wire,
+                                       size_t length)
+{
+    struct tcp_connection *connection = tcp_clients_find(&server->clients, to->connection);
+    if (!connection || connection->broken) {
+        server->net->counters.tcp_gone++;
+        return PART_GONE;
+    }
+    append_answer(connection, wire, length);
+    mark_dirty(connection);
+    if (waiting_output(connection) < server->net->config.tcp_output_max)
+        return PART_TAKEN;
+    connection->part_waits = true;
+    return PART_FULL;
 }
 
 void tcp_server_no_reply(struct tcp_server *server, const struct reply_to *to)
@@ -133,6 +151,13 @@ static size_t next_drop(struct tcp_connection *connection)
     return drop < left ? drop : left;
 }
 
+/* The client does something: it is not idle. */
+static void touch(struct tcp_connection *connection)
+{
+    connection->progress = 0;
+    tcp_clients_touch(&connection->server->clients, connection, connection->server->net->now_us);
+}
+
 static void write_answers(struct tcp_connection *connection)
 {
     while (waiting_output(connection) && !connection->broken) {
@@ -142,19 +167,32 @@ static void write_answers(struct tcp_connection *connection)
         ssize_t sent =
             send(connection->fd, connection->out.data + connection->written, length, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent >= 0)
-            connection->written += (size_t)sent;
+            connection->written += (size_t)sent, connection->progress += (size_t)sent;
         else if (errno == EAGAIN || errno == EWOULDBLOCK)
             break;
         else if (errno != EINTR)
             connection->broken = true;
     }
     if (waiting_output(connection)) {
+        if (connection->progress >= PROGRESS_BYTES)
+            touch(connection);
         if (!connection->broken)
             event_add(&connection->writable, NULL);
     } else if (connection->out.length) {
         give_back_output(connection);
-        tcp_clients_touch(&connection->server->clients, connection, connection->server->net->now_us);
+        touch(connection);
     }
+}
+
+/* Goes on with a transfer that waited for the client to read, or that has lost it. */
+static void tell_ready(struct tcp_connection *connection)
+{
+    struct net *net = connection->server->net;
+    const size_t most = net->config.tcp_output_max / 2;
+    if (!connection->part_waits || (!connection->broken && waiting_output(connection) > most))
+        return;
+    connection->part_waits = false;
+    exchange_client_ready(net->exchange, &connection->reply_to);
 }
 
 static void writable(evutil_socket_t fd, short what, void *context)
@@ -223,7 +261,7 @@ static void take_bytes(struct tcp_connection *connection, const uint8_t *data, s
     }
     /* The time runs from the start of a message that is not whole: sending it byte by byte wins nothing. */
     if (connection->got_query || (!held && framing_holds(&connection->framing)))
-        tcp_clients_touch(&connection->server->clients, connection, net->now_us);
+        touch(connection);
 }
 
 static void readable(evutil_socket_t fd, short what, void *context)
@@ -272,8 +310,11 @@ static void close_connection(struct tcp_connection *connection)
     framing_free(&connection->framing);
     give_back_output(connection);
     struct reply_to to = connection->reply_to;
+    bool part_waits = connection->part_waits;
     tcp_clients_remove(&server->clients, connection);
     net->counters.tcp_closed++;
+    if (part_waits && !server->ending)
+        exchange_client_ready(net->exchange, &to);
     if (server->accept_paused)
         pause_accepting(server, false);
     if (net->config.on_connection)
@@ -375,6 +416,7 @@ static void acceptable(evutil_socket_t fd, short what, void *context)
 static void look_after(struct tcp_connection *connection)
 {
     write_answers(connection);
+    tell_ready(connection);
     if (connection->paused && !connection->broken && has_room_again(connection)) {
         connection->paused = false;
         if (!connection->ended)
@@ -467,6 +509,7 @@ void tcp_server_free(struct tcp_server *server)
 {
     if (!server)
         return;
+    server->ending = true;
     while (server->clients.oldest)
         close_connection(server->clients.oldest);
     tcp_clients_free(&server->clients);

@@ -55,6 +55,8 @@ struct tcp_server *tcp_server_new(struct net *net);
 void tcp_server_free(struct tcp_server *server);
 void tcp_server_flush(struct tcp_server *server); /* writes; goes on with queries that had to wait; closes */
 void tcp_server_stop(struct tcp_server *server);  /* closes what is idle, and the others once they are answered */
+enum part_result tcp_server_reply_part(struct tcp_server *server, const struct reply_to *to, const uint8_t *wire,
+                                       size_t length);
 void tcp_server_no_reply(struct tcp_server *server, const struct reply_to *to);
 void tcp_server_reply_again(struct tcp_server *server, const struct reply_to *to, const uint8_t *wire, size_t length);
 
@@ -109,10 +111,13 @@ struct server {
 struct upstream_transport {
     enum transport transport;
     enum status (*route)(struct net *net, struct server *server, struct channel_end **out, struct reason *reason);
+    /* The same with a channel for one query alone, which is retired already; NULL: it has none. */
+    enum status (*route_alone)(struct net *net, struct server *server, struct channel_end **out, struct reason *reason);
     enum status (*send)(struct channel_end *end, const uint8_t *wire, size_t length, struct reason *reason);
-    void (*released)(struct channel_end *end); /* `pending` is already one less; may be NULL */
-    void (*retired)(struct channel_end *end);  /* takes no more queries from now on */
-    void (*free)(struct channel_end *end);     /* closes it; it is retired */
+    void (*hold)(struct channel_end *end, bool held); /* gives no more answers for now; may be NULL */
+    void (*released)(struct channel_end *end);        /* `pending` is already one less; may be NULL */
+    void (*retired)(struct channel_end *end);         /* takes no more queries from now on */
+    void (*free)(struct channel_end *end);            /* closes it; it is retired */
     /* Looks after the server's idle channels. */
     void (*tick)(struct net *net, struct server *server);
 };
@@ -157,7 +162,7 @@ struct net {
 
     struct upstreams upstreams;
     struct server *servers, *last_server; /* by address; the one asked last */
-    unsigned udp_sockets;
+    unsigned udp_sockets, lone_channels;
     struct channel_end *channels[CHANNEL_SLOTS]; /* by number modulo the size */
     uint32_t last_channel;
     struct channel_end *dead, *failed;

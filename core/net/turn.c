@@ -271,7 +271,8 @@ static enum status route(void *context, const struct route *wanted, struct chann
     enum status status = upstreams_choose(&net->upstreams, wanted, &target, reason);
     out->server = target.address;
     out->scheme = target.scheme;
-    out->transport = wanted->stream || target.scheme == UPSTREAM_TCP ? TRANSPORT_TCP : TRANSPORT_UDP;
+    const bool stream = wanted->stream || (wanted->transfer && target.scheme == UPSTREAM_PLAIN);
+    out->transport = stream || target.scheme == UPSTREAM_TCP ? TRANSPORT_TCP : TRANSPORT_UDP;
     if (status)
         return status;
     struct server *server = find_server(net, &target.address);
@@ -288,7 +289,8 @@ static enum status route(void *context, const struct route *wanted, struct chann
     const struct upstream_transport *ops =
         out->transport == TRANSPORT_TCP ? &tcp_upstream_transport : &udp_upstream_transport;
     struct channel_end *end = NULL;
-    status = ops->route(net, server, &end, reason);
+    const bool alone = wanted->transfer && ops->route_alone;
+    status = (alone ? ops->route_alone : ops->route)(net, server, &end, reason);
     if (status)
         return status;
     end->pending++;
@@ -309,6 +311,13 @@ static enum status send_query(void *context, const struct channel *channel, cons
         return STATUS_IO;
     }
     return end->ops->send(end, wire, length, reason);
+}
+
+static void hold(void *context, const struct channel *channel, bool held)
+{
+    struct channel_end *end = find_channel(context, channel->number);
+    if (end && end->ops->hold)
+        end->ops->hold(end, held);
 }
 
 static void no_edns(void *context, const struct channel *channel)
@@ -335,6 +344,11 @@ static void reply(void *context, const struct reply_to *to, const uint8_t *wire,
     struct net *net = context;
     if (to->listener < net->listener_count)
         net->listeners[to->listener].ops->reply(&net->listeners[to->listener], to, wire, length);
+}
+
+static enum part_result reply_part(void *context, const struct reply_to *to, const uint8_t *wire, size_t length)
+{
+    return tcp_server_reply_part(((struct net *)context)->tcp_server, to, wire, length);
 }
 
 static void reply_again(void *context, const struct reply_to *to, const uint8_t *wire, size_t length)
@@ -388,6 +402,8 @@ void net_io_set(struct net *net)
         .context = net,
         .reply = reply,
         .no_reply = no_reply,
+        .reply_part = reply_part,
+        .hold = hold,
         .reply_again = reply_again,
         .disturb = disturb,
         .route = route,

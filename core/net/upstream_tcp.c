@@ -1,5 +1,5 @@
 /* Asking over TCP (RFC 7766): one connection for each server, opened when it is needed, queries pipelined, kept while
- * it is used. */
+ * it is used; and connections for one query alone, as a zone transfer needs to be held without holding up others. */
 #include "net/framing.h"
 #include "net/transport.h"
 
@@ -13,6 +13,7 @@ enum {
     PENDING_MAX = 16384,      /* a quarter of all ids */
     SILENT_MAX = 3,           /* queries in a row without any answer: the next ones get a new connection */
     CONNECT_US = 5000000,
+    LONE_MAX = 256,    /* connections for one query each */
     UNSENT_MS = 10000, /* data that is not acknowledged for so long ends the connection */
 };
 
@@ -22,7 +23,10 @@ struct tcp_channel {
     struct tcp_channel *next_dirty;
     int fd;
     bool connecting, dirty;
-    unsigned silent; /* queries given up since the last answer */
+    bool alone;       /* for one query */
+    bool held;        /* what has come is not taken for now … */
+    bool interrupted; /* … and there was something */
+    unsigned silent;  /* queries given up since the last answer */
     int64_t opened_us, used_us;
     struct framing framing;
     struct buffer out;
@@ -42,7 +46,7 @@ static bool take_answer(void *context, const uint8_t *wire, size_t length)
     struct tcp_channel *channel = context;
     channel->silent = 0;
     exchange_answer(channel->net->exchange, channel->end.number, wire, length);
-    return true;
+    return !channel->held;
 }
 
 static void take_bytes(struct tcp_channel *channel, size_t length)
@@ -50,7 +54,10 @@ static void take_bytes(struct tcp_channel *channel, size_t length)
     struct net *net = channel->net;
     switch (framing_feed(&channel->framing, net->stream_bytes, length, take_answer, channel)) {
     case FRAMING_MORE:
+        break;
     case FRAMING_PAUSED:
+        channel->interrupted = true;
+        event_del(&channel->readable);
         break;
     case FRAMING_EMPTY:
         net_channel_failed(net, &channel->end, "empty message");
@@ -108,6 +115,16 @@ static void write_queries(struct tcp_channel *channel)
     channel->written = 0;
 }
 
+/* Takes up what was left when the channel was held. */
+static void go_on(struct tcp_channel *channel)
+{
+    if (!channel->interrupted || channel->held || channel->end.failed)
+        return;
+    channel->interrupted = false;
+    event_add(&channel->readable, NULL);
+    take_bytes(channel, 0);
+}
+
 void tcp_upstream_flush(struct net *net)
 {
     while (net->dirty_channels) {
@@ -115,6 +132,7 @@ void tcp_upstream_flush(struct net *net)
         net->dirty_channels = channel->next_dirty;
         channel->dirty = false;
         write_queries(channel);
+        go_on(channel);
     }
 }
 
@@ -159,7 +177,7 @@ static enum status connect_socket(const struct address *address, int *out)
 }
 
 /* NULL with errno when it can't be. */
-static struct tcp_channel *open_channel(struct net *net, struct server *server)
+static struct tcp_channel *open_channel(struct net *net, struct server *server, bool alone)
 {
     struct tcp_channel *channel = calloc(1, sizeof *channel);
     if (!channel)
@@ -167,6 +185,7 @@ static struct tcp_channel *open_channel(struct net *net, struct server *server)
     channel->end = (struct channel_end){.ops = &tcp_upstream_transport, .server = server};
     channel->net = net;
     channel->connecting = true;
+    channel->alone = channel->end.retired = alone;
     channel->opened_us = channel->used_us = net->now_us;
     if (connect_socket(&server->address, &channel->fd))
         goto failed;
@@ -179,7 +198,10 @@ static struct tcp_channel *open_channel(struct net *net, struct server *server)
     event_assign(&channel->writable, net->base, channel->fd, EV_WRITE, writable, channel);
     event_add(&channel->writable, NULL);
     event_add(&channel->readable, NULL);
-    server->stream = channel;
+    if (alone)
+        net->lone_channels++;
+    else
+        server->stream = channel;
     net->counters.upstream_connections_opened++;
     net_need_tick(net);
     return channel;
@@ -202,13 +224,36 @@ static enum status route(struct net *net, struct server *server, struct channel_
     struct tcp_channel *channel = server->stream;
     if (channel && (channel->end.pending >= PENDING_MAX || channel->silent >= SILENT_MAX))
         net_channel_retire(net, &channel->end);
-    if (!server->stream && !open_channel(net, server)) {
+    if (!server->stream && !open_channel(net, server, false)) {
         reason_set(reason, "%s", net_error_text(errno));
         return STATUS_IO;
     }
     server->stream->used_us = net->now_us;
     *out = &server->stream->end;
     return STATUS_OK;
+}
+
+static enum status route_alone(struct net *net, struct server *server, struct channel_end **out, struct reason *reason)
+{
+    if (net->lone_channels >= LONE_MAX) {
+        reason_set(reason, "too many connections to upstreams");
+        return STATUS_IO;
+    }
+    struct tcp_channel *channel = open_channel(net, server, true);
+    if (!channel) {
+        reason_set(reason, "%s", net_error_text(errno));
+        return STATUS_IO;
+    }
+    *out = &channel->end;
+    return STATUS_OK;
+}
+
+static void hold(struct channel_end *end, bool held)
+{
+    struct tcp_channel *channel = channel_of(end);
+    channel->held = held;
+    if (!held && channel->interrupted)
+        mark_dirty(channel);
 }
 
 static enum status send_query(struct channel_end *end, const uint8_t *wire, size_t length, struct reason *reason)
@@ -218,7 +263,7 @@ static enum status send_query(struct channel_end *end, const uint8_t *wire, size
         reason_set(reason, "the server takes no more queries");
         return STATUS_IO;
     }
-    framing_append(&channel->out, wire, length);
+    framing_append_behind(&channel->out, &channel->written, wire, length);
     mark_dirty(channel);
     if (buffer_status(&channel->out)) {
         net_channel_failed(channel->net, end, "out of memory");
@@ -240,6 +285,7 @@ static void free_channel(struct channel_end *end)
     event_del(&channel->readable);
     event_del(&channel->writable);
     close(channel->fd);
+    channel->net->lone_channels -= channel->alone;
     framing_free(&channel->framing);
     buffer_free(&channel->out);
     free(channel);
@@ -259,6 +305,8 @@ static void tick(struct net *net, struct server *server)
 const struct upstream_transport tcp_upstream_transport = {
     .transport = TRANSPORT_TCP,
     .route = route,
+    .route_alone = route_alone,
+    .hold = hold,
     .send = send_query,
     .released = released,
     .retired = unlink_stream,

@@ -97,7 +97,9 @@ static void append_result(struct flow_print *print, const struct flow *flow)
     }
     bool empty = response->header.counts[DNS_SECTION_ANSWER] == 0;
     paint(print, empty ? PAINT_EMPTY : PAINT_GOOD);
-    if (empty)
+    if (flow->messages > 0)
+        buffer_format(&print->lines, "%llu records in %u messages", (unsigned long long)flow->records, flow->messages);
+    else if (empty)
         buffer_text(&print->lines, op_code_of(response) ? "NOERROR" : "NODATA");
     else
         append_answers(print, response);

@@ -29,7 +29,7 @@ struct ended {
 
 struct routed {
     unsigned attempt;
-    bool stream;
+    bool stream, transfer;
     struct address again;
 };
 
@@ -47,6 +47,10 @@ struct world {
     struct channel sent_on[WORLD_MAX];
     struct routed routed[WORLD_MAX];
     struct ended ended[WORLD_MAX];
+    struct buffer parts[WORLD_MAX];
+    size_t part_count;
+    bool held;
+    enum part_result part_result;
     size_t reply_count, no_reply_count, sent_count, route_count, ended_count, routes_ok, release_count, query_count;
 
     /* how it behaves */
@@ -74,6 +78,21 @@ static void world_reply(void *context, const struct reply_to *to, const uint8_t 
     buffer_append(&world->replies[world->reply_count++], wire, length);
 }
 
+static enum part_result world_reply_part(void *context, const struct reply_to *to, const uint8_t *wire, size_t length)
+{
+    struct world *world = context;
+    (void)to;
+    assert_true(world->part_count < WORLD_MAX);
+    buffer_append(&world->parts[world->part_count++], wire, length);
+    return world->part_result;
+}
+
+static void world_hold(void *context, const struct channel *channel, bool held)
+{
+    (void)channel;
+    ((struct world *)context)->held = held;
+}
+
 static void world_no_reply(void *context, const struct reply_to *to)
 {
     (void)to;
@@ -85,13 +104,14 @@ static enum status world_route(void *context, const struct route *route, struct 
     struct world *world = context;
     assert_true(world->route_count < WORLD_MAX);
     struct routed *routed = &world->routed[world->route_count++];
-    *routed = (struct routed){.attempt = route->attempt, .stream = route->stream};
+    *routed = (struct routed){.attempt = route->attempt, .stream = route->stream, .transfer = route->transfer};
     if (route->again)
         routed->again = *route->again;
     if (world->no_upstream)
         return STATUS_NOT_FOUND;
-    struct channel channel = {.number = route->stream ? world->channel + 1000 : world->channel,
-                              .transport = route->stream ? TRANSPORT_TCP : TRANSPORT_UDP,
+    bool stream = route->stream || route->transfer;
+    struct channel channel = {.number = stream ? world->channel + 1000 : world->channel,
+                              .transport = stream ? TRANSPORT_TCP : TRANSPORT_UDP,
                               .scheme = world->scheme};
     channel.server = (struct address){.family = AF_INET, .port = 53, .bytes = {9, 9, 9, (uint8_t)(route->attempt + 1)}};
     *out = channel;
@@ -197,6 +217,8 @@ static inline int world_setup(void **state)
     assert_non_null(world);
     world->io = (struct exchange_io){.context = world,
                                      .reply = world_reply,
+                                     .reply_part = world_reply_part,
+                                     .hold = world_hold,
                                      .no_reply = world_no_reply,
                                      .route = world_route,
                                      .send = world_send,
@@ -230,6 +252,8 @@ static inline int world_teardown(void **state)
         buffer_free(&world->replies[i]);
     for (size_t i = 0; i < world->sent_count; i++)
         buffer_free(&world->sent[i]);
+    for (size_t i = 0; i < world->part_count; i++)
+        buffer_free(&world->parts[i]);
     free(world);
     return 0;
 }

@@ -121,6 +121,18 @@ static void reply(void *context, const struct reply_to *to, const uint8_t *wire,
     check_reply(query, &message);
 }
 
+static enum part_result reply_part(void *context, const struct reply_to *to, const uint8_t *wire, size_t length)
+{
+    struct world *world = context;
+    struct dns_message message;
+    MUST(to->connection < world->query_count && !world->queries[to->connection].ended);
+    MUST(transport_is_stream(to->transport));
+    MUST(dns_message_parse(wire, length, &message, NULL) == STATUS_OK);
+    MUST(message.header.id == load_u16(world->queries[to->connection].wire.data));
+    uint8_t how = cursor_u8(&world->input);
+    return how < 128 ? PART_TAKEN : how < 240 ? PART_FULL : PART_GONE;
+}
+
 static void no_reply(void *context, const struct reply_to *to)
 {
     end_query(context, to);
@@ -139,7 +151,7 @@ static enum status route(void *context, const struct route *wanted, struct chann
         return STATUS_IO;
     }
     out->number = how % 5;
-    out->transport = wanted->stream || how % 5 == 4 ? TRANSPORT_TCP : TRANSPORT_UDP;
+    out->transport = wanted->stream || wanted->transfer || how % 5 == 4 ? TRANSPORT_TCP : TRANSPORT_UDP;
     out->scheme = how & 64 ? UPSTREAM_UDP : UPSTREAM_PLAIN;
     world->routed++;
     return STATUS_OK;
@@ -448,7 +460,8 @@ static void happen_query(struct world *world)
     dns_header_write(wire.data, &header);
     wire.length = DNS_HEADER_SIZE;
     buffer_append(&wire, name, strlen(name) + 1);
-    buffer_u32(&wire, 1 << 16 | DNS_CLASS_IN);
+    buffer_u16(&wire, kind & 32 ? kind & 64 ? DNS_TYPE_AXFR : DNS_TYPE_IXFR : DNS_TYPE_A);
+    buffer_u16(&wire, DNS_CLASS_IN);
     if (kind & 4) {
         struct span options = take(world, kind & 8 ? cursor_u8(&world->input) % 32 : 0);
         buffer_u8(&wire, 0);
@@ -554,7 +567,15 @@ static struct exchange_config config_of(struct world *world)
                                     .retries = more & 3,
                                     .flows_max = 8,
                                     .payload_size = 1232,
+                                    .op_codes_refused = more & 4 ? 0xfff0 : 0,
+                                    .stream_idle_us = more & 8 ? 10000000 : 0,
                                     .cache_entries = more >> 4 & 3};
+}
+
+static void happen_ready(struct world *world)
+{
+    struct reply_to client = {.connection = cursor_u8(&world->input)};
+    exchange_client_ready(world->exchange, &client);
 }
 
 static void happen_config(struct world *world)
@@ -566,8 +587,8 @@ static void happen_config(struct world *world)
 static void live(struct world *world)
 {
     static void (*const happenings[])(struct world *) = {
-        happen_query, happen_answer, happen_raw_query, happen_raw_answer, happen_broken_channel,
-        happen_time,  happen_kill,   happen_resume,    happen_reload,     happen_config,
+        happen_query, happen_answer, happen_raw_query, happen_raw_answer, happen_broken_channel, happen_time,
+        happen_kill,  happen_resume, happen_reload,    happen_config,     happen_ready,
     };
     while (cursor_left(&world->input)) {
         uint8_t what = cursor_u8(&world->input);
@@ -596,6 +617,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct exchange_io io = {.context = world,
                              .reply = reply,
                              .no_reply = no_reply,
+                             .reply_part = reply_part,
                              .reply_again = reply_again,
                              .route = route,
                              .send = send_query,

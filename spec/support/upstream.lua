@@ -57,21 +57,38 @@ log:
     any: warning
 database:
     storage: FOLDER
+key:
+  - id: spec
+    algorithm: hmac-sha256
+    secret: c3BlYyBzZWNyZXQgb2YgdGhpcnR5LXR3byBieXRlcw==
+acl:
+  - id: signed
+    key: spec
+    action: [transfer, update]
+  - id: open
+    address: 127.0.0.1
+    action: transfer
 zone:
   - domain: example.com
+    acl: [signed, open]
     storage: FOLDER
     file: zone
     zonefile-sync: -1
-    journal-content: none
+    zonefile-load: difference
+    journal-content: changes
 ]]
 
--- knotd with a zone's text (by default the one that `signed_zone` gives): {port =, process =}.
+-- The TSIG key that knot knows; its owner may change the zone.
+M.KEY = "hmac-sha256:spec:c3BlYyBzZWNyZXQgb2YgdGhpcnR5LXR3byBieXRlcw=="
+
+-- knotd with a zone's text (by default the one that `signed_zone` gives): {port =, process =, zone_path =}. It gives the
+-- zone to anybody on the loopback; after HUP, what changed in the file too.
 function M.knot(zone_text)
     local folder, port = files.temp_folder(), ports.free()
     files.write(folder .. "/zone", zone_text or M.signed_zone())
     files.write(folder .. "/knot.conf", (KNOT:gsub("PORT", port):gsub("FOLDER", folder)))
     local server = process.start { "knotd", "-c", folder .. "/knot.conf" }
-    return wait_serving { port = port, process = server }
+    return wait_serving { port = port, process = server, zone_path = folder .. "/zone" }
 end
 
 local NSD = [[
@@ -92,6 +109,7 @@ remote-control:
 zone:
     name: example.com
     zonefile: zone
+    provide-xfr: 127.0.0.1 NOKEY
 ]]
 
 function M.nsd(zone_text)
