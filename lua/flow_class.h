@@ -56,7 +56,10 @@ struct lua_flow {
     double created;
     struct lua_conn_data client, server;
     int64_t query_us, response_us;
-    uint8_t wire[]; /* what came in, and room for an answer, for whoever reads them after the end */
+    bool resend;                  /* of a flow made by hand: a hook sends the query again … */
+    uint8_t resends;              /* … as so often before … */
+    struct address resend_target; /* … there; AF_UNSPEC: to the configured upstreams */
+    uint8_t wire[];               /* what came in, and room for an answer, for whoever reads them after the end */
 };
 
 /* Pushes the object of a live flow. */

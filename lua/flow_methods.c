@@ -68,6 +68,17 @@ static int flow_resume(lua_State *L)
     return 0;
 }
 
+/* flow_resend for a flow made by hand. */
+static bool resend_by_hand(struct lua_flow *self, const struct upstream_target *target)
+{
+    if (self->resends >= FLOW_RESENDS_MAX && !self->resend)
+        return false;
+    self->resends += !self->resend;
+    self->resend = true;
+    self->resend_target = target->address;
+    return true;
+}
+
 /* resend([upstream]) */
 static int flow_resend_method(lua_State *L)
 {
@@ -79,7 +90,7 @@ static int flow_resend_method(lua_State *L)
         lua_raise_reason(L, what, &(struct reason){"only dns_response and dns_error can send a query again"});
     if (!lua_isnoneornil(L, 2))
         lua_check_upstream(L, 2, what, &target);
-    if (self->flow && !flow_resend(self->flow, &target)) {
+    if (!(self->flow ? flow_resend(self->flow, &target) : resend_by_hand(self, &target))) {
         lua_pushnil(L);
         lua_pushfstring(L, "sent again %d times already", FLOW_RESENDS_MAX);
         return 2;

@@ -1,5 +1,6 @@
 #include "lua/internal.h"
 
+#include "base/log.h"
 #include "base/nearest.h"
 #include "lua/flow_class.h"
 #include "lua/lib.h"
@@ -36,7 +37,7 @@ static int internal_lib(lua_State *L)
     return 1;
 }
 
-/* prepare(flow, {live=, hook=, client=, server=}): sets what scripts cannot set of a flow made by hand. */
+/* prepare(flow, {live=, hook=, created=, client=, server=}): sets what scripts cannot set of a flow made by hand. */
 static int internal_prepare(lua_State *L)
 {
     static const char *const hooks[] = {"dns_request", "dns_response", "dns_error", NULL};
@@ -49,6 +50,9 @@ static int internal_prepare(lua_State *L)
     lua_getfield(L, 2, "hook");
     if (!lua_isnil(L, -1))
         flow->hook = (enum hook)luaL_checkoption(L, -1, NULL, hooks);
+    lua_getfield(L, 2, "created");
+    if (!lua_isnil(L, -1))
+        flow->created = lua_check_number(L, lua_gettop(L), "created");
     lua_getfield(L, 2, "client");
     if (!lua_isnil(L, -1)) {
         flow->client = lua_conn_data_from_table(L, lua_gettop(L), "client");
@@ -60,6 +64,35 @@ static int internal_prepare(lua_State *L)
         flow->has_server = true;
     }
     return 0;
+}
+
+/* take_resend(flow): whether a hook of a flow made by hand sends the query again, and where: {ip, port} or nil. */
+static int internal_take_resend(lua_State *L)
+{
+    struct lua_flow *flow = lua_class_check(L, 1, &lua_flow_class, "take_resend");
+    const struct address *address = &flow->resend_target;
+    char text[ADDRESS_TEXT_MAX];
+    lua_pushboolean(L, flow->resend);
+    flow->resend = false;
+    if (address->family == AF_UNSPEC)
+        return 1;
+    lua_createtable(L, 2, 0);
+    lua_pushstring(L, address_ip_text(address, text));
+    lua_rawseti(L, -2, 1);
+    lua_pushinteger(L, address->port);
+    lua_rawseti(L, -2, 2);
+    return 2;
+}
+
+/* escape(text [, keep_newlines]): what a terminal takes. */
+static int internal_escape(lua_State *L)
+{
+    size_t length;
+    const char *text = lua_check_text(L, 1, &length, "escape");
+    struct buffer *out = lua_scratch(L);
+    log_escape(out, text, length, lua_toboolean(L, 2));
+    lua_pushlstring(L, out->length ? (const char *)out->data : "", out->length);
+    return 1;
 }
 
 /* random_u32(): 32 bits nobody can guess. */
@@ -86,7 +119,8 @@ static void push_builtin(lua_State *L)
 static void push_internal(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"nearest", internal_nearest}, {"lib", internal_lib},
-                                         {"prepare", internal_prepare}, {"random_u32", internal_random_u32},
+                                         {"prepare", internal_prepare}, {"take_resend", internal_take_resend},
+                                         {"escape", internal_escape},   {"random_u32", internal_random_u32},
                                          {"shared", lua_shared_new},    {NULL, NULL}};
     lua_pushlightuserdata(L, (void *)(uintptr_t)&internal_key);
     lua_rawget(L, LUA_REGISTRYINDEX);

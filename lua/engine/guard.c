@@ -28,13 +28,12 @@ static void raise_cut_off(lua_State *L, lua_Debug *where)
 {
     lua_pushlightuserdata(L, (void *)(uintptr_t)&guard_key);
     lua_rawget(L, LUA_REGISTRYINDEX);
-    const struct guard *guard = lua_touserdata(L, -1);
-    double seconds = guard ? (double)guard->limit_ns / NANOSECONDS : 0;
+    struct guard *guard = lua_touserdata(L, -1);
     lua_pop(L, 1);
-    char place[LUA_IDSIZE + 16] = "";
-    if (lua_getinfo(L, "Sl", where) && where->currentline > 0)
-        snprintf(place, sizeof place, "%s:%d: ", where->short_src, where->currentline);
-    lua_pushfstring(L, "%scut off after %f s of computing (hook_timeout)", place, seconds);
+    if (!guard->place[0] && lua_getinfo(L, "Sl", where) && where->currentline > 0)
+        snprintf(guard->place, sizeof guard->place, "%s:%d: ", where->short_src, where->currentline);
+    lua_pushfstring(L, "%scut off after %f s of computing (%s)", guard->place, (double)guard->limit_ns / NANOSECONDS,
+                    guard->option ? guard->option : "hook_timeout");
     lua_error(L);
 }
 
@@ -60,6 +59,7 @@ static void on_tick(int number, siginfo_t *info, void *context)
 void guard_release(struct guard *guard)
 {
     guard->cut_off = 0;
+    guard->place[0] = '\0';
     lua_sethook(guard->L, NULL, 0, 0);
 }
 

@@ -14,6 +14,8 @@
 struct guard {
     lua_State *L;
     timer_t timer;
+    char place[LUA_IDSIZE + 16]; /* where the run was cut off: "script.lua:12: " */
+    const char *option;          /* that says how long; NULL: "hook_timeout". Static; set before guard_start */
     bool started;
     int64_t limit_ns;
     /* shared with the signal handler, which runs on the same thread */

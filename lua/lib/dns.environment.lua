@@ -7,7 +7,7 @@ local io, ipairs, load, next, package = io, ipairs, load, next, package
 local pcall, rawget, require, select, setfenv, setmetatable = pcall, rawget, require, select, setfenv, setmetatable
 local tostring, type = tostring, type
 local find, format, gsub, match, sub = string.find, string.format, string.gsub, string.match, string.sub
-local concat = table.concat
+local concat, floor = table.concat, math.floor
 local metatable_of, info_of = debug.getmetatable, debug.getinfo
 
 local environment = {}
@@ -249,13 +249,24 @@ local function make_fenv(globals)
   return get, set
 end
 
-local function give_libraries(globals)
+-- os.time and os.date by another clock than the system's.
+local function set_clock(os, now)
+  local time, date = os.time, os.date
+  function os.time(given)
+    if given ~= nil then return time(given) end
+    return floor(now())
+  end
+  function os.date(format, at) return date(format, at or now()) end
+end
+
+local function give_libraries(globals, now)
   for _, name in ipairs(libraries) do
     local library = real[name] or package.loaded[name]
     if library then globals[name] = setmetatable(copy_of(library), nil) end
   end
   if not metatable_of(string) then setmetatable(string, { __index = find_string_method }) end
   globals.os.exit = environment.exit
+  if now then set_clock(globals.os, now) end
   for _, name in ipairs(environment.closed) do globals.debug[name] = nil end
   local of_strings = environment.string_metatable(globals.string)
   local function metatable(value)
@@ -276,7 +287,7 @@ function environment.new(path, host)
   globals._G = globals
   globals.newproxy = nil
   globals.dns = view_of_dns()
-  give_libraries(globals)
+  give_libraries(globals, host.now)
   globals.pairs = pairs_of
   globals.getfenv, globals.setfenv = make_fenv(globals)
   globals.log, globals.print = environment.make_log(host)

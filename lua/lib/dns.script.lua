@@ -5,6 +5,7 @@
 --   options            what ctx.options is
 --   persisted          a table that outlives reloads
 --   globals            further globals (sleep, timer, shared)
+--   now()              the Unix time that os.time tells, where that is not the system's
 --   is_cut_off()       whether the guard has cut off what runs (the engine alone)
 local internal = ...
 local error, ipairs, next, rawget, tostring, type = error, ipairs, next, rawget, tostring, type

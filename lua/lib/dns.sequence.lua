@@ -1,5 +1,6 @@
 -- dns.sequence: the first query gets the first answer, the next one the second, and so on.
 local internal = ...
+local answers = internal.lib("dns.answers")
 
 local KEYS_MAX = 10000 -- clients or names that are remembered, at least; at most twice as many
 
@@ -7,86 +8,7 @@ local pers = { client = true, name = true, all = true }
 local afters = { last = true, ["repeat"] = true, forward = true }
 local names = { "per", "after" }
 
-local function quoted(value) return type(value) == "string" and "'" .. value .. "'" or tostring(value) end
-
--- --- answers ---
-
-local function address_record(dns, name, text)
-  local family = text:find(":", 1, true) and "AAAA" or "A"
-  return dns.ResourceRecord[family](name, text)
-end
-
--- "192.0.2.1" and "2001:db8::1", by the type of query that they answer; nil for other text.
-local function address_type(dns, text)
-  local ok, record = pcall(address_record, dns, "a.example", text)
-  if ok then return record.type end
-end
-
--- The response to the flow's request; nil where the answer is to another type of question.
-local makers = {}
-
-function makers.address(dns, request, answer)
-  local question = request.question
-  if not question or question.type ~= answer.type then return nil end
-  return request:succeed { address_record(dns, question.name, answer.text) }
-end
-
-function makers.code(_, request, answer)
-  if answer.code == 0 then return request:succeed {} end
-  return request:fail(answer.code)
-end
-
--- Addresses of the question's type and all records.
-function makers.list(dns, request, answer)
-  local question, records = request.question, {}
-  local fits = false
-  for i = 1, #answer.list do
-    local item = answer.list[i]
-    if item.record then
-      records[#records + 1] = item.record
-      fits = true
-    elseif question and question.type == item.type then
-      records[#records + 1] = address_record(dns, question.name, item.text)
-      fits = true
-    end
-  end
-  return fits and request:succeed(records) or nil
-end
-
-function makers.message(_, _, answer)
-  local response = answer.message:copy()
-  response.query = false
-  return response
-end
-
-local function is_record(dns, value) return dns.typeof(value) == "ResourceRecord" end
-
--- What a given answer is: {make =, …}, or raises.
-local function prepare(dns, value, place)
-  local kind = dns.typeof(value)
-  if type(value) == "function" then return { call = value } end
-  if kind == "DNSMessage" then return { make = makers.message, message = value } end
-  if kind == "ResourceRecord" then return { make = makers.list, list = { { record = value } } } end
-  if type(value) == "string" then
-    local type_ = address_type(dns, value)
-    if type_ then return { make = makers.address, text = value, type = type_ } end
-    local ok, code = pcall(dns.response_codes.from_str, value)
-    if ok and code <= 15 then return { make = makers.code, code = code } end
-  end
-  if type(value) == "table" and #value > 0 then
-    local list = {}
-    for i = 1, #value do
-      local item = value[i]
-      local type_ = type(item) == "string" and address_type(dns, item)
-      if type_ then list[i] = { text = item, type = type_ }
-      elseif is_record(dns, item) then list[i] = { record = item }
-      else error(string.format("%s[%d]: address or ResourceRecord expected, got %s", place, i, quoted(item)), 3) end
-    end
-    return { make = makers.list, list = list }
-  end
-  error(string.format("%s: address, response code up to 15, ResourceRecord, array of those, DNSMessage or function expected, got %s",
-    place, quoted(value)), 3)
-end
+local quoted, prepare = answers.quoted, answers.prepare
 
 -- --- whose turn it is ---
 
@@ -138,10 +60,12 @@ local function answer(object, flow)
     remember(self, key, turn + 1)
     local given = chosen.call(flow)
     if given == nil then return flow.response ~= nil end
-    chosen = prepare(dns, given, "dns.sequence: what answer " .. turn .. " gave")
+    local reason
+    chosen, reason = prepare(dns, given, "dns.sequence: what answer " .. turn .. " gave")
+    if not chosen then error(reason, 2) end
     if chosen.call then error("dns.sequence: a function that gives a function", 2) end
   end
-  local response = chosen.make(dns, flow.request, chosen)
+  local response = answers.make(dns, flow.request, chosen)
   if response and not self.answers[turn].call then remember(self, key, turn + 1) end
   flow.response = response or flow.request:succeed {}
   return true
@@ -178,11 +102,14 @@ return function(given)
     end
   end
   if #given == 0 then error("dns.sequence: at least one answer expected", 2) end
-  local answers = {}
-  for i = 1, #given do answers[i] = prepare(dns, given[i], "dns.sequence: answer " .. i) end
+  local list = {}
+  for i = 1, #given do
+    local prepared, reason = prepare(dns, given[i], "dns.sequence: answer " .. i)
+    list[i] = prepared or error(reason, 2)
+  end
   local object = setmetatable({}, metatable)
   states[object] = {
-    answers = answers,
+    answers = list,
     per = choice(given, "per", pers, "all"),
     after = choice(given, "after", afters, "last"),
     young = {}, old = {}, count = 0,

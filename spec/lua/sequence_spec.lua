@@ -107,7 +107,7 @@ describe("dns.sequence", function()
         raises("dns.sequence: after: 'forward', 'last', 'repeat' expected, got 'never'", function()
             dns.sequence { "NXDOMAIN", after = "never" }
         end)
-        raises("dns.sequence: answer 2: address, response code up to 15, ResourceRecord, array of those, DNSMessage or function"
+        raises("dns.sequence: answer 2: address, response code up to 15, ResourceRecord or its text, array of those, DNSMessage or function"
             .. " expected, got 'nonsense'", function() dns.sequence { "NXDOMAIN", "nonsense" } end)
         raises("dns.sequence: answer 1[2]: address or ResourceRecord expected, got 7", function()
             dns.sequence { { "192.0.2.1", 7 } }
