@@ -2,7 +2,10 @@
 
 #include <limits.h>
 
-enum { ROOM_FOR_NAMES = 64 /* members of one class, at most */ };
+enum {
+    ROOM_FOR_NAMES = 64, /* members of one class, at most */
+    SLOTS_AT_START = 7,  /* what a table has room for without memory of its own */
+};
 
 _Static_assert(sizeof(struct lua_object) == 16, "an object's struct stays aligned");
 
@@ -36,36 +39,41 @@ static void push_registered(lua_State *L, const void *key)
 
 /* --- metamethods; upvalue 1: the members (name to property or function), 2: the properties once more --- */
 
-/* The properties of a class by name: equal strings of one state are one string, so its address is the key. Open
- * addressing; the names are kept alive by the table of members. */
+/* The properties of a class by name: equal strings of one state are one object, so its address (lua_topointer) is the
+ * key. Open addressing; the names are kept alive by the table of members. */
 struct properties {
     const struct lua_class *class;
     unsigned shift; /* of a hash, to get a slot */
     size_t mask;
     struct property_slot {
-        const char *name; /* NULL: free */
+        const void *name; /* NULL: free */
         const struct lua_property *property;
     } slots[];
 };
 
-static size_t first_slot(const struct properties *properties, const char *name)
+static inline size_t first_slot(const struct properties *properties, const void *name)
 {
     return (size_t)((uintptr_t)name * UINT64_C(0x9e3779b97f4a7c15) >> properties->shift);
 }
 
-/* The member named by the value at 2: its property, or NULL with a method pushed. Raises when there is none. */
-static const struct lua_property *find_member(lua_State *L, const struct properties *properties)
+/* The member named by the value at 2: its property, or NULL for anything else. */
+static inline const struct lua_property *find_property(lua_State *L, const struct properties *properties)
 {
-    const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : NULL;
+    const void *name = lua_topointer(L, 2);
     const struct property_slot *slot = &properties->slots[first_slot(properties, name)];
     for (; slot->name; slot = &properties->slots[(size_t)(slot + 1 - properties->slots) & properties->mask])
         if (slot->name == name)
             return slot->property;
+    return NULL;
+}
+
+/* Pushes the method named by the value at 2; raises when there is none. */
+static void push_method(lua_State *L, const struct lua_class *class)
+{
     lua_pushvalue(L, 2);
     lua_rawget(L, lua_upvalueindex(1));
     if (lua_isnil(L, -1))
-        lua_raise_unknown(L, 2, properties->class);
-    return NULL;
+        lua_raise_unknown(L, 2, class);
 }
 
 /* Whose metamethod runs. Only its own objects have it, and scripts cannot get hold of it (__metatable): the class is
@@ -82,9 +90,11 @@ static int object_index(lua_State *L)
 {
     const struct properties *properties = lua_touserdata(L, lua_upvalueindex(2));
     struct lua_object *object = check_object(L, properties->class);
-    const struct lua_property *property = find_member(L, properties);
+    const struct lua_property *property = find_property(L, properties);
     if (property)
         property->get(L, object + 1);
+    else
+        push_method(L, properties->class);
     return 1;
 }
 
@@ -92,9 +102,10 @@ static int object_newindex(lua_State *L)
 {
     const struct properties *properties = lua_touserdata(L, lua_upvalueindex(2));
     struct lua_object *object = check_object(L, properties->class);
-    lua_settop(L, 3);
-    const struct lua_property *property = find_member(L, properties);
+    const struct lua_property *property = find_property(L, properties);
     if (!property || !property->set) {
+        if (!property)
+            push_method(L, properties->class);
         luaL_where(L, 1);
         lua_pushfstring(L, "%s.%s: cannot be set", properties->class->name, lua_tostring(L, 2));
         lua_concat(L, 2);
@@ -163,7 +174,7 @@ void lua_functions_push(lua_State *L, const struct lua_method *functions)
 /* Adds the property with the name at the top. */
 static void add_property(lua_State *L, struct properties *properties, const struct lua_property *property)
 {
-    const char *name = lua_tostring(L, -1);
+    const void *name = lua_topointer(L, -1);
     size_t at = first_slot(properties, name);
     while (properties->slots[at].name)
         at = (at + 1) & properties->mask;
@@ -270,11 +281,11 @@ void lua_class_push(lua_State *L, const struct lua_class *class)
 
 /* --- objects --- */
 
-void *lua_class_new_partly(lua_State *L, const struct lua_class *class, size_t size, size_t zeroed)
+void *lua_class_new_bare(lua_State *L, const struct lua_class *class, size_t size)
 {
-    struct lua_object *object = lua_newuserdata(L, sizeof *object + size);
-    memset(object, 0, sizeof *object + zeroed);
-    object->class = class;
+    enum { STEP = 16 /* bytes: sizes that differ by less share the allocator's free blocks */ };
+    struct lua_object *object = lua_newuserdata(L, sizeof *object + (size + STEP - 1) / STEP * STEP);
+    *object = (struct lua_object){.class = class};
     lua_rawgeti(L, LUA_REGISTRYINDEX, metatable_key(class));
     lua_setmetatable(L, -2);
     return object + 1;
@@ -282,7 +293,7 @@ void *lua_class_new_partly(lua_State *L, const struct lua_class *class, size_t s
 
 void *lua_class_new(lua_State *L, const struct lua_class *class, size_t size)
 {
-    return lua_class_new_partly(L, class, size, size);
+    return memset(lua_class_new_bare(L, class, size), 0, size);
 }
 
 const struct lua_class *lua_class_of(lua_State *L, int index)
@@ -344,23 +355,31 @@ void lua_class_slot_get(lua_State *L, int object, int slot)
     lua_class_slot_push(L, object, at + 1, slot);
 }
 
-void lua_class_slot_push(lua_State *L, int object, const void *self, int slot)
+void lua_class_slot_reach(lua_State *L, int object, const void *self, int slot)
 {
+    const struct lua_object *at = (const struct lua_object *)self - 1;
     lua_getfenv(L, object);
-    if (((const struct lua_object *)self)[-1].direct)
-        return;
-    lua_rawgeti(L, -1, slot);
-    lua_replace(L, -2);
+    if (!at->direct)
+        lua_rawgeti(L, -1, at->first + slot);
 }
 
-/* Pushes the table of slots, making it when there is none. */
-static void push_slots(lua_State *L, int object, struct lua_object *at)
+void lua_class_slot_push(lua_State *L, int object, const void *self, int slot)
 {
+    lua_class_slot_reach(L, object, self, slot);
+    if (!((const struct lua_object *)self)[-1].direct)
+        lua_remove(L, -2);
+}
+
+void lua_class_slots_push(lua_State *L, int object, void *self)
+{
+    struct lua_object *at = (struct lua_object *)self - 1;
     if (at->has_table) {
         lua_getfenv(L, object);
         return;
     }
-    lua_createtable(L, 5, 0);
+    if (object < 0)
+        object = lua_gettop(L) + 1 + object;
+    lua_createtable(L, SLOTS_AT_START, 0);
     if (at->direct) {
         lua_getfenv(L, object);
         lua_rawseti(L, -2, at->direct);
@@ -369,6 +388,26 @@ static void push_slots(lua_State *L, int object, struct lua_object *at)
     lua_setfenv(L, object);
     at->direct = 0;
     at->has_table = true;
+}
+
+void lua_class_slots_share(lua_State *L, int slots, void *self, int first)
+{
+    struct lua_object *at = (struct lua_object *)self - 1;
+    lua_pushvalue(L, slots);
+    lua_setfenv(L, -2);
+    at->first = (uint8_t)(first - 1);
+    at->has_table = true;
+}
+
+/* Pops a value into the slot. */
+static void set_slot(lua_State *L, int object, struct lua_object *at, int slot)
+{
+    if (object < 0)
+        object = lua_gettop(L) + 1 + object;
+    lua_class_slots_push(L, object, at + 1);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, at->first + slot);
+    lua_pop(L, 1);
 }
 
 void lua_class_slot_set(lua_State *L, int object, int slot)
@@ -380,12 +419,7 @@ void lua_class_slot_set(lua_State *L, int object, int slot)
         lua_setfenv(L, object);
         at->direct = (uint8_t)slot;
     } else {
-        if (object < 0)
-            object = lua_gettop(L) + 1 + object;
-        push_slots(L, object, at);
-        lua_insert(L, -2);
-        lua_rawseti(L, -2, slot);
-        lua_pop(L, 1);
+        set_slot(L, object, at, slot);
     }
     at->slots = type == LUA_TNIL ? at->slots & ~bit : at->slots | bit;
 }

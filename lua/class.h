@@ -71,9 +71,8 @@ void lua_class_push(lua_State *L, const struct lua_class *class);
 /* Pushes a table of plain functions (a list as of a class's statics). */
 void lua_functions_push(lua_State *L, const struct lua_method *functions);
 
-/* A new object of `size` bytes with the class's metatable, pushed. The first `zeroed` bytes are zero, the rest is not
- * written. */
-void *lua_class_new_partly(lua_State *L, const struct lua_class *class, size_t size, size_t zeroed);
+/* A new object of `size` bytes, which are not written, with the class's metatable, pushed. */
+void *lua_class_new_bare(lua_State *L, const struct lua_class *class, size_t size);
 
 /* The same with all bytes zero. */
 void *lua_class_new(lua_State *L, const struct lua_class *class, size_t size);
@@ -99,17 +98,28 @@ void lua_class_slot_get(lua_State *L, int object, int slot);
 /* The same for a slot that is used, of the object whose struct is `self`. */
 void lua_class_slot_push(lua_State *L, int object, const void *self, int slot);
 
+/* The same, for a value that is given back at once: leaves something below it. */
+void lua_class_slot_reach(lua_State *L, int object, const void *self, int slot);
+
 /* Pops a value into the slot (1 to LUA_CLASS_SLOTS). Values live in the object's environment: a table of slots, made
  * when it is needed; an object that holds but one table needs none. */
 void lua_class_slot_set(lua_State *L, int object, int slot);
 
 enum { LUA_CLASS_SLOTS = 16 };
 
+/* Pushes the object's table of slots, made when there is none. */
+void lua_class_slots_push(lua_State *L, int object, void *self);
+
+/* Gives the object at the top, which has no slots yet, those from `first` on in the table at `slots`, which is another
+ * object's: what they hold lives as long as either of them. */
+void lua_class_slots_share(lua_State *L, int slots, void *self, int first);
+
 /* Stands before each object's own struct, which is 16 bytes behind it. */
 struct lua_object {
     const struct lua_class *class; /* what tells an object from any other userdata */
     uint32_t slots;                /* a bit for each slot that is not nil */
     uint8_t direct; /* the slot whose value, a table, is the environment itself: the only slot in use; 0: none */
+    uint8_t first;  /* what is added to a slot's number in the table, which may be shared */
     bool has_table; /* the environment is a table of slots */
 };
 
@@ -117,6 +127,14 @@ struct lua_object {
 static inline bool lua_class_slot_used(const void *self, int slot)
 {
     return ((const struct lua_object *)self)[-1].slots & 1u << slot;
+}
+
+/* Pops a value that is not nil into the slot, in the table of slots at `slots`. */
+static inline void lua_class_slots_set(lua_State *L, int slots, void *self, int slot)
+{
+    struct lua_object *at = (struct lua_object *)self - 1;
+    lua_rawseti(L, slots, at->first + slot);
+    at->slots |= 1u << slot;
 }
 
 /* --- checkers. `what` names the place: "ResourceRecord.ttl". They raise "WHAT: EXPECTED expected, got VALUE". Nothing

@@ -282,7 +282,7 @@ struct error {
 
 void lua_error_push(lua_State *L, const char *text, size_t length, double timestamp)
 {
-    struct error *error = lua_class_new_partly(L, &lua_error_class, sizeof *error + length + 1, sizeof *error);
+    struct error *error = lua_class_new(L, &lua_error_class, sizeof *error + length + 1);
     error->timestamp = timestamp;
     memcpy(error->text, text, length);
     error->text[length] = '\0';

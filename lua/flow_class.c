@@ -19,8 +19,8 @@ enum { ROOM_FOR_RESPONSE = 96 /* bytes: many answers */ };
 struct lua_flow *lua_flow_push_live(lua_State *L, struct flow *flow, const struct lua_flow_host *host)
 {
     size_t length = flow->query.wire.length;
-    struct lua_flow *self = lua_class_new_partly(L, &lua_flow_class, sizeof *self + length + ROOM_FOR_RESPONSE,
-                                                 offsetof(struct lua_flow, tag));
+    struct lua_flow *self = lua_class_new_bare(L, &lua_flow_class, sizeof *self + length + ROOM_FOR_RESPONSE);
+    memset(self, 0, offsetof(struct lua_flow, tag));
     self->flow = flow;
     self->host = host;
     self->hook = HOOK_COUNT;
@@ -146,24 +146,31 @@ bool lua_flow_is_live(const struct lua_flow *flow)
 
 /* --- messages and error --- */
 
-/* Pushes a message over these bytes, nil where they are none, and keeps it in the slot. */
-static void push_wire(lua_State *L, int index, int slot, const uint8_t *wire, size_t length, double timestamp)
+/* Pushes a message over these bytes, and keeps it in the slot; leaves something below it. The request has its slots in
+ * the flow's own table, as the two mostly live together. */
+static void push_wire(lua_State *L, int index, struct lua_flow *self, int slot, const uint8_t *wire, size_t length,
+                      double timestamp)
 {
-    lua_message_push(L, wire, length, timestamp);
+    lua_class_slots_push(L, index, self);
+    struct lua_message *message = lua_message_push(L, wire, length, timestamp);
+    if (slot == LUA_FLOW_REQUEST)
+        lua_class_slots_share(L, -2, message, LUA_FLOW_REQUEST_SLOTS);
     lua_pushvalue(L, -1);
-    lua_class_slot_set(L, index, slot);
+    lua_class_slots_set(L, -3, self, slot);
 }
 
+/* Both leave something below what they push. */
 static void push_request(lua_State *L, int index, struct lua_flow *self)
 {
     self->changed |= LUA_FLOW_REQUEST_TOUCHED;
     if (lua_class_slot_used(self, LUA_FLOW_REQUEST)) {
-        lua_class_slot_push(L, index, self, LUA_FLOW_REQUEST);
+        lua_class_slot_reach(L, index, self, LUA_FLOW_REQUEST);
     } else if (self->flow) {
         const struct flow_message *request = flow_request(self->flow);
-        push_wire(L, index, LUA_FLOW_REQUEST, request->wire.data, request->wire.length, seconds(request->timestamp_us));
+        push_wire(L, index, self, LUA_FLOW_REQUEST, request->wire.data, request->wire.length,
+                  seconds(request->timestamp_us));
     } else if (self->query_length) {
-        push_wire(L, index, LUA_FLOW_REQUEST, self->wire, self->query_length, seconds(self->query_us));
+        push_wire(L, index, self, LUA_FLOW_REQUEST, self->wire, self->query_length, seconds(self->query_us));
     } else {
         lua_pushnil(L);
     }
@@ -173,35 +180,47 @@ static void push_response(lua_State *L, int index, struct lua_flow *self)
 {
     self->changed |= LUA_FLOW_RESPONSE_TOUCHED;
     if (lua_class_slot_used(self, LUA_FLOW_RESPONSE)) {
-        lua_class_slot_push(L, index, self, LUA_FLOW_RESPONSE);
+        lua_class_slot_reach(L, index, self, LUA_FLOW_RESPONSE);
     } else if (self->changed & LUA_FLOW_RESPONSE_CLEARED) {
         lua_pushnil(L);
     } else if (self->flow && self->flow->response.present) {
         const struct flow_message *response = &self->flow->response;
-        push_wire(L, index, LUA_FLOW_RESPONSE, response->wire.data, response->wire.length,
+        push_wire(L, index, self, LUA_FLOW_RESPONSE, response->wire.data, response->wire.length,
                   seconds(response->timestamp_us));
     } else if (self->response_length) {
-        push_wire(L, index, LUA_FLOW_RESPONSE, self->wire + self->query_length, self->response_length,
+        push_wire(L, index, self, LUA_FLOW_RESPONSE, self->wire + self->query_length, self->response_length,
                   seconds(self->response_us));
     } else if (lua_class_slot_used(self, LUA_FLOW_RESPONSE_WIRE)) {
         lua_class_slot_get(L, index, LUA_FLOW_RESPONSE_WIRE);
         size_t length;
         const char *wire = lua_tolstring(L, -1, &length);
-        push_wire(L, index, LUA_FLOW_RESPONSE, (const uint8_t *)wire, length, seconds(self->response_us));
-        lua_remove(L, -2);
+        push_wire(L, index, self, LUA_FLOW_RESPONSE, (const uint8_t *)wire, length, seconds(self->response_us));
     } else {
         lua_pushnil(L);
     }
 }
 
+/* Takes away what the pushed value has below it, down to the old top. */
+static void tidy(lua_State *L, int top)
+{
+    if (lua_gettop(L) == top + 1)
+        return;
+    lua_replace(L, top + 1);
+    lua_settop(L, top + 1);
+}
+
 void lua_flow_get_request(lua_State *L, int index)
 {
+    int top = lua_gettop(L);
     push_request(L, index, lua_class_test(L, index, &lua_flow_class));
+    tidy(L, top);
 }
 
 void lua_flow_get_response(lua_State *L, int index)
 {
+    int top = lua_gettop(L);
     push_response(L, index, lua_class_test(L, index, &lua_flow_class));
+    tidy(L, top);
 }
 
 void lua_flow_get_error(lua_State *L, int index)

@@ -7,6 +7,7 @@
 
 #include "flow/hooks.h"
 #include "lua/conn_class.h"
+#include "lua/message_class.h"
 
 extern const struct lua_class lua_flow_class;
 
@@ -14,7 +15,8 @@ extern const struct lua_class lua_flow_class;
 enum lua_flow_slot {
     LUA_FLOW_REQUEST = 1, /* DNSMessage */
     LUA_FLOW_RESPONSE,
-    LUA_FLOW_ERROR, /* Error */
+    LUA_FLOW_REQUEST_SLOTS, /* the first of those that belong to the request that came */
+    LUA_FLOW_ERROR = LUA_FLOW_REQUEST_SLOTS + LUA_MESSAGE_SLOTS, /* Error */
     LUA_FLOW_METADATA,
     LUA_FLOW_MARKED,
     LUA_FLOW_COMMENT,

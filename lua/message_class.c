@@ -143,9 +143,8 @@ static void get_size(lua_State *L, void *self)
     struct dns_record record;
     struct reason reason;
     size_t size = 0;
-    (void)self;
     for (unsigned section = DNS_SECTION_ANSWER; section < LUA_MESSAGE_SECTIONS; section++) {
-        enum status status = lua_message_walk_start(&walk, L, 1, section, lua_scratch(L), &reason);
+        enum status status = lua_message_walk_start(&walk, L, 1, self, section, lua_scratch(L), &reason);
         if (lua_memory_check(L, status))
             lua_raise_reason(L, "DNSMessage.size", &reason);
         while ((status = lua_message_walk_record(&walk, &record, &reason)) == STATUS_OK)

@@ -11,8 +11,8 @@
 extern const struct lua_class lua_message_class;
 
 /* Pushes a DNSMessage over a copy of wire bytes that dns_message_parse has checked. `timestamp` in seconds, negative:
- * nil. */
-void lua_message_push(lua_State *L, const uint8_t *wire, size_t length, double timestamp);
+ * nil. Gives the object's struct. */
+struct lua_message *lua_message_push(lua_State *L, const uint8_t *wire, size_t length, double timestamp);
 
 /* Whether the message at `index` would pack to other bytes than those it was made from (true for one made by hand). */
 bool lua_message_changed(lua_State *L, int index);
@@ -20,6 +20,13 @@ bool lua_message_changed(lua_State *L, int index);
 /* Packs the message at `index`: replaces what `out` holds. Never raises: what is wrong with its sections comes as the
  * reason ("answers[2]: ResourceRecord expected, got string"). May run no Lua code. */
 MUST_CHECK enum status lua_message_pack(lua_State *L, int index, struct buffer *out, struct reason *reason);
+
+/* The same, with a checked view over what `out` then holds. */
+MUST_CHECK enum status lua_message_pack_view(lua_State *L, int index, struct buffer *out, struct dns_message *view,
+                                             struct reason *reason);
+
+/* How many of an object's slots a message uses, from 1 on. */
+enum { LUA_MESSAGE_SLOTS = 5 };
 
 /* The message's timestamp in seconds, negative for nil. */
 double lua_message_timestamp(lua_State *L, int index);

@@ -20,7 +20,8 @@ bool lua_message_find_opt(lua_State *L, int index, struct dns_record *out)
     struct lua_message_walk walk;
     struct dns_record record;
     enum status status;
-    if (lua_message_walk_start(&walk, L, index, DNS_SECTION_ADDITIONAL, lua_scratch(L), NULL))
+    struct lua_message *self = lua_class_test(L, index, &lua_message_class);
+    if (lua_message_walk_start(&walk, L, index, self, DNS_SECTION_ADDITIONAL, lua_scratch(L), NULL))
         return false;
     /* A wrong element is passed over: packing will name it. */
     while ((status = lua_message_walk_record(&walk, &record, NULL)) != STATUS_NOT_FOUND) {

@@ -32,7 +32,7 @@ static struct lua_message *push_query(lua_State *L, const struct dns_question *q
         store_u16(wire + length + 2, question->class_);
         length += 4;
     }
-    struct lua_message *self = lua_message_new(L, wire, length, -1);
+    struct lua_message *self = lua_message_push(L, wire, length, -1);
     self->made = true;
     return self;
 }
@@ -95,7 +95,7 @@ static int unpack(lua_State *L)
         reason_set(&reason, "header of %d bytes expected, got %zu bytes", DNS_HEADER_SIZE, length);
         return lua_raise_reason(L, what, &reason);
     }
-    struct lua_message *self = lua_message_new(L, wire, length, timestamp);
+    struct lua_message *self = lua_message_push(L, wire, length, timestamp);
     if (lua_memory_check(L, lua_message_view(self, &view, &reason)))
         return lua_raise_reason(L, what, &reason);
     return 1;
@@ -108,7 +108,7 @@ void lua_message_push_copy(lua_State *L, int index, const char *what)
     const struct lua_message *self = lua_class_test(L, index, &lua_message_class);
     if (lua_memory_check(L, lua_message_pack(L, index, wire, &reason)))
         lua_raise_reason(L, what, &reason);
-    lua_message_new(L, wire->data, wire->length, self->timestamp);
+    lua_message_push(L, wire->data, wire->length, self->timestamp);
 }
 
 static int copy(lua_State *L)
@@ -132,21 +132,21 @@ static size_t questions_end(lua_State *L, struct lua_message *self)
     if (count == 0)
         return DNS_HEADER_SIZE;
     if (count == 1)
-        return DNS_HEADER_SIZE + dns_name_wire_length(self->wire + DNS_HEADER_SIZE, self->length - DNS_HEADER_SIZE) + 4;
+        return DNS_HEADER_SIZE + lua_message_only_question(self).name_length + 4u;
     if (lua_message_view(self, &view, &reason))
         lua_raise_reason(L, "DNSMessage", &reason);
     return view.section[DNS_SECTION_ANSWER];
 }
 
 /* Sets copies of the edited questions of the message at 1 in the one at the top. */
-static void copy_questions(lua_State *L, const char *what)
+static void copy_questions(lua_State *L, struct lua_message *self, const char *what)
 {
     struct lua_message_walk walk;
     struct dns_question question;
     struct reason reason;
     int answer = lua_gettop(L), count = 0;
     lua_newtable(L);
-    enum status status = lua_message_walk_start(&walk, L, 1, DNS_SECTION_QUESTION, NULL, &reason);
+    enum status status = lua_message_walk_start(&walk, L, 1, self, DNS_SECTION_QUESTION, NULL, &reason);
     while (status == STATUS_OK && (status = lua_message_walk_question(&walk, &question, &reason)) == STATUS_OK) {
         lua_question_push(L, &question);
         lua_rawseti(L, answer + 1, ++count);
@@ -163,14 +163,15 @@ static void push_answer(lua_State *L, struct lua_message *self, unsigned flags, 
 {
     bool edited = !lua_message_section_unchanged(L, 1, self, DNS_SECTION_QUESTION);
     size_t length = edited ? DNS_HEADER_SIZE : questions_end(L, self);
-    struct lua_message *answer = lua_message_new(L, self->wire, length, now());
+    struct lua_message *answer = lua_message_push(L, self->wire, length, now());
     answer->made = true;
+    answer->name_length = edited ? 0 : self->name_length;
     answer->id = self->id;
     answer->flags = (uint16_t)(DNS_FLAG_QR | flags | (self->flags & (DNS_FLAG_OPCODE | DNS_FLAG_RD | DNS_FLAG_CD)));
     memset(answer->wire + 6, 0, 6);
     if (edited) {
         memset(answer->wire + 4, 0, 2);
-        copy_questions(L, what);
+        copy_questions(L, self, what);
     }
 }
 
@@ -195,12 +196,11 @@ static int succeed(lua_State *L)
 {
     static const char what[] = "DNSMessage.succeed";
     struct lua_message *self = lua_class_self(L, &lua_message_class, what);
-    lua_settop(L, 2);
     if (lua_type(L, 2) != LUA_TTABLE)
         lua_raise_expected(L, 2, what, "array of ResourceRecord");
     push_answer(L, self, DNS_FLAG_RA, what);
     lua_pushvalue(L, 2);
-    lua_class_slot_set(L, 3, LUA_MESSAGE_SLOT_SECTION + DNS_SECTION_ANSWER);
+    lua_class_slot_set(L, -2, LUA_MESSAGE_SLOT_SECTION + DNS_SECTION_ANSWER);
     return 1;
 }
 
@@ -240,7 +240,7 @@ static int from_json(lua_State *L)
     cJSON_Delete(json);
     if (lua_memory_check(L, status))
         return lua_raise_plain(L, &reason);
-    lua_message_new(L, wire->data, wire->length, timestamp)->made = true;
+    lua_message_push(L, wire->data, wire->length, timestamp)->made = true;
     return 1;
 }
 
@@ -253,7 +253,8 @@ static void append_lines(lua_State *L, unsigned section, struct buffer *out, str
     struct dns_record record;
     struct reason reason;
     char name[DNS_NAME_TEXT_MAX];
-    enum status status = lua_message_walk_start(&walk, L, 1, section, expanded, &reason);
+    struct lua_message *self = lua_class_test(L, 1, &lua_message_class);
+    enum status status = lua_message_walk_start(&walk, L, 1, self, section, expanded, &reason);
     if (status) {
         buffer_format(out, "(%s)\n", reason.text);
         return;

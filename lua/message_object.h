@@ -8,14 +8,15 @@
 
 enum { LUA_MESSAGE_SECTIONS = 4 };
 
-/* Slots of the object: the sections' tables, by enum dns_section from 1 on. */
-enum { LUA_MESSAGE_SLOT_SECTION = 1 };
+/* Slots of the object: the sections' tables, by enum dns_section from 1 on; the question. */
+enum { LUA_MESSAGE_SLOT_SECTION = 1, LUA_MESSAGE_SLOT_QUESTION = LUA_MESSAGE_SLOTS };
 
 struct lua_message {
-    uint16_t id, flags; /* as they are now; the wire has those that came */
-    bool made;          /* by hand, or as an answer: the wire is only where it began */
-    uint32_t length;    /* of the wire */
-    /* The only one in the table of questions, while no script has seen that; else NULL. */
+    uint16_t id, flags;  /* as they are now; the wire has those that came */
+    bool made;           /* by hand, or as an answer: the wire is only where it began */
+    uint8_t name_length; /* of the only question on the wire; 0: not looked for yet */
+    uint32_t length;     /* of the wire */
+    /* The only one, in its slot, while no script has seen the table of questions; else NULL. */
     struct lua_question *question;
     double timestamp; /* seconds; negative: none */
     uint64_t serial;  /* of the state's messages, what records decoded from this one bear; 0: none yet */
@@ -25,22 +26,22 @@ struct lua_message {
 /* The section's name as a property: "answers". */
 const char *lua_message_section_name(unsigned section);
 
-/* Pushes a message with a copy of these bytes. */
-struct lua_message *lua_message_new(lua_State *L, const uint8_t *wire, size_t length, double timestamp);
-
 /* A checked view over the wire, made anew each time: cheaper than room for it in each object. */
 MUST_CHECK enum status lua_message_view(const struct lua_message *self, struct dns_message *out, struct reason *reason);
 
 /* Pushes the table of the section, decoding it when nobody has before. */
 void lua_message_push_section(lua_State *L, int index, unsigned section);
 
-/* Pushes the question, nil unless there is exactly one. */
+/* Pushes the question, nil unless there is exactly one; may leave something below it. */
 void lua_message_push_question(lua_State *L, int index, struct lua_message *self);
 
 /* A script sees the table of questions, or puts another one in its place: from now on anything may be in it. */
 void lua_message_show_questions(lua_State *L, struct lua_message *self);
 
-/* Whether nobody has read or set the section. */
+/* The only question on the wire. */
+struct dns_question lua_message_only_question(struct lua_message *self);
+
+/* Whether nobody has read or set the section's table. */
 static inline bool lua_message_section_untouched(const struct lua_message *self, unsigned section)
 {
     return !lua_class_slot_used(self, LUA_MESSAGE_SLOT_SECTION + (int)section);
@@ -56,20 +57,22 @@ static inline unsigned lua_message_count_on_wire(const struct lua_message *self,
  * decoded to, unchanged. */
 bool lua_message_section_unchanged(lua_State *L, int index, const struct lua_message *self, unsigned section);
 
-/* Walks a section as it is now, in its table or on the wire. Keeps one value on the stack until it is ended. Runs no
- * Lua code and never raises. */
+/* Walks a section as it is now, in its table or on the wire. Keeps values on the stack until it is ended. Runs no Lua
+ * code and never raises. */
 struct lua_message_walk {
     lua_State *L;
     unsigned section;
-    int table; /* where the table stands on the stack, 0: the section is on the wire */
-    int next, count;
-    bool alone; /* there is one question, and this is it: */
+    int base;        /* the top of the stack before */
+    int table;       /* where the table stands on it */
+    int next, count; /* of the table's elements; -1: the section is on the wire */
+    bool alone;      /* there is one question, and this is it (no table has it): */
     struct dns_question question;
     struct dns_message view;
     struct dns_reader reader;
 };
-MUST_CHECK enum status lua_message_walk_start(struct lua_message_walk *walk, lua_State *L, int index, unsigned section,
-                                              struct buffer *expanded, struct reason *reason);
+MUST_CHECK enum status lua_message_walk_start(struct lua_message_walk *walk, lua_State *L, int index,
+                                              struct lua_message *self, unsigned section, struct buffer *expanded,
+                                              struct reason *reason);
 /* STATUS_NOT_FOUND at the end; STATUS_INVALID for an element that does not belong there, with a reason that names it.
  */
 MUST_CHECK enum status lua_message_walk_record(struct lua_message_walk *walk, struct dns_record *out,

@@ -31,11 +31,11 @@ static enum status add_next(struct lua_message_walk *walk, struct dns_packer *pa
     return status ? status : add_record(walk, packer, &record, reason);
 }
 
-static enum status add_section(lua_State *L, int index, unsigned section, struct dns_packer *packer,
-                               struct buffer *expanded, struct reason *reason)
+static enum status add_section(lua_State *L, int index, struct lua_message *self, unsigned section,
+                               struct dns_packer *packer, struct buffer *expanded, struct reason *reason)
 {
     struct lua_message_walk walk;
-    enum status status = lua_message_walk_start(&walk, L, index, section, expanded, reason);
+    enum status status = lua_message_walk_start(&walk, L, index, self, section, expanded, reason);
     if (status)
         return status;
     unsigned added = 0;
@@ -50,49 +50,90 @@ static enum status add_section(lua_State *L, int index, unsigned section, struct
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
-static enum status pack_anew(lua_State *L, int index, const struct lua_message *self, struct buffer *out,
-                             struct reason *reason)
+/* Whether the section holds the one question that is on the wire. */
+static bool has_only_question(const struct lua_message *self)
+{
+    return lua_message_section_untouched(self, DNS_SECTION_QUESTION) &&
+           !(self->question && self->question->origin.changed) &&
+           lua_message_count_on_wire(self, DNS_SECTION_QUESTION) == 1;
+}
+
+static enum status pack_sections(lua_State *L, int index, struct lua_message *self, struct dns_packer *packer,
+                                 struct reason *reason)
+{
+    struct buffer expanded = {0};
+    enum status status = STATUS_OK;
+    unsigned section = DNS_SECTION_QUESTION;
+    if (has_only_question(self)) {
+        struct dns_question question = lua_message_only_question(self);
+        status = dns_packer_question(packer, &question);
+        if (status)
+            reason_set(reason, "out of memory");
+        section++;
+    }
+    for (; status == STATUS_OK && section < LUA_MESSAGE_SECTIONS; section++) {
+        if (!lua_message_section_untouched(self, section) || lua_message_count_on_wire(self, section))
+            status = add_section(L, index, self, section, packer, &expanded, reason);
+    }
+    buffer_free(&expanded);
+    return status;
+}
+
+static enum status pack_anew(lua_State *L, int index, struct lua_message *self, struct buffer *out,
+                             struct dns_message *view, struct reason *reason)
 {
     const struct dns_header header = {.id = self->id, .flags = self->flags};
     struct dns_packer packer;
-    struct buffer expanded = {0};
-    enum status status = STATUS_OK;
     dns_packer_start(&packer, out, &header, DNS_MESSAGE_MAX);
-    for (unsigned section = 0; status == STATUS_OK && section < LUA_MESSAGE_SECTIONS; section++) {
-        if (!lua_message_section_untouched(self, section) || lua_message_count_on_wire(self, section))
-            status = add_section(L, index, section, &packer, &expanded, reason);
-    }
-    buffer_free(&expanded);
+    enum status status = pack_sections(L, index, self, &packer, reason);
     if (status)
         return status;
     status = dns_packer_finish(&packer);
     if (status)
         reason_set(reason, "out of memory");
+    else if (view && !dns_packer_view(&packer, view))
+        status = dns_message_parse(out->data, out->length, view, reason);
     return status;
 }
 
-enum status lua_message_pack(lua_State *L, int index, struct buffer *out, struct reason *reason)
+/* Whether a section may be something else than what is on the wire. What was made by hand is not looked at closely:
+ * packed anew, it is the same again. */
+static bool sections_differ(lua_State *L, int index, const struct lua_message *self)
 {
-    const struct lua_message *self = lua_class_test(L, index, &lua_message_class);
-    bool changed = false;
+    for (unsigned section = 0; section < LUA_MESSAGE_SECTIONS; section++) {
+        if (self->made && !lua_message_section_untouched(self, section))
+            return true;
+        if (!lua_message_section_unchanged(L, index, self, section))
+            return true;
+    }
+    return false;
+}
+
+enum status lua_message_pack_view(lua_State *L, int index, struct buffer *out, struct dns_message *view,
+                                  struct reason *reason)
+{
+    struct lua_message *self = lua_class_test(L, index, &lua_message_class);
     if (index < 0)
         index = lua_gettop(L) + 1 + index;
-    if (!lua_checkstack(L, 6)) {
+    if (!lua_checkstack(L, 8)) {
         reason_set(reason, "out of memory");
         return STATUS_NO_MEMORY;
     }
-    for (unsigned section = 0; !changed && section < LUA_MESSAGE_SECTIONS; section++)
-        changed = !lua_message_section_unchanged(L, index, self, section);
     buffer_clear(out);
-    if (changed)
-        return pack_anew(L, index, self, out, reason);
+    if (sections_differ(L, index, self))
+        return pack_anew(L, index, self, out, view, reason);
     buffer_append(out, self->wire, self->length);
     if (out->failed) {
         reason_set(reason, "out of memory");
         return STATUS_NO_MEMORY;
     }
     patch_header(self, out->data);
-    return STATUS_OK;
+    return view ? dns_message_parse(out->data, out->length, view, reason) : STATUS_OK;
+}
+
+enum status lua_message_pack(lua_State *L, int index, struct buffer *out, struct reason *reason)
+{
+    return lua_message_pack_view(L, index, out, NULL, reason);
 }
 
 void lua_message_push_packed(lua_State *L, int index, const char *what)

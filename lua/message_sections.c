@@ -12,21 +12,13 @@ static int slot_of(unsigned section)
     return LUA_MESSAGE_SLOT_SECTION + (int)section;
 }
 
-struct lua_message *lua_message_new(lua_State *L, const uint8_t *wire, size_t length, double timestamp)
+struct lua_message *lua_message_push(lua_State *L, const uint8_t *wire, size_t length, double timestamp)
 {
-    struct lua_message *self = lua_class_new_partly(L, &lua_message_class, offsetof(struct lua_message, wire) + length,
-                                                    offsetof(struct lua_message, wire));
+    struct lua_message *self = lua_class_new_bare(L, &lua_message_class, offsetof(struct lua_message, wire) + length);
+    *self = (struct lua_message){
+        .id = load_u16(wire), .flags = load_u16(wire + 2), .length = (uint32_t)length, .timestamp = timestamp};
     memcpy(self->wire, wire, length);
-    self->length = (uint32_t)length;
-    self->timestamp = timestamp;
-    self->id = load_u16(wire);
-    self->flags = load_u16(wire + 2);
     return self;
-}
-
-void lua_message_push(lua_State *L, const uint8_t *wire, size_t length, double timestamp)
-{
-    lua_message_new(L, wire, length, timestamp);
 }
 
 enum status lua_message_view(const struct lua_message *self, struct dns_message *out, struct reason *reason)
@@ -70,53 +62,32 @@ static void decode_records(lua_State *L, struct lua_message *self, unsigned sect
     }
 }
 
-/* A message with one question has its name at the very place where the header ends. */
-static struct dns_question only_question(const struct lua_message *self)
+/* It has its name at the very place where the header ends. */
+struct dns_question lua_message_only_question(struct lua_message *self)
 {
     const uint8_t *name = self->wire + DNS_HEADER_SIZE;
-    size_t length = dns_name_wire_length(name, self->length - DNS_HEADER_SIZE);
+    if (!self->name_length)
+        self->name_length = (uint8_t)dns_name_wire_length(name, self->length - DNS_HEADER_SIZE);
     return (struct dns_question){
         .name = name,
-        .name_length = (uint8_t)length,
-        .type = load_u16(name + length),
-        .class_ = load_u16(name + length + 2),
+        .name_length = self->name_length,
+        .type = load_u16(name + self->name_length),
+        .class_ = load_u16(name + self->name_length + 2),
     };
 }
 
-static void decode_questions(lua_State *L, struct lua_message *self, unsigned count)
+/* Fills the table at the top. */
+static void decode_questions(lua_State *L, struct lua_message *self)
 {
     struct dns_message view;
     struct dns_reader reader;
     struct dns_question question;
-    if (count == 1) {
-        question = only_question(self);
-        self->question = lua_question_push(L, &question);
-        lua_rawseti(L, -2, 1);
-        return;
-    }
     check_view(L, self, &view);
     dns_reader_start_questions(&reader, &view);
     for (int i = 0; dns_reader_next_question(&reader, &question) == STATUS_OK; i++) {
         lua_question_push(L, &question)->origin = origin_in(L, self, DNS_SECTION_QUESTION, i);
         lua_rawseti(L, -2, i + 1);
     }
-}
-
-/* Pushes the table of the section, which may be one that no script has seen. */
-static void push_table(lua_State *L, int index, struct lua_message *self, unsigned section)
-{
-    if (lua_class_slot_used(self, slot_of(section))) {
-        lua_class_slot_push(L, index, self, slot_of(section));
-        return;
-    }
-    unsigned count = lua_message_count_on_wire(self, section);
-    lua_createtable(L, (int)count, 0);
-    if (section == DNS_SECTION_QUESTION && count)
-        decode_questions(L, self, count);
-    else if (count)
-        decode_records(L, self, section);
-    lua_pushvalue(L, -1);
-    lua_class_slot_set(L, index, slot_of(section));
 }
 
 void lua_message_show_questions(lua_State *L, struct lua_message *self)
@@ -128,21 +99,61 @@ void lua_message_show_questions(lua_State *L, struct lua_message *self)
     self->question = NULL;
 }
 
+/* Fills the table at the top, which a script is about to see. */
+static void fill_questions(lua_State *L, int index, struct lua_message *self)
+{
+    if (!self->question) {
+        decode_questions(L, self);
+        return;
+    }
+    lua_class_slot_push(L, index, self, LUA_MESSAGE_SLOT_QUESTION);
+    lua_rawseti(L, -2, 1);
+    lua_message_show_questions(L, self);
+}
+
 void lua_message_push_section(lua_State *L, int index, unsigned section)
 {
     struct lua_message *self = lua_class_test(L, index, &lua_message_class);
-    push_table(L, index, self, section);
-    if (section == DNS_SECTION_QUESTION)
-        lua_message_show_questions(L, self);
+    if (lua_class_slot_used(self, slot_of(section))) {
+        lua_class_slot_push(L, index, self, slot_of(section));
+        return;
+    }
+    unsigned count = lua_message_count_on_wire(self, section);
+    lua_createtable(L, (int)count, 0);
+    if (section == DNS_SECTION_QUESTION && count)
+        fill_questions(L, index, self);
+    else if (count)
+        decode_records(L, self, section);
+    lua_pushvalue(L, -1);
+    lua_class_slot_set(L, index, slot_of(section));
+}
+
+/* Pushes the question in the table of questions that a script has seen, with something below it. */
+static void push_only_element(lua_State *L, int index, const struct lua_message *self)
+{
+    lua_class_slot_push(L, index, self, slot_of(DNS_SECTION_QUESTION));
+    if (lua_objlen(L, -1) == 1)
+        lua_rawgeti(L, -1, 1);
+    else
+        lua_pushnil(L);
 }
 
 void lua_message_push_question(lua_State *L, int index, struct lua_message *self)
 {
-    push_table(L, index, self, DNS_SECTION_QUESTION);
-    if (self->question || lua_objlen(L, -1) == 1)
-        lua_rawgeti(L, -1, 1);
-    else
+    if (self->question) {
+        lua_class_slot_reach(L, index, self, LUA_MESSAGE_SLOT_QUESTION);
+    } else if (!lua_message_section_untouched(self, DNS_SECTION_QUESTION)) {
+        push_only_element(L, index, self);
+    } else if (lua_message_count_on_wire(self, DNS_SECTION_QUESTION) != 1) {
         lua_pushnil(L);
+    } else {
+        struct dns_question question = lua_message_only_question(self);
+        lua_class_slots_push(L, index, self);
+        struct lua_question *object = lua_question_push(L, &question);
+        lua_pushvalue(L, -1);
+        lua_class_slots_set(L, -3, self, LUA_MESSAGE_SLOT_QUESTION);
+        self->question = object;
+    }
 }
 
 /* --- changes --- */
@@ -182,10 +193,10 @@ static bool holds_originals(lua_State *L, const struct lua_message *self, unsign
 
 bool lua_message_section_unchanged(lua_State *L, int index, const struct lua_message *self, unsigned section)
 {
-    if (lua_message_section_untouched(self, section))
-        return true;
     if (section == DNS_SECTION_QUESTION && self->question)
         return !self->question->origin.changed;
+    if (lua_message_section_untouched(self, section))
+        return true;
     lua_class_slot_push(L, index, self, slot_of(section));
     bool same = holds_originals(L, self, section);
     lua_pop(L, 1);
@@ -206,7 +217,7 @@ bool lua_message_changed(lua_State *L, int index)
 
 /* --- walking --- */
 
-/* A table without elements that has other keys is no array. */
+/* The table at the top without elements: where it has other keys, it is no array. */
 static enum status check_empty(lua_State *L, unsigned section, struct reason *reason)
 {
     lua_pushnil(L);
@@ -214,42 +225,47 @@ static enum status check_empty(lua_State *L, unsigned section, struct reason *re
         return STATUS_OK;
     reason_set(reason, "%s: array of %s expected, got a table with other keys", lua_message_section_name(section),
                section == DNS_SECTION_QUESTION ? "Question" : "ResourceRecord");
-    lua_pop(L, 2);
     return STATUS_INVALID;
 }
 
-enum status lua_message_walk_start(struct lua_message_walk *walk, lua_State *L, int index, unsigned section,
-                                   struct buffer *expanded, struct reason *reason)
+static enum status start_wire(struct lua_message_walk *walk, struct lua_message *self, struct buffer *expanded,
+                              struct reason *reason)
 {
-    struct lua_message *self = lua_class_test(L, index, &lua_message_class);
-    walk->L = L;
-    walk->section = section;
-    walk->table = 0;
-    walk->next = walk->count = 0;
-    walk->alone = false;
-    if (lua_class_slot_used(self, slot_of(section))) {
-        lua_class_slot_push(L, index, self, slot_of(section));
-        walk->count = (int)lua_objlen(L, -1);
-        enum status status = walk->count ? STATUS_OK : check_empty(L, section, reason);
-        if (status)
-            lua_pop(L, 1);
-        else
-            walk->table = lua_gettop(L);
-        return status;
-    }
-    unsigned count = lua_message_count_on_wire(self, section);
-    if (section == DNS_SECTION_QUESTION && count == 1) {
+    unsigned count = lua_message_count_on_wire(self, walk->section);
+    if (walk->section == DNS_SECTION_QUESTION && count == 1) {
         walk->alone = true;
-        walk->question = only_question(self);
+        walk->question = self->question ? lua_question_view(self->question) : lua_message_only_question(self);
     } else if (count) {
         enum status status = lua_message_view(self, &walk->view, reason);
         if (status)
             return status;
-        dns_reader_start(&walk->reader, &walk->view, section, expanded);
+        dns_reader_start(&walk->reader, &walk->view, walk->section, expanded);
         walk->count = -1;
     }
-    lua_pushnil(L);
     return STATUS_OK;
+}
+
+enum status lua_message_walk_start(struct lua_message_walk *walk, lua_State *L, int index, struct lua_message *self,
+                                   unsigned section, struct buffer *expanded, struct reason *reason)
+{
+    enum status status = STATUS_OK;
+    walk->L = L;
+    walk->section = section;
+    walk->base = lua_gettop(L);
+    walk->next = walk->count = 0;
+    walk->alone = false;
+    if (lua_class_slot_used(self, slot_of(section))) {
+        lua_class_slot_reach(L, index, self, slot_of(section));
+        walk->table = lua_gettop(L);
+        walk->count = (int)lua_objlen(L, -1);
+        if (walk->count == 0)
+            status = check_empty(L, section, reason);
+    } else {
+        status = start_wire(walk, self, expanded, reason);
+    }
+    if (status)
+        lua_settop(L, walk->base);
+    return status;
 }
 
 /* The next element of the table as an object of its class; its table keeps it alive. */
@@ -302,5 +318,5 @@ enum status lua_message_walk_question(struct lua_message_walk *walk, struct dns_
 
 void lua_message_walk_end(struct lua_message_walk *walk)
 {
-    lua_pop(walk->L, 1);
+    lua_settop(walk->L, walk->base);
 }

@@ -9,11 +9,11 @@ enum { SLOT_NAME = 1, NAME_ROOM = 32 /* bytes a name can have at least before it
 struct lua_question *lua_question_push(lua_State *L, const struct dns_question *question)
 {
     uint32_t room = question->name_length > NAME_ROOM ? question->name_length : NAME_ROOM;
-    struct lua_question *self = lua_class_new_partly(L, &lua_question_class, sizeof *self + room, sizeof *self);
-    self->name = (struct lua_bytes){(uint8_t *)(self + 1), question->name_length, room};
+    struct lua_question *self = lua_class_new_bare(L, &lua_question_class, sizeof *self + room);
+    *self = (struct lua_question){.name = {(uint8_t *)(self + 1), question->name_length, room},
+                                  .type = question->type,
+                                  .class_ = question->class_};
     memcpy(self->name.data, question->name, question->name_length);
-    self->type = question->type;
-    self->class_ = question->class_;
     return self;
 }
 

@@ -6,7 +6,7 @@
 
 enum {
     NAME_ROOM = 32, /* bytes a name and data can have at least before they need a blob */
-    DATA_ROOM = 32,
+    DATA_ROOM = 16,
     DATA_MAX = 65535,
 };
 
@@ -14,16 +14,16 @@ struct lua_record *lua_record_push(lua_State *L, const struct dns_record *record
 {
     uint32_t name_room = record->name_length > NAME_ROOM ? record->name_length : NAME_ROOM;
     uint32_t data_room = record->data_length > DATA_ROOM ? record->data_length : DATA_ROOM;
-    struct lua_record *self =
-        lua_class_new_partly(L, &lua_record_class, sizeof *self + name_room + data_room, sizeof *self);
-    self->name = (struct lua_bytes){(uint8_t *)(self + 1), record->name_length, name_room};
-    self->data = (struct lua_bytes){self->name.data + name_room, record->data_length, data_room};
+    struct lua_record *self = lua_class_new_bare(L, &lua_record_class, sizeof *self + name_room + data_room);
+    uint8_t *bytes = (uint8_t *)(self + 1);
+    *self = (struct lua_record){.name = {bytes, record->name_length, name_room},
+                                .data = {bytes + name_room, record->data_length, data_room},
+                                .type = record->type,
+                                .class_ = record->class_,
+                                .ttl = record->ttl};
     memcpy(self->name.data, record->name, record->name_length);
     if (record->data_length)
         memcpy(self->data.data, record->data, record->data_length);
-    self->type = record->type;
-    self->class_ = record->class_;
-    self->ttl = record->ttl;
     return self;
 }
 

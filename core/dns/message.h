@@ -109,6 +109,8 @@ struct dns_packer {
     size_t start, limit;
     struct dns_header header;
     enum dns_section section; /* sections must come in order */
+    uint32_t starts[4];       /* of the sections up to that one, from `start` */
+    bool has_opt;             /* an OPT record was added */
     /* private: the suffixes written so far, by hash, once a name other than the question's comes; see message_pack.c */
     uint8_t question_length; /* of the first question's name, 0: none written */
     bool table_started;
@@ -133,6 +135,10 @@ MUST_CHECK enum status dns_packer_record(struct dns_packer *packer, enum dns_sec
 
 /* Writes the header with the counts. The packer is done. */
 MUST_CHECK enum status dns_packer_finish(struct dns_packer *packer);
+
+/* After that: what dns_message_parse would say of the message. False when it holds OPT or more than one question: then
+ * only parsing tells. */
+bool dns_packer_view(const struct dns_packer *packer, struct dns_message *out);
 
 /* --- edits on the wire of a checked message --- */
 

@@ -216,7 +216,8 @@ static enum status settle(struct dns_packer *packer, enum dns_section section, s
         roll_back(packer, mark);
         return STATUS_NO_SPACE;
     }
-    packer->section = section;
+    while (packer->section < section)
+        packer->starts[++packer->section] = (uint32_t)(mark - packer->start);
     packer->header.counts[section]++;
     return STATUS_OK;
 }
@@ -228,6 +229,8 @@ void dns_packer_start(struct dns_packer *packer, struct buffer *out, const struc
     packer->limit = limit < DNS_MESSAGE_MAX ? limit : DNS_MESSAGE_MAX;
     packer->header = (struct dns_header){.id = header->id, .flags = header->flags};
     packer->section = DNS_SECTION_QUESTION;
+    packer->starts[DNS_SECTION_QUESTION] = DNS_HEADER_SIZE;
+    packer->has_opt = false;
     packer->question_length = 0;
     packer->table_started = false;
     if (limit >= DNS_HEADER_SIZE && buffer_reserve(out, ROOM_AT_START))
@@ -260,6 +263,7 @@ enum status dns_packer_record(struct dns_packer *packer, enum dns_section sectio
     const size_t mark = out->length, data_length = record->data_length;
     if (section == DNS_SECTION_QUESTION)
         return STATUS_INVALID;
+    packer->has_opt |= record->type == DNS_TYPE_OPT;
     enum status status = make_room(packer, section, record->name_length + RECORD_FIXED + data_length);
     if (status != STATUS_OK)
         return status;
@@ -293,4 +297,23 @@ enum status dns_packer_finish(struct dns_packer *packer)
         return STATUS_NO_SPACE;
     dns_header_write(packer->out->data + packer->start, &packer->header);
     return STATUS_OK;
+}
+
+bool dns_packer_view(const struct dns_packer *packer, struct dns_message *out)
+{
+    const uint8_t *wire = packer->out->data + packer->start;
+    const uint16_t questions = packer->header.counts[DNS_SECTION_QUESTION];
+    if (packer->has_opt || questions > 1)
+        return false;
+    *out = (struct dns_message){.wire = wire, .length = packer->out->length - packer->start, .header = packer->header};
+    for (size_t section = 0; section <= DNS_SECTION_ADDITIONAL + 1; section++)
+        out->section[section] = section <= packer->section ? packer->starts[section] : (uint32_t)out->length;
+    if (questions) {
+        const uint8_t *fixed = wire + DNS_HEADER_SIZE + packer->question_length;
+        out->question = (struct dns_question){.name = wire + DNS_HEADER_SIZE,
+                                              .name_length = packer->question_length,
+                                              .type = load_u16(fixed),
+                                              .class_ = load_u16(fixed + 2)};
+    }
+    return true;
 }

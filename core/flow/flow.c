@@ -89,12 +89,14 @@ static enum status check_opt(const struct dns_message *message, struct reason *r
     return STATUS_INVALID;
 }
 
-enum status flow_set_response(struct flow *flow, const uint8_t *wire, size_t length, enum flow_source source,
-                              const char *source_name, struct reason *reason)
+enum status flow_adopt_response(struct flow *flow, const struct dns_message *parsed, enum flow_source source,
+                                const char *source_name, struct reason *reason)
 {
     int64_t timestamp_us = flow->response.present ? flow->response.timestamp_us : -1;
-    enum status status = flow_message_set(&flow->response, wire, length, timestamp_us, reason);
-    if (status == STATUS_OK && source == FLOW_SOURCE_SCRIPT)
+    enum status status = flow_message_adopt(&flow->response, parsed, timestamp_us);
+    if (status)
+        reason_set(reason, "out of memory");
+    else if (source == FLOW_SOURCE_SCRIPT)
         status = check_opt(&flow->response.view, reason);
     if (status) {
         flow_response_unpackable(flow);
@@ -104,6 +106,17 @@ enum status flow_set_response(struct flow *flow, const uint8_t *wire, size_t len
     flow->source = source;
     copy_text(flow->source_name, sizeof flow->source_name, source_name ? source_name : "");
     return STATUS_OK;
+}
+
+enum status flow_set_response(struct flow *flow, const uint8_t *wire, size_t length, enum flow_source source,
+                              const char *source_name, struct reason *reason)
+{
+    struct dns_message parsed;
+    enum status status = dns_message_parse(wire, length, &parsed, reason);
+    if (status == STATUS_OK)
+        return flow_adopt_response(flow, &parsed, source, source_name, reason);
+    flow_response_unpackable(flow);
+    return status;
 }
 
 void flow_clear_response(struct flow *flow)

@@ -145,6 +145,10 @@ const char *flow_id(const struct flow *flow, char out[static FLOW_ID_MAX]);
  * fails (STATUS_INVALID). */
 MUST_CHECK enum status flow_set_response(struct flow *flow, const uint8_t *wire, size_t length, enum flow_source source,
                                          const char *source_name, struct reason *reason);
+
+/* The same for a message that is parsed already. */
+MUST_CHECK enum status flow_adopt_response(struct flow *flow, const struct dns_message *parsed, enum flow_source source,
+                                           const char *source_name, struct reason *reason);
 void flow_clear_response(struct flow *flow);
 
 /* A script's response could not be packed: the flow has none, and SERVFAIL goes out unless a later one is set or the

@@ -129,12 +129,12 @@ static void set_response(struct flow_run *run, int message)
     struct engine *engine = run->task.engine;
     struct reason reason = {""};
     const struct script *script = run->changed_by ? run->changed_by : run->task.script;
-    enum status status = lua_message_pack(engine->L, message, &engine->scratch, &reason);
+    struct dns_message view;
+    enum status status = lua_message_pack_view(engine->L, message, &engine->scratch, &view, &reason);
     if (!status && same_bytes(&engine->scratch, &run->flow->response) && !(run->touched & LUA_FLOW_RESPONSE_ASSIGNED))
         return;
     if (!status)
-        status = flow_set_response(run->flow, engine->scratch.data, engine->scratch.length, FLOW_SOURCE_SCRIPT,
-                                   script ? script->source->name : "", &reason);
+        status = flow_adopt_response(run->flow, &view, FLOW_SOURCE_SCRIPT, script ? script->source->name : "", &reason);
     if (status) {
         report_unpackable(run, "response", script, &reason);
         flow_response_unpackable(run->flow);

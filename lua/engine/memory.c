@@ -22,66 +22,75 @@ static void free_kept(struct memory *memory)
             memory->allocate(memory->allocator, block, size, 0);
         }
     }
+    memory->held -= memory->kept_bytes;
     memory->kept_bytes = 0;
-}
-
-static void *take_back(struct memory *memory, void *at, size_t size)
-{
-    struct memory_block *block = at;
-    memory->used -= size;
-    if (!is_kept_size(size))
-        return memory->allocate(memory->allocator, at, size, 0);
-    if (memory->kept_bytes + size > KEPT_BYTES_MAX)
-        free_kept(memory);
-    block->next = memory->kept[size];
-    memory->kept[size] = block;
-    memory->kept_bytes += size;
-    return NULL;
 }
 
 /* The block that comes next was last touched a collection ago: the processor has time to fetch it until it is wanted.
  */
-static void prefetch(const struct memory_block *block, size_t size)
+static inline void prefetch(const struct memory_block *block, size_t size)
 {
     enum { CACHE_LINE = 64 };
-    for (size_t at = 0; at < size; at += CACHE_LINE)
+    size_t at = 0;
+    do
         __builtin_prefetch((const char *)block + at, 1);
-}
-
-static void *give_again(struct memory *memory, size_t size)
-{
-    struct memory_block *block = memory->kept[size];
-    memory->kept[size] = block->next;
-    memory->kept_bytes -= size;
-    memory->used += size;
-    if (block->next)
-        prefetch(block->next, size);
-    return block;
+    while ((at += CACHE_LINE) < size);
 }
 
 /* --- the allocator --- */
 
+static void *take_back(struct memory *memory, void *at, size_t size)
+{
+    if (!at)
+        return NULL;
+    memory->held -= size;
+    return memory->allocate(memory->allocator, at, size, 0);
+}
+
+/* What kept blocks cannot serve. */
+static __attribute__((noinline)) void *take(struct memory *memory, void *block, size_t old_size, size_t new_size)
+{
+    if (new_size == 0)
+        return take_back(memory, block, old_size);
+    size_t more = new_size > old_size ? new_size - old_size : 0;
+    if (memory->enforced && more && memory->held + more > memory->limit) {
+        free_kept(memory);
+        if (memory->held + more > memory->limit) {
+            memory->exhausted = true;
+            return NULL;
+        }
+    }
+    void *made = memory->allocate(memory->allocator, block, old_size, new_size);
+    if (made)
+        memory->held += new_size - old_size;
+    return made;
+}
+
 static void *allocate(void *context, void *block, size_t old_size, size_t new_size)
 {
     struct memory *memory = context;
-    if (new_size == 0)
-        return block ? take_back(memory, block, old_size) : NULL;
-    if (memory->enforced && new_size > old_size && memory->used + (new_size - old_size) > memory->limit) {
-        memory->exhausted = true;
+    if (new_size == 0 && is_kept_size(old_size) && memory->kept_bytes + old_size <= KEPT_BYTES_MAX) {
+        struct memory_block *kept = block;
+        kept->next = memory->kept[old_size];
+        memory->kept[old_size] = kept;
+        memory->kept_bytes += old_size;
         return NULL;
     }
-    if (!block && is_kept_size(new_size) && memory->kept[new_size])
-        return give_again(memory, new_size);
-    void *made = memory->allocate(memory->allocator, block, old_size, new_size);
-    if (made)
-        memory->used += new_size - old_size;
-    return made;
+    if (!block && new_size <= MEMORY_KEPT_SIZE_MAX && memory->kept[new_size]) {
+        struct memory_block *again = memory->kept[new_size];
+        memory->kept[new_size] = again->next;
+        memory->kept_bytes -= new_size;
+        if (again->next)
+            prefetch(again->next, new_size);
+        return again;
+    }
+    return take(memory, block, old_size, new_size);
 }
 
 void memory_install(struct memory *memory, lua_State *L, size_t limit)
 {
     memory->allocate = lua_getallocf(L, &memory->allocator);
-    memory->used = (size_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024 + (size_t)lua_gc(L, LUA_GCCOUNTB, 0);
+    memory->held = (size_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024 + (size_t)lua_gc(L, LUA_GCCOUNTB, 0);
     memory->limit = limit;
     lua_setallocf(L, allocate, memory);
 }
@@ -92,7 +101,8 @@ void memory_pace(struct memory *memory, lua_State *L)
      * and may grow more before that; not so far that what a query allocates has left the processor's cache when it is
      * swept. */
     enum { SMALL = 1024 * 1024, PAUSE_SMALL = 400, PAUSE = 200, PAUSE_PRESSED = 110 };
-    int pause = memory->used > memory->limit / 2 ? PAUSE_PRESSED : memory->used > SMALL ? PAUSE : PAUSE_SMALL;
+    size_t used = memory->held - memory->kept_bytes;
+    int pause = used > memory->limit / 2 ? PAUSE_PRESSED : used > SMALL ? PAUSE : PAUSE_SMALL;
     if (pause == memory->pause)
         return;
     memory->pause = pause;

@@ -15,11 +15,11 @@ struct memory_block;
 struct memory {
     lua_Alloc allocate; /* the state's own */
     void *allocator;
-    size_t used, limit; /* bytes */
+    size_t held, limit; /* bytes that the allocator gave, kept ones included; and how many it may */
     bool enforced;      /* a script runs: only it meets the limit, as only its errors are caught */
     bool exhausted;     /* an allocation was refused */
     int pause;          /* what the collector has been told, in percent */
-    size_t kept_bytes;
+    size_t kept_bytes;  /* of them */
     struct memory_block *kept[MEMORY_KEPT_SIZE_MAX + 1]; /* by exact size */
 };
 
