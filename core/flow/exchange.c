@@ -241,8 +241,7 @@ static enum step step_request(struct exchange *exchange, struct exchange_flow *f
     return run_hook(flow, HOOK_REQUEST, STEP_REQUEST_DONE);
 }
 
-/* Answers from the hosts file or a zone, if it can. */
-static bool answer_locally(struct exchange *exchange, struct exchange_flow *flow)
+bool exchange_answer_locally(struct exchange *exchange, struct exchange_flow *flow)
 {
     enum flow_source source;
     const char *name = NULL;
@@ -264,7 +263,7 @@ static enum step step_request_done(struct exchange *exchange, struct exchange_fl
         return STEP_ERROR;
     if (flow->flow.response.present || flow->flow.unpackable)
         return STEP_RESPONSE;
-    if (answer_locally(exchange, flow) || exchange_answer_from_cache(exchange, flow))
+    if (exchange_answer_locally(exchange, flow) || exchange_answer_from_cache(exchange, flow))
         return STEP_RESPONSE;
     const unsigned op_code = (unsigned)(flow_request(&flow->flow)->view.header.flags & DNS_FLAG_OPCODE) >> 11;
     if (exchange->config.op_codes_refused >> op_code & 1) {

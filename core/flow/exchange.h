@@ -159,6 +159,7 @@ struct exchange_ask {
     const struct dns_name *name; /* borrowed for the call */
     uint16_t type, class_;
     struct upstream_target target; /* AF_UNSPEC: the configured upstreams */
+    bool locally;                  /* local data (exchange_io.local_answer) counts, before the cache */
     int64_t timeout_us; /* for all tries together, the last one takes what is left; 0: as for a client's query */
 
     /* It has finished. Never called from within exchange_ask or exchange_forget, nor while another hook runs. */

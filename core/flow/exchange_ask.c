@@ -41,7 +41,9 @@ enum status exchange_ask(struct exchange *exchange, const struct exchange_ask *a
     exchange->ask_count++;
     exchange->counters.asks++;
     flow->being_made = true;
-    exchange_advance(exchange, flow, exchange_answer_from_cache(exchange, flow) ? STEP_RESPONSE : STEP_FORWARD);
+    bool answered =
+        (ask->locally && exchange_answer_locally(exchange, flow)) || exchange_answer_from_cache(exchange, flow);
+    exchange_advance(exchange, flow, answered ? STEP_RESPONSE : STEP_FORWARD);
     flow->being_made = false;
     *out = &flow->flow;
     return STATUS_OK;

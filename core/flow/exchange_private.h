@@ -108,6 +108,9 @@ void exchange_forget_full(struct exchange *exchange, struct exchange_flow *flow)
 /* A script's query has finished: it waits for exchange_forget. */
 enum step exchange_ask_ended(struct exchange *exchange, struct exchange_flow *flow);
 
+/* Makes an answer from local data (hosts file, zones) the flow's response; false: there is none. */
+bool exchange_answer_locally(struct exchange *exchange, struct exchange_flow *flow);
+
 /* Makes a kept answer the flow's response; false: there is none. */
 bool exchange_answer_from_cache(struct exchange *exchange, struct exchange_flow *flow);
 

@@ -3,6 +3,7 @@
 #include "lua/engine/async.h"
 #include "lua/engine/cache_library.h"
 #include "lua/engine/error_text.h"
+#include "lua/engine/http.h"
 #include "lua/engine/resolve.h"
 #include "lua/engine/script_options.h"
 #include "lua/internal.h"
@@ -138,6 +139,7 @@ static void push_host(struct engine *engine)
     lua_setfield(L, -2, "persisted");
     lua_newtable(L);
     async_open(engine);
+    http_open(engine);
     lua_pushlightuserdata(L, (void *)(uintptr_t)engine->config.shared);
     lua_pushnil(L);
     lua_shared_push(L, lua_gettop(L) - 1, lua_gettop(L));
@@ -238,6 +240,7 @@ void engine_free(struct engine *engine)
         held_free(engine);
         for (size_t i = 0; i < engine->sources_count; i++)
             script_source_free(&engine->sources[i]);
+        http_close(engine);
         lua_close(engine->L);
         memory_free(&engine->memory);
     }

@@ -39,7 +39,8 @@ struct engine {
     struct task_pool tasks;
     struct flow_runs flows;
     struct held held;
-    struct task *running;         /* whose coroutine runs now; NULL: none */
+    struct task *running; /* whose coroutine runs now; NULL: none */
+    struct http_client *http;
     struct lifecycle *lifecycles; /* lifecycle hooks that run or wait */
     struct timer *timers;
     uint64_t timer_numbers;

@@ -1,0 +1,146 @@
+"""HTTP servers for specs: http_server.py PORT[=PEM] …, each on 127.0.0.1, over TLS where there is a file with certificate and
+key. What they do is in the path. Each request prints a line, METHOD PATH; "ready" is the first."""
+import socket
+import ssl
+import sys
+import threading
+from urllib.parse import unquote
+
+TEXT = b"plain text"
+
+
+def read_request(stream):
+    line = stream.readline().decode("latin-1").split()
+    headers = {}
+    while True:
+        header = stream.readline().decode("latin-1").strip()
+        if not header:
+            break
+        name, _, value = header.partition(":")
+        headers.setdefault(name.lower(), []).append(value.strip())
+    length = int(headers.get("content-length", ["0"])[0])
+    return line[0], line[1], headers, stream.read(length)
+
+
+def head(status, headers=(), reason="Fine"):
+    lines = ["HTTP/1.1 %d %s" % (status, reason)] + ["%s: %s" % pair for pair in headers]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def whole(body, status=200, headers=()):
+    return head(status, list(headers) + [("Content-Length", str(len(body)))]) + body
+
+
+def chunk(data):
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def echo(request, argument):
+    method, path, headers, body = request
+    lines = ["%s %s" % (method, path)] + ["%s: %s" % (name, "|".join(headers[name])) for name in sorted(headers)]
+    yield whole(("\n".join(lines) + "\n\n").encode() + body, headers=[("X-Two", "a"), ("x-two", "b"), ("X-Empty", "")])
+
+
+def status(request, argument):
+    yield whole(b"", int(argument))
+
+
+def to(request, argument):
+    code, _, target = argument.partition("/")
+    yield whole(b"elsewhere", int(code), [("Location", unquote(target))])
+
+
+def count(request, argument):
+    left = int(argument)
+    yield whole(b"", 302, [("Location", "/count/%d" % (left - 1))]) if left else whole(TEXT)
+
+
+def chunked(request, argument):
+    yield head(200, [("Transfer-Encoding", "chunked")])
+    for part in b"in ", b"three ", b"parts":
+        yield chunk(part)
+    yield b"0\r\n\r\n"
+
+
+def until_close(request, argument):
+    yield b"HTTP/1.0 200 OK\r\n\r\n" + TEXT
+
+
+def cut(request, argument):
+    yield head(200, [("Content-Length", "1000")]) + TEXT
+
+
+def cut_chunk(request, argument):
+    yield head(200, [("Transfer-Encoding", "chunked")]) + b"ff\r\n" + TEXT
+
+
+def sized(request, argument):
+    yield whole(b"x" * int(argument))
+
+
+def endless(request, argument):
+    yield head(200, [("Transfer-Encoding", "chunked")])
+    while True:
+        yield chunk(b"x" * 65536)
+
+
+def endless_headers(request, argument):
+    yield b"HTTP/1.1 200 OK\r\n"
+    while True:
+        yield b"X-More: " + b"x" * 1000 + b"\r\n"
+
+
+def garbage(request, argument):
+    yield b"220 this is another service\r\n\r\n"
+
+
+def silent(request, argument):
+    yield None
+
+
+def trickle(request, argument):
+    yield head(200, [("Content-Length", "1000")]) + TEXT
+    yield None
+
+
+ACTIONS = {action.__name__: action for action in (
+    echo, status, to, count, chunked, until_close, cut, cut_chunk, sized, endless, endless_headers, garbage, silent, trickle)}
+
+
+def serve(connection, context):
+    with connection:
+        try:
+            connection.settimeout(60)
+            if context:
+                connection = context.wrap_socket(connection, server_side=True)
+            request = read_request(connection.makefile("rb"))
+            print(request[0], request[1], flush=True)
+            name, _, argument = request[1][1:].partition("/")
+            for part in ACTIONS.get(name.partition("?")[0], lambda *_: [whole(TEXT)])(request, argument):
+                if part is None:
+                    connection.recv(1)  # waits for the client to leave
+                    print("left", request[1], flush=True)
+                else:
+                    connection.sendall(part)
+            if context:
+                connection.unwrap()
+        except (OSError, ValueError, IndexError):
+            pass
+
+
+def accept(listener, context):
+    while True:
+        connection, _ = listener.accept()
+        threading.Thread(target=serve, args=(connection, context), daemon=True).start()
+
+
+for place in sys.argv[1:]:
+    port, _, pem = place.partition("=")
+    context = None
+    if pem:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem)
+    listener = socket.create_server(("127.0.0.1", int(port)), backlog=1024)
+    threading.Thread(target=accept, args=(listener, context), daemon=True).start()
+print("ready", flush=True)
+threading.Event().wait()
