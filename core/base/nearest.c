@@ -1,5 +1,6 @@
 #include "base/nearest.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <strings.h>
@@ -38,10 +39,16 @@ size_t nearest_distance(const char *a, const char *b)
     return table[1][columns];
 }
 
+static bool begins_with(const char *name, const char *start)
+{
+    return !strncasecmp(name, start, strlen(start));
+}
+
 const char *nearest_name(const char *word, const char *const *names)
 {
-    const char *nearest = NULL, *begins = NULL;
-    size_t length = strlen(word), beginnings = 0;
+    const char *nearest = NULL, *begins = NULL; /* the shortest that begins so … */
+    bool several = false;                       /* … with others that do not begin with it */
+    size_t length = strlen(word);
     size_t least = length < 3 ? 1 : length / 3 + 1; /* the distance beyond which nothing is near */
     if (length == 0)
         return NULL;
@@ -51,10 +58,11 @@ const char *nearest_name(const char *word, const char *const *names)
             nearest = *names;
             least = distance;
         }
-        if (!strncasecmp(*names, word, length)) {
-            begins = *names;
-            beginnings++;
+        if (begins_with(*names, word)) {
+            several = several || (begins && !begins_with(*names, begins) && !begins_with(begins, *names));
+            if (!begins || begins_with(begins, *names))
+                begins = *names;
         }
     }
-    return beginnings == 1 ? begins : nearest;
+    return begins && !several ? begins : nearest;
 }

@@ -44,7 +44,7 @@ static void end_all(struct exchange *exchange, bool asks)
             continue;
         }
         if (flow->pending.waiting)
-            exchange_stop_waiting(exchange, flow);
+            exchange_stop_waiting(exchange, flow, TRY_ABANDONED);
         exchange_end(exchange, flow);
         flow = exchange->active;
     }

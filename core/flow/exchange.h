@@ -13,6 +13,18 @@ struct channel {
     enum transport transport;
     enum upstream_scheme scheme; /* as the upstream was written: only a plain one is asked again over a stream */
     bool no_edns;                /* the server does not know EDNS: it is asked without OPT */
+
+    /* The world's own, given back as they were with `release`. */
+    uint32_t upstream;
+    int64_t routed_us;
+};
+
+/* What became of a query on its channel. */
+enum try_outcome {
+    TRY_ANSWERED,
+    TRY_TIMED_OUT,
+    TRY_FAILED,    /* the channel broke, or did not take it */
+    TRY_ABANDONED, /* nobody waits for it any more; that says nothing of the upstream */
 };
 
 struct route {
@@ -22,7 +34,8 @@ struct route {
     /* The try goes on at the same server, written with this scheme; the attempt's number stays. NULL: it does not. */
     const struct address *again;
     enum upstream_scheme scheme;
-    bool transfer; /* a zone transfer: over a stream where the upstream has one, on a channel of its own */
+    bool transfer;   /* a zone transfer: over a stream where the upstream has one, on a channel of its own */
+    unsigned member; /* 1 + which of the `rivals` to ask, whatever it is worth; 0: as the world chooses */
 };
 
 /* What became of a part of an answer. */
@@ -31,6 +44,8 @@ enum part_result {
     PART_FULL, /* and the client has as much before it as it may: exchange_client_ready says when it has room */
     PART_GONE, /* the client is */
 };
+
+enum { RIVALS_MAX = 16 };
 
 /* The world outside. All calls return at once; none calls back into the exchange. */
 struct exchange_io {
@@ -55,6 +70,10 @@ struct exchange_io {
     void (*reply_again)(void *context, const struct reply_to *to, const uint8_t *wire, size_t length);
     void (*disturb)(void *context, const struct reply_to *to, bool reset, uint32_t bytes_per_second);
 
+    /* The upstreams that are to be asked for this flow at once: `members` for as many routes, at most RIVALS_MAX. Less
+     * than 2: one after the other, as ever. May be NULL: always so. */
+    unsigned (*rivals)(void *context, const struct flow *flow, uint8_t members[static RIVALS_MAX]);
+
     /* Chooses the upstream for a try (flow->target, per-domain ones, the list in turn) and a channel to it.
      * STATUS_NOT_FOUND: there is no upstream. STATUS_IO: it cannot be reached; the reason says why, and out->server is
      * set if known. */
@@ -68,8 +87,8 @@ struct exchange_io {
      * its channels say so (no_edns), for a while. May be NULL. */
     void (*no_edns)(void *context, const struct channel *channel);
 
-    /* One pending query less on the channel: answered, timed out or failed. Called once for each successful route. */
-    void (*release)(void *context, const struct channel *channel);
+    /* One pending query less on the channel. Called once for each successful route. */
+    void (*release)(void *context, const struct channel *channel, enum try_outcome outcome);
 
     /* Answers a flow from local data (hosts file, zones) into `out`, which is empty: STATUS_OK with a whole response
      * (id and question are the client's business and put right here), where it is from, and that one's name (copied;

@@ -51,6 +51,8 @@ enum status exchange_ask(struct exchange *exchange, const struct exchange_ask *a
 
 enum step exchange_ask_ended(struct exchange *exchange, struct exchange_flow *flow)
 {
+    if (flow->member)
+        return exchange_race_ended(exchange, flow);
     if (flow->flow.killed) {
         exchange_end(exchange, flow);
         return STEP_WAIT;
@@ -65,7 +67,7 @@ void exchange_forget(struct exchange *exchange, struct flow *flow)
 {
     struct exchange_flow *asked = exchange_flow_of(flow);
     if (asked->pending.waiting)
-        exchange_stop_waiting(exchange, asked);
+        exchange_stop_waiting(exchange, asked, TRY_ABANDONED);
     else if (!flow->finished_us) {
         flow->killed = true; /* its channel broke, and it is about to take its next step: that is its last one */
         return;

@@ -98,6 +98,8 @@ struct exchange_flow *exchange_flow_new(struct exchange *exchange, const struct 
     flow->plain_again = flow->without_opt = false;
     flow->transfers = flow->more = flow->busy = flow->full = flow->began = false;
     flow->deadline_us = 0;
+    flow->runners = flow->race = NULL;
+    flow->member = 0;
     flow->failure[0] = '\0';
     flow->failure_info = DNS_EDE_OTHER;
     if (hooks)
@@ -149,6 +151,10 @@ void exchange_end(struct exchange *exchange, struct exchange_flow *ended)
     struct flow *flow = &ended->flow;
     struct hooks *hooks = flow->hooks;
     assert(!ended->pending.waiting);
+    if (ended->runners)
+        exchange_race_leave(exchange, ended);
+    if (ended->race)
+        exchange_race_drop(ended);
     flow->finished_us = exchange->monotonic_us;
     if (flow->wrapper)
         hooks->ended(hooks, flow);

@@ -48,6 +48,13 @@ struct exchange_flow {
     void *context;
     char failure[FLOW_ERROR_MAX]; /* how the last try failed */
     uint16_t failure_info;        /* the same as an extended error */
+
+    /* Where several upstreams are asked at once, each by a flow of its own (exchange_race.c). */
+    struct exchange_flow *runners;     /* of this flow, chained by next_runner */
+    struct exchange_flow *next_runner; /* of the same flow */
+    struct exchange_flow *race;        /* whose runner this is; NULL: nobody's, or one that went on without it */
+    unsigned running;                  /* runners that have not finished */
+    unsigned member;                   /* struct route's, of a runner; 0: it is none */
 };
 
 struct exchange {
@@ -119,7 +126,20 @@ void exchange_keep_answer(struct exchange *exchange, const struct exchange_flow 
                           const struct dns_message *answer);
 
 /* Takes the flow's query off its channel, or its answer off its delay. */
-void exchange_stop_waiting(struct exchange *exchange, struct exchange_flow *flow);
+void exchange_stop_waiting(struct exchange *exchange, struct exchange_flow *flow, enum try_outcome outcome);
+
+/* Asks several upstreams at once where the world wants that; false: it does not. `*next` is the flow's next step. */
+bool exchange_race(struct exchange *exchange, struct exchange_flow *flow, enum step *next);
+
+/* A runner has finished. */
+enum step exchange_race_ended(struct exchange *exchange, struct exchange_flow *runner);
+
+/* The flow goes on, or ends, without its runners: those still under way end by themselves, after the try they are at.
+ */
+void exchange_race_leave(struct exchange *exchange, struct exchange_flow *flow);
+
+/* The runner ends before its flow, which will end without a result. */
+void exchange_race_drop(struct exchange_flow *runner);
 
 /* Makes the message in `scratch` the flow's response. */
 MUST_CHECK enum status exchange_set_response(struct exchange *exchange, struct exchange_flow *flow,

@@ -12,7 +12,7 @@ void exchange_transfer_stop(struct exchange *exchange, struct exchange_flow *flo
 {
     flow->more = flow->busy = false;
     if (flow->pending.waiting && !flow->pending.alarm)
-        exchange_stop_waiting(exchange, flow);
+        exchange_stop_waiting(exchange, flow, TRY_ABANDONED);
 }
 
 /* Whether a response hook sees each message, and may take its time. */

@@ -9,12 +9,12 @@ static struct exchange_flow *flow_of_pending(struct pending *pending)
     return (struct exchange_flow *)((char *)pending - offsetof(struct exchange_flow, pending));
 }
 
-void exchange_stop_waiting(struct exchange *exchange, struct exchange_flow *flow)
+void exchange_stop_waiting(struct exchange *exchange, struct exchange_flow *flow, enum try_outcome outcome)
 {
     pending_remove(&exchange->pending, &flow->pending);
     flow->flow.references--;
     if (!flow->delayed)
-        exchange->io->release(exchange->io->context, &flow->channel);
+        exchange->io->release(exchange->io->context, &flow->channel, outcome);
 }
 
 void exchange_fail_try(struct exchange_flow *flow, const char *why, uint16_t info)
@@ -76,7 +76,7 @@ static enum status choose_route(struct exchange *exchange, struct exchange_flow 
 {
     struct flow *plain = &flow->flow;
     struct address again = plain->server;
-    struct route route = {.flow = plain, .attempt = plain->tries};
+    struct route route = {.flow = plain, .attempt = plain->tries, .member = flow->member};
     flow->transfers = route.transfer = wants_transfer(flow);
     plain->messages = 0;
     plain->records = 0;
@@ -124,24 +124,35 @@ static enum status try_upstream(struct exchange *exchange, struct exchange_flow 
                          time_for_try(exchange, flow));
     if (status) {
         reason_set(reason, status == STATUS_NO_SPACE ? "too many queries on one channel" : "out of memory");
-        exchange->io->release(exchange->io->context, &flow->channel);
+        exchange->io->release(exchange->io->context, &flow->channel, TRY_ABANDONED);
         return STATUS_IO;
     }
     flow->flow.references++;
     exchange->counters.upstream_queries++;
     if (send_request(exchange, flow, reason)) {
-        exchange_stop_waiting(exchange, flow);
+        exchange_stop_waiting(exchange, flow, TRY_FAILED);
         return STATUS_IO;
     }
     return STATUS_OK;
 }
 
+/* A runner whose flow went on without it is not worth another try. */
+static bool tries_left(const struct exchange *exchange, const struct exchange_flow *flow)
+{
+    if (flow->member && !flow->race && flow->flow.tries > 0)
+        return false;
+    return flow->flow.tries <= exchange->config.retries;
+}
+
 enum step exchange_forward(struct exchange *exchange, struct exchange_flow *flow)
 {
     struct flow *plain = &flow->flow;
+    enum step next;
     if (plain->killed)
         return STEP_END;
-    while (!flow->began && (goes_on(flow) || plain->tries <= exchange->config.retries)) {
+    if (exchange->io->rivals && plain->tries == 0 && exchange_race(exchange, flow, &next))
+        return next;
+    while (!flow->began && (goes_on(flow) || tries_left(exchange, flow))) {
         if (flow->deadline_us && flow->deadline_us <= exchange->monotonic_us) {
             exchange_fail_try(flow, "time-out", DNS_EDE_NO_REACHABLE_AUTHORITY);
             break;
@@ -312,7 +323,7 @@ void exchange_answer(struct exchange *exchange, uint32_t channel, const uint8_t 
         exchange_transfer_answer(exchange, flow, wire, length);
         return;
     }
-    exchange_stop_waiting(exchange, flow);
+    exchange_stop_waiting(exchange, flow, TRY_ANSWERED);
     exchange_advance(exchange, flow, take_answer(exchange, flow, wire, length));
 }
 
@@ -327,10 +338,16 @@ void exchange_channel_failed(struct exchange *exchange, uint32_t channel, const 
         exchange->counters.channel_failures++;
         flow->flow.references--;
         exchange_fail_try(flow, why, DNS_EDE_NETWORK_ERROR);
-        exchange->io->release(exchange->io->context, &flow->channel);
+        exchange->io->release(exchange->io->context, &flow->channel, TRY_FAILED);
         if (!flow->busy)
             exchange_advance(exchange, flow, STEP_FORWARD);
     }
+}
+
+/* A script gave its query less time than a try has: that it had no answer by then says nothing of the upstream. */
+static bool time_is_short(const struct exchange *exchange, const struct exchange_flow *flow)
+{
+    return flow->deadline_us && exchange->monotonic_us - flow->channel.routed_us < exchange->config.timeout_us;
 }
 
 int64_t exchange_next_deadline(const struct exchange *exchange)
@@ -348,7 +365,7 @@ void exchange_expire(struct exchange *exchange)
             pending_wait_on(&exchange->pending, due, exchange->monotonic_us, exchange->config.timeout_us);
             continue;
         }
-        exchange_stop_waiting(exchange, flow);
+        exchange_stop_waiting(exchange, flow, time_is_short(exchange, flow) ? TRY_ABANDONED : TRY_TIMED_OUT);
         if (flow->delayed) {
             exchange_advance(exchange, flow, STEP_REPLY);
             continue;

@@ -136,10 +136,8 @@ void net_take_lists(struct net *net)
         zone_list_free(&net->zones);
         net->zones = next->zones;
     }
-    if (next->has_upstreams) {
-        upstreams_free(&net->upstreams);
-        net->upstreams = next->upstreams;
-    }
+    if (next->has_upstreams)
+        upstreams_replace(&net->upstreams, &next->upstreams);
     if (!next->silent)
         warn_of_self(net);
     *next = (struct net_lists){.prepared = false};
@@ -184,6 +182,8 @@ static void fit_limits(struct net_config *config)
 static enum status copy_config(struct net *net, const struct net_config *config)
 {
     net->config = *config;
+    net->upstreams.policy = config->upstream_policy;
+    net_io_set(net);
     fit_limits(&net->config);
     net->log = config->log;
     net->hosts_path = config->hosts ? strdup(config->hosts) : NULL;
@@ -244,7 +244,6 @@ enum status net_new(struct event_base *base, const struct net_config *config, st
         return STATUS_NO_MEMORY;
     }
     net->base = base;
-    net_io_set(net);
     net_turns_start(net);
     reason_set(reason, "out of memory");
     if ((status = copy_config(net, config)) || (status = make_parts(net)) ||

@@ -34,12 +34,22 @@ MUST_CHECK enum status net_listen_from_text(const char *text, size_t length, str
 MUST_CHECK enum status net_upstream_from_text(const char *text, size_t length, struct net_upstream *out,
                                               struct reason *reason);
 
+/* Which upstream of a domain is asked. One that does not answer rests, and is probed until it does; where all rest,
+ * they are asked all the same. */
+enum net_upstream_policy {
+    NET_UPSTREAM_FIRST,       /* in order: the next only where the one before fails */
+    NET_UPSTREAM_ROUND_ROBIN, /* in turn */
+    NET_UPSTREAM_FASTEST,     /* the one with the shortest round trip */
+    NET_UPSTREAM_ALL,         /* all at once: the first good answer counts */
+};
+
 /* What it points to is borrowed for net_new alone, but for `log` and `context`. */
 struct net_config {
     const struct net_listen *listens;
     size_t listen_count;
     const struct net_upstream *upstreams;
     size_t upstream_count;
+    enum net_upstream_policy upstream_policy;
     const char *resolv_conf;  /* its servers are asked where `upstreams` has none for the root; NULL: nobody is */
     const char *hosts;        /* a hosts file, or NULL */
     const char *const *zones; /* master files, ended by NULL; or NULL */
@@ -61,6 +71,7 @@ struct net_config {
     void (*on_idle)(void *context);
     void *context;
     const struct log *log;
+    bool silent; /* another net of this process says the same: what concerns all of them is not logged */
 };
 
 /* The defaults: no listener, no upstream but /etc/resolv.conf's. */
@@ -120,6 +131,19 @@ struct net_counters {
     uint64_t upstream_sockets; /* open now */
 };
 struct net_counters net_counters(const struct net *net);
+
+/* The configured upstreams, in the order in which they are looked through. A reload may change them. */
+struct net_upstream_stats {
+    const struct net_upstream *upstream; /* borrowed until the next turn; address AF_UNSPEC: a domain's `none` */
+    bool up;
+    uint64_t queries; /* tries sent */
+    uint64_t answers, timeouts;
+    uint64_t failures; /* refused, closed, unreachable: one for each query that it cost */
+    uint64_t probes;   /* while it was down */
+    int64_t rtt_us;    /* smoothed; 0: not known */
+};
+size_t net_upstream_count(const struct net *net);
+struct net_upstream_stats net_upstream_stats(const struct net *net, size_t index);
 
 /* Append "127.0.0.1:5300 (udp, tcp)" with the real ports, and "9.9.9.9:53" ("none"); several are joined by ", ". */
 void net_describe_listeners(const struct net *net, struct buffer *out);

@@ -146,6 +146,13 @@ struct net_lists {
     struct upstreams upstreams;
 };
 
+/* A query of our own to an upstream that is down. */
+struct upstream_probe {
+    struct net *net;
+    struct flow *flow; /* the exchange's, until it is forgotten; NULL: none */
+};
+enum { UPSTREAM_PROBES_MAX = 16 /* at one time */ };
+
 struct net {
     struct event_base *base;
     const struct log *log;
@@ -161,6 +168,7 @@ struct net {
     uint8_t *stream_bytes; /* STREAM_READ_SIZE; each read's, used up within the callback */
 
     struct upstreams upstreams;
+    struct upstream_probe probes[UPSTREAM_PROBES_MAX];
     struct server *servers, *last_server; /* by address; the one asked last */
     unsigned udp_sockets, lone_channels;
     struct channel_end *channels[CHANNEL_SLOTS]; /* by number modulo the size */
@@ -200,6 +208,15 @@ void net_channel_failed(struct net *net, struct channel_end *end, const char *wh
 
 /* No more queries go on the channel; it is freed once nothing is pending. */
 void net_channel_retire(struct net *net, struct channel_end *end);
+
+/* A query goes out; what became of it; there was no way to send it. All for struct channel's `upstream`; `why` is for
+ * the log. */
+void net_upstream_asked(struct net *net, const struct channel *channel);
+void net_upstream_note(struct net *net, const struct channel *channel, enum try_outcome outcome, const char *why);
+void net_upstream_unreachable(struct net *net, const struct channel *channel, const char *why);
+
+/* Probes the upstreams that are down, when it is time. True: there are some. */
+bool net_probe_upstreams(struct net *net);
 
 /* In words: "connection refused". Static storage. */
 const char *net_error_text(int error);

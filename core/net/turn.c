@@ -236,6 +236,7 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
             net->now_us >= server->no_edns_until_us)
             forget_server(net, server);
     }
+    needed |= net_probe_upstreams(net);
     if (needed)
         net_need_tick(net);
     net_leave(net);
@@ -264,11 +265,20 @@ static struct server *find_server(struct net *net, const struct address *address
     return server;
 }
 
+/* What keeps us from asking anybody says nothing of the upstream. */
+static bool is_our_own_fault(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
+}
+
 static enum status route(void *context, const struct route *wanted, struct channel *out, struct reason *reason)
 {
     struct net *net = context;
-    struct upstream_target target = {0};
-    enum status status = upstreams_choose(&net->upstreams, wanted, &target, reason);
+    struct upstream_choice choice = {.upstream = 0};
+    enum status status = upstreams_choose(&net->upstreams, wanted, &choice, reason);
+    const struct upstream_target target = choice.target;
+    out->upstream = choice.upstream;
+    out->routed_us = net->now_us;
     out->server = target.address;
     out->scheme = target.scheme;
     const bool stream = wanted->stream || (wanted->transfer && target.scheme == UPSTREAM_PLAIN);
@@ -291,10 +301,14 @@ static enum status route(void *context, const struct route *wanted, struct chann
     struct channel_end *end = NULL;
     const bool alone = wanted->transfer && ops->route_alone;
     status = (alone ? ops->route_alone : ops->route)(net, server, &end, reason);
-    if (status)
+    if (status) {
+        if (!is_our_own_fault(errno))
+            net_upstream_unreachable(net, out, reason->text);
         return status;
+    }
     end->pending++;
     out->number = end->number;
+    net_upstream_asked(net, out);
     return STATUS_OK;
 }
 
@@ -328,9 +342,17 @@ static void no_edns(void *context, const struct channel *channel)
         server->no_edns_until_us = net->now_us + NO_EDNS_US;
 }
 
-static void release(void *context, const struct channel *channel)
+static unsigned rivals(void *context, const struct flow *flow, uint8_t members[static RIVALS_MAX])
+{
+    struct net *net = context;
+    return upstreams_rivals(&net->upstreams, flow, net->now_us, members);
+}
+
+static void release(void *context, const struct channel *channel, enum try_outcome outcome)
 {
     struct channel_end *end = find_channel(context, channel->number);
+    const char *why = outcome == TRY_TIMED_OUT ? "time-out" : end && end->why ? end->why : "not reachable";
+    net_upstream_note(context, channel, outcome, why);
     if (!end || end->pending == 0)
         return;
     end->pending--;
@@ -398,6 +420,7 @@ static enum status local_answer(void *context, const struct flow *flow, struct b
 
 void net_io_set(struct net *net)
 {
+    enum net_upstream_policy policy = net->config.upstream_policy;
     net->io = (struct exchange_io){
         .context = net,
         .reply = reply,
@@ -406,6 +429,7 @@ void net_io_set(struct net *net)
         .hold = hold,
         .reply_again = reply_again,
         .disturb = disturb,
+        .rivals = policy == NET_UPSTREAM_ALL || policy == NET_UPSTREAM_FASTEST ? rivals : NULL,
         .route = route,
         .send = send_query,
         .no_edns = no_edns,

@@ -46,8 +46,9 @@ struct options {
     size_t listens_count;
     struct options_upstream *upstreams; /* without one for all names (and no `none`), resolv.conf's servers are those */
     size_t upstreams_count;
-    bool upstream_none; /* `none` for all names; it is not in `upstreams` */
-    int64_t timeout_us; /* for one try */
+    bool upstream_none;       /* `none` for all names; it is not in `upstreams` */
+    unsigned upstream_policy; /* enum net_upstream_policy */
+    int64_t timeout_us;       /* for one try */
     unsigned retries;
     uint16_t op_codes_refused; /* bits 1 << op code */
     const char *hosts;         /* path, or NULL */

@@ -5,6 +5,8 @@
 #define FIELD(member) .offset = offsetof(struct options, member)
 #define FLAG .kind = OPTION_KIND_FLAG, .expected = "true or false"
 
+static const char *const upstream_policies[] = {"first", "round-robin", "fastest", "all", NULL};
+
 const struct option_spec options_table[OPTION_COUNT] = {
     [OPTION_SCRIPT] = {"script", 's', OPTION_KIND_TEXTS, OPTION_REPEATS, FIELD(scripts), .argument = "FILE",
                        .expected = "paths of Lua files",
@@ -23,6 +25,12 @@ const struct option_spec options_table[OPTION_COUNT] = {
                          .help =
                              "where queries go; again for more; 'none' for no upstream; [/domain/]ADDR for one domain "
                              "and below"},
+    [OPTION_UPSTREAM_POLICY] = {"upstream-policy", 0, OPTION_KIND_CHOICE, 0, FIELD(upstream_policy),
+                                .argument = "POLICY", .expected = "first, round-robin, fastest or all",
+                                .initial = "first", .choices = upstream_policies,
+                                .help =
+                                    "which of several upstreams is asked: 'first' in order, the next when one fails; "
+                                    "'round-robin'; 'fastest'; 'all' at once, the first good answer counts"},
     [OPTION_TIMEOUT] = {"timeout", 0, OPTION_KIND_MICROSECONDS, 0, FIELD(timeout_us), .argument = "SECONDS",
                         .expected = "seconds (more than 0)", .initial = "2",
                         .help = "how long to wait for an upstream's answer, for each try; fractions are allowed"},

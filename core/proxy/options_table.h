@@ -9,6 +9,7 @@ enum option_id {
     OPTION_SET,
     OPTION_LISTEN,
     OPTION_UPSTREAM,
+    OPTION_UPSTREAM_POLICY,
     OPTION_TIMEOUT,
     OPTION_RETRIES,
     OPTION_OP_CODES,
@@ -47,6 +48,7 @@ enum option_kind {
     OPTION_KIND_MEBIBYTES,
     OPTION_KIND_SECONDS,
     OPTION_KIND_MICROSECONDS, /* seconds as well; the field holds microseconds */
+    OPTION_KIND_CHOICE,       /* one of `choices`; the field is an unsigned: which */
     OPTION_KIND_TEXT,
     OPTION_KIND_TEXTS,
     OPTION_KIND_SETTINGS,
@@ -75,6 +77,7 @@ struct option_spec {
     const char *initial_help;  /* what help says of that; NULL: what `initial` says */
     unsigned long least, most; /* of whole numbers */
     const char *help;
+    const char *const *choices; /* ended by NULL */
 };
 
 extern const struct option_spec options_table[OPTION_COUNT];

@@ -160,6 +160,18 @@ static void show_microseconds(const struct option_spec *spec, const struct optio
     buffer_format(out, "%.15g", (double)*CONST_FIELD_OF(int64_t, options, spec) / 1e6);
 }
 
+static enum status apply_choice(const struct option_spec *spec, const struct option_given *given,
+                                struct options *options, struct reason *reason)
+{
+    for (unsigned i = 0; spec->choices[i]; i++) {
+        if (strcmp(spec->choices[i], last_text(given)))
+            continue;
+        *FIELD_OF(unsigned, options, spec) = i;
+        return STATUS_OK;
+    }
+    return refuse(spec, last_text(given), reason);
+}
+
 static enum status apply_text(const struct option_spec *spec, const struct option_given *given, struct options *options,
                               struct reason *reason)
 {
@@ -342,6 +354,7 @@ static const struct kind kinds[OPTION_KIND_COUNT] = {
     [OPTION_KIND_MEBIBYTES] = {apply_mebibytes, show_mebibytes},
     [OPTION_KIND_SECONDS] = {apply_seconds, show_seconds},
     [OPTION_KIND_MICROSECONDS] = {apply_microseconds, show_microseconds},
+    [OPTION_KIND_CHOICE] = {apply_choice, show_text},
     [OPTION_KIND_TEXT] = {apply_text, show_text},
     [OPTION_KIND_TEXTS] = {apply_texts, show_texts},
     [OPTION_KIND_SETTINGS] = {apply_settings, show_texts},

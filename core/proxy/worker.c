@@ -126,6 +126,8 @@ static enum status make_net(struct worker *worker, struct reason *reason)
     config.listen_count = options->listens_count;
     config.upstreams = upstreams;
     config.upstream_count = options->upstreams_count;
+    config.upstream_policy = (enum net_upstream_policy)options->upstream_policy;
+    config.silent = worker->config.silent;
     if (options->upstream_none)
         config.resolv_conf = NULL;
     config.hosts = options->hosts;

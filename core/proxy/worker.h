@@ -14,6 +14,7 @@ struct worker_config {
     const struct log *log;
     bool colour; /* flows are printed in colour */
     struct flow_observer *observers; /* further ones, which see what the printer sees; borrowed */
+    bool silent; /* another worker says what concerns all of them */
 
     /* A stream client came or went. */
     void (*on_connection)(void *context, const struct reply_to *connection, bool connected);

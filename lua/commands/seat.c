@@ -201,6 +201,7 @@ int seats_make(struct moondns *moondns, struct reason *reason)
             .options = &moondns->options,
             .log = &moondns->log,
             .colour = log_wants_colour(STDOUT_FILENO),
+            .silent = i > 0,
             .on_connection = on_connection,
             .on_woken = on_woken,
             .on_draining = on_draining,

@@ -19,18 +19,18 @@ static struct upstreams upstreams_of(const char *const *texts)
 }
 
 /* The server's address for a question (NULL: a query without one); "none". Lives until the next call. */
-static const char *chosen(const struct upstreams *upstreams, const char *name, unsigned attempt)
+static const char *chosen(struct upstreams *upstreams, const char *name, unsigned attempt)
 {
     static char out[ADDRESS_TEXT_MAX];
     struct flow flow = {0};
-    struct upstream_target target;
+    struct upstream_choice target;
     flow.query.wire = message_of(1, 0, name, DNS_TYPE_A);
     must(dns_message_parse(flow.query.wire.data, flow.query.wire.length, &flow.query.view, NULL));
     flow.query.present = true;
     struct route route = {.flow = &flow, .attempt = attempt};
     strcpy(out, "none");
     if (upstreams_choose(upstreams, &route, &target, NULL) == STATUS_OK)
-        address_text(&target.address, out);
+        address_text(&target.target.address, out);
     buffer_free(&flow.query.wire);
     return out;
 }
@@ -81,7 +81,7 @@ static void a_domain_may_have_none(void **state)
     struct upstreams upstreams = {0};
     struct flow flow = {0};
     struct route route = {.flow = &flow};
-    struct upstream_target target;
+    struct upstream_choice target;
     struct reason reason = {""};
     struct buffer text = {0};
     must(net_upstream_from_text("192.0.2.1", 9, &items[0], NULL));
@@ -109,24 +109,24 @@ static void takes_what_the_flow_says(void **state)
     (void)state;
     struct upstreams upstreams = upstreams_of((const char *[]){"192.0.2.1", NULL});
     struct flow flow = {0};
-    struct upstream_target target = {0};
+    struct upstream_choice target = {0};
     struct route route = {.flow = &flow};
     struct reason reason = {""};
     must(upstream_target_from_text("tcp://192.0.2.9", 15, &flow.target, NULL));
     must(upstreams_choose(&upstreams, &route, &target, NULL));
-    assert_int_equal(target.scheme, UPSTREAM_TCP);
-    assert_int_equal(target.address.bytes[3], 9);
+    assert_int_equal(target.target.scheme, UPSTREAM_TCP);
+    assert_int_equal(target.target.address.bytes[3], 9);
 
     must(upstream_target_from_text("tls://192.0.2.8", 15, &flow.target, NULL));
     assert_int_equal(upstreams_choose(&upstreams, &route, &target, &reason), STATUS_IO);
-    assert_int_equal(target.address.bytes[3], 8);
+    assert_int_equal(target.target.address.bytes[3], 8);
     assert_non_null(strstr(reason.text, "tls://"));
 
     const struct address again = {.family = AF_INET, .port = 53, .bytes = {192, 0, 2, 7}};
     route.stream = true;
     route.again = &again;
     must(upstreams_choose(&upstreams, &route, &target, NULL));
-    assert_int_equal(target.address.bytes[3], 7);
+    assert_int_equal(target.target.address.bytes[3], 7);
     upstreams_free(&upstreams);
 }
 

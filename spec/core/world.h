@@ -56,9 +56,11 @@ struct world {
     /* how it behaves */
     enum upstream_scheme scheme;
     bool no_upstream, stream_fails;
+    unsigned rivals;      /* upstreams that are asked at once; 0: one after the other */
     unsigned unreachable; /* the next so many routes fail */
     unsigned send_fails;  /* the next so many sends fail */
     uint32_t channel;     /* of the routes to come; each UDP try gets this one */
+    enum try_outcome outcomes[WORLD_MAX];
     struct buffer *hosts; /* what the hosts file answers; NULL: nothing */
     world_hook on[HOOK_COUNT];
     struct flow *flow; /* the last one that a hook saw */
@@ -113,7 +115,9 @@ static enum status world_route(void *context, const struct route *route, struct 
     struct channel channel = {.number = stream ? world->channel + 1000 : world->channel,
                               .transport = stream ? TRANSPORT_TCP : TRANSPORT_UDP,
                               .scheme = world->scheme};
-    channel.server = (struct address){.family = AF_INET, .port = 53, .bytes = {9, 9, 9, (uint8_t)(route->attempt + 1)}};
+    channel.number += 10 * route->member;
+    unsigned last = route->member ? 100 + route->member : route->attempt + 1;
+    channel.server = (struct address){.family = AF_INET, .port = 53, .bytes = {9, 9, 9, (uint8_t)last}};
     *out = channel;
     if (world->unreachable || (route->stream && world->stream_fails)) {
         world->unreachable -= world->unreachable > 0;
@@ -122,6 +126,15 @@ static enum status world_route(void *context, const struct route *route, struct 
     }
     world->routes_ok++;
     return STATUS_OK;
+}
+
+static unsigned world_rivals(void *context, const struct flow *flow, uint8_t members[static RIVALS_MAX])
+{
+    (void)flow;
+    struct world *world = context;
+    for (unsigned i = 0; i < world->rivals; i++)
+        members[i] = (uint8_t)i;
+    return world->rivals;
 }
 
 static enum status world_send(void *context, const struct channel *channel, const uint8_t *wire, size_t length,
@@ -139,10 +152,11 @@ static enum status world_send(void *context, const struct channel *channel, cons
     return STATUS_OK;
 }
 
-static void world_release(void *context, const struct channel *channel)
+static void world_release(void *context, const struct channel *channel, enum try_outcome outcome)
 {
     (void)channel;
-    ((struct world *)context)->release_count++;
+    struct world *world = context;
+    world->outcomes[world->release_count++ % WORLD_MAX] = outcome;
 }
 
 static enum status world_local_answer(void *context, const struct flow *flow, struct buffer *out,
@@ -220,6 +234,7 @@ static inline int world_setup(void **state)
                                      .reply_part = world_reply_part,
                                      .hold = world_hold,
                                      .no_reply = world_no_reply,
+                                     .rivals = world_rivals,
                                      .route = world_route,
                                      .send = world_send,
                                      .release = world_release,

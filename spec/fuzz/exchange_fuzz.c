@@ -174,8 +174,9 @@ static enum status send_query(void *context, const struct channel *channel, cons
     return STATUS_OK;
 }
 
-static void release(void *context, const struct channel *channel)
+static void release(void *context, const struct channel *channel, enum try_outcome outcome)
 {
+    (void)outcome;
     struct world *world = context;
     MUST(channel->number < 5);
     world->released++;
