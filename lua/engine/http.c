@@ -193,17 +193,12 @@ static void push_headers(lua_State *L, const struct http_response *response)
     }
 }
 
-static size_t memory_left(const struct engine *engine)
-{
-    return engine->memory.used < engine->memory.limit ? engine->memory.limit - engine->memory.used : 0;
-}
-
 /* Pushes what the script gets; gives the number of values. */
 static int push_results(struct engine *engine, const struct http_request *request)
 {
     lua_State *L = engine->L;
     const struct http_response *response = http_request_response(request);
-    if (!response || response->body.length > memory_left(engine)) {
+    if (!response || response->body.length > memory_left(&engine->memory)) {
         lua_pushnil(L);
         lua_pushstring(L, response ? "too large: the script's memory is used up" : http_request_failure(request));
         return 2;
@@ -273,8 +268,8 @@ static int request(lua_State *L, struct http_ask *ask, const char *what)
     if (!wait)
         return luaL_error(L, "%s: out of memory", what);
     *wait = (struct http_wait){.wait = {end_wait}, .task = task};
-    if (ask->max_size > memory_left(engine))
-        ask->max_size = memory_left(engine);
+    if (ask->max_size > memory_left(&engine->memory))
+        ask->max_size = memory_left(&engine->memory);
     ask->finished = on_finished;
     ask->context = wait;
     struct reason reason;

@@ -26,6 +26,13 @@ struct memory {
 /* Puts the cap between the state and its allocator. */
 void memory_install(struct memory *memory, lua_State *L, size_t limit);
 
+/* Bytes that a script may still take. */
+static inline size_t memory_left(const struct memory *memory)
+{
+    size_t used = memory->held - memory->kept_bytes;
+    return used < memory->limit ? memory->limit - used : 0;
+}
+
 /* Tells the collector when to start: a small heap may grow to a multiple before it is worth marking once more, one that
  * comes near the limit must be collected early. */
 void memory_pace(struct memory *memory, lua_State *L);
