@@ -21,13 +21,13 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 # lua:MODULE, python:MODULE or fuzzer:COMPILER. Only what fails its check is installed.
 BUILD_NEEDS := gcc=command:cc libc6-dev=header:stdio.h cmake=command:cmake pkg-config=command:pkg-config \
 	libluajit-5.1-dev=pc:luajit libevent-dev=pc:libevent_openssl libssl-dev=pc:libssl libcjson-dev=pc:libcjson \
-	libidn2-dev=pc:libidn2 libpcre2-dev=pc:libpcre2-8 uthash-dev=header:uthash.h
+	libidn2-dev=pc:libidn2 libpcre2-dev=pc:libpcre2-8 uthash-dev=header:uthash.h libhiredis-dev=pc:hiredis
 RUN_NEEDS := bind9-dnsutils=command:dig
 TEST_NEEDS := $(RUN_NEEDS) luajit=command:luajit lua-busted=command:busted lua-posix=lua:posix lua-socket=lua:socket \
 	libcmocka-dev=pc:cmocka knot=command:knotd nsd=command:nsd knot-dnsutils=command:kdig \
 	ldnsutils=command:ldns-signzone dnsperf=command:dnsperf openssl=command:openssl \
 	python3-dnspython=python:dns.message python3-prometheus-client=python:prometheus_client.openmetrics.parser \
-	man-db=command:man
+	redis-server=command:redis-server redis-tools=command:redis-cli man-db=command:man
 FUZZ_NEEDS := clang=command:clang libclang-rt-dev=fuzzer:clang
 BENCH_NEEDS := $(RUN_NEEDS) libknot-dev=pc:libknot libldns-dev=pc:ldns luajit=command:luajit lua-posix=lua:posix \
 	lua-socket=lua:socket dnsperf=command:dnsperf valgrind=command:valgrind
@@ -63,7 +63,7 @@ fi; \
 echo "installing$$missing"; \
 $$sudo apt-get update -q && \
 $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing || exit 1; \
-for server in knot nsd; do \
+for server in knot nsd redis-server; do \
 	case "$$missing " in *" $$server "*) ! [ -d /run/systemd/system ] || $$sudo systemctl disable --now $$server ;; esac; \
 done
 endef

@@ -2,68 +2,9 @@
 
 #include "base/clock.h"
 
-/* --- the store in memory --- */
-
-static enum status memory_get(void *context, struct shared_text key, int64_t now_us, struct shared_value *out,
-                              struct buffer *text, struct reason *reason)
-{
-    (void)reason;
-    return shared_store_get(context, key, now_us, out, text);
-}
-
-static enum status memory_set(void *context, struct shared_text key, int64_t now_us, const struct shared_value *value,
-                              int64_t ttl_us, struct reason *reason)
-{
-    (void)reason;
-    return shared_store_set(context, key, now_us, value, ttl_us);
-}
-
-static enum status memory_add(void *context, struct shared_text key, int64_t now_us, const struct shared_value *value,
-                              int64_t ttl_us, bool *added, struct reason *reason)
-{
-    (void)reason;
-    return shared_store_add(context, key, now_us, value, ttl_us, added);
-}
-
-static enum status memory_incr(void *context, struct shared_text key, int64_t now_us, double by,
-                               const struct shared_initial *initial, double *out, struct reason *reason)
-{
-    (void)reason;
-    return shared_store_incr(context, key, now_us, by, initial, out);
-}
-
-static enum status memory_remove(void *context, struct shared_text key, int64_t now_us, bool *removed,
-                                 struct reason *reason)
-{
-    (void)reason;
-    *removed = shared_store_delete(context, key, now_us);
-    return STATUS_OK;
-}
-
-static enum status memory_keys(void *context, struct shared_text prefix, int64_t now_us, struct buffer *out,
-                               struct reason *reason)
-{
-    (void)reason;
-    return shared_store_keys(context, prefix, now_us, out);
-}
-
-const struct shared_backend shared_in_memory = {
-    .get = memory_get,
-    .set = memory_set,
-    .add = memory_add,
-    .incr = memory_incr,
-    .remove = memory_remove,
-    .keys = memory_keys,
-};
-
 /* --- arguments and results. Upvalues of each function: access, clock. --- */
 
 static const double SECONDS_MAX = 1e9;
-
-static const struct lua_shared *shared_of(lua_State *L)
-{
-    return lua_touserdata(L, lua_upvalueindex(1));
-}
 
 static int64_t now_us(lua_State *L)
 {
@@ -120,14 +61,17 @@ static int64_t check_ttl(lua_State *L, int index, const char *what)
     return us > 0 ? us : 1;
 }
 
+/* --- answers --- */
+
 /* Pushes nil and what went wrong. */
-static int push_failure(lua_State *L, enum status status, const struct reason *reason)
+static int push_failure(lua_State *L, const struct shared_answer *answer)
 {
+    enum status status = answer->status;
     lua_pushnil(L);
     lua_pushstring(L, status == STATUS_NO_SPACE || status == STATUS_NO_MEMORY ? "no memory"
                       : status == STATUS_NOT_FOUND                            ? "not found"
                       : status == STATUS_INVALID                              ? "not a number"
-                                                                              : reason->text);
+                                                                              : answer->reason);
     return 2;
 }
 
@@ -141,127 +85,133 @@ static void push_value(lua_State *L, const struct shared_value *value)
         lua_pushlstring(L, value->text.bytes, value->text.length);
 }
 
-/* --- functions --- */
-
-static int shared_get(lua_State *L)
+static void push_keys(lua_State *L, struct span keys)
 {
-    struct reason reason = {""};
-    struct shared_value value;
-    lua_settop(L, 1);
-    struct shared_text key = check_key(L, "shared.get");
-    int64_t now = now_us(L);
-    const struct lua_shared *shared = shared_of(L);
-    enum status status = shared->backend->get(shared->context, key, now, &value, lua_scratch(L), &reason);
-    if (status == STATUS_NOT_FOUND) {
-        lua_pushnil(L);
-        return 1;
+    int count = 0;
+    size_t length;
+    lua_newtable(L);
+    for (size_t at = 0; at < keys.length; at += length) {
+        memcpy(&length, keys.data + at, sizeof length);
+        at += sizeof length;
+        lua_pushlstring(L, (const char *)keys.data + at, length);
+        lua_rawseti(L, -2, ++count);
     }
-    if (status)
-        return push_failure(L, status, &reason);
-    push_value(L, &value);
+}
+
+/* The array at the top, each of its strings once. */
+static void drop_repeated(lua_State *L)
+{
+    int count = 0, keys = lua_gettop(L), length = (int)lua_objlen(L, keys);
+    lua_newtable(L); /* the strings seen so far */
+    lua_newtable(L);
+    for (int i = 1; i <= length; i++) {
+        lua_rawgeti(L, keys, i);
+        lua_pushvalue(L, -1);
+        lua_rawget(L, keys + 1);
+        bool seen = lua_toboolean(L, -1);
+        lua_pop(L, 1);
+        if (!seen) {
+            lua_pushvalue(L, -1);
+            lua_pushboolean(L, true);
+            lua_rawset(L, keys + 1);
+            lua_pushvalue(L, -1);
+            lua_rawseti(L, keys + 2, ++count);
+        }
+        lua_pop(L, 1);
+    }
+    lua_replace(L, keys);
+    lua_pop(L, 1);
+}
+
+int lua_shared_push_answer(lua_State *L, enum shared_verb verb, const struct shared_answer *answer)
+{
+    luaL_checkstack(L, 8, NULL);
+    if (answer->status == STATUS_NOT_FOUND && verb == SHARED_GET)
+        lua_pushnil(L);
+    else if (answer->status)
+        return push_failure(L, answer);
+    else if (verb == SHARED_GET || verb == SHARED_INCR)
+        push_value(L, &answer->value);
+    else if (verb == SHARED_KEYS)
+        push_keys(L, answer->keys);
+    else
+        lua_pushboolean(L, verb == SHARED_SET || answer->yes);
+    if (answer->keys_repeat)
+        drop_repeated(L);
     return 1;
 }
 
-static enum status remove_key(lua_State *L, struct shared_text key, bool *removed, struct reason *reason)
+/* --- functions --- */
+
+static int make_call(lua_State *L, const struct shared_call *call, const char *what)
 {
+    const struct lua_shared *shared = lua_touserdata(L, lua_upvalueindex(1));
+    if (!shared->store)
+        return shared->wait(L, shared->context, call, what);
+    struct shared_answer answer;
     int64_t now = now_us(L);
-    const struct lua_shared *shared = shared_of(L);
-    return shared->backend->remove(shared->context, key, now, removed, reason);
+    shared_store_call(shared->store, call, now, lua_scratch(L), &answer);
+    return lua_shared_push_answer(L, call->verb, &answer);
+}
+
+static int shared_get(lua_State *L)
+{
+    static const char what[] = "shared.get";
+    lua_settop(L, 1);
+    struct shared_call call = {.verb = SHARED_GET, .key = check_key(L, what)};
+    return make_call(L, &call, what);
 }
 
 static int shared_set(lua_State *L)
 {
-    struct reason reason = {""};
-    enum status status;
-    bool removed;
+    static const char what[] = "shared.set";
     lua_settop(L, 3);
-    struct shared_text key = check_key(L, "shared.set");
-    int64_t ttl_us = check_ttl(L, 3, "shared.set: ttl");
-    if (lua_isnil(L, 2)) {
-        status = remove_key(L, key, &removed, &reason);
-    } else {
-        struct shared_value value = check_value(L, 2, "shared.set");
-        int64_t now = now_us(L);
-        const struct lua_shared *shared = shared_of(L);
-        status = shared->backend->set(shared->context, key, now, &value, ttl_us, &reason);
-    }
-    if (status)
-        return push_failure(L, status, &reason);
-    lua_pushboolean(L, true);
-    return 1;
+    struct shared_call call = {.verb = SHARED_SET, .key = check_key(L, what)};
+    call.ttl_us = check_ttl(L, 3, "shared.set: ttl");
+    if (!lua_isnil(L, 2))
+        call.value = check_value(L, 2, what);
+    return make_call(L, &call, what);
 }
 
 static int shared_add(lua_State *L)
 {
-    struct reason reason = {""};
-    bool added;
+    static const char what[] = "shared.add";
     lua_settop(L, 3);
-    struct shared_text key = check_key(L, "shared.add");
-    struct shared_value value = check_value(L, 2, "shared.add");
-    int64_t ttl_us = check_ttl(L, 3, "shared.add: ttl"), now = now_us(L);
-    const struct lua_shared *shared = shared_of(L);
-    enum status status = shared->backend->add(shared->context, key, now, &value, ttl_us, &added, &reason);
-    if (status)
-        return push_failure(L, status, &reason);
-    lua_pushboolean(L, added);
-    return 1;
+    struct shared_call call = {.verb = SHARED_ADD, .key = check_key(L, what)};
+    call.value = check_value(L, 2, what);
+    call.ttl_us = check_ttl(L, 3, "shared.add: ttl");
+    return make_call(L, &call, what);
 }
 
 static int shared_incr(lua_State *L)
 {
-    struct reason reason = {""};
-    double sum;
+    static const char what[] = "shared.incr";
     lua_settop(L, 4);
-    struct shared_text key = check_key(L, "shared.incr");
-    double by = lua_check_number(L, 2, "shared.incr");
+    struct shared_call call = {.verb = SHARED_INCR, .key = check_key(L, what)};
+    call.by = lua_check_number(L, 2, what);
     bool has_initial = !lua_isnil(L, 3);
     struct shared_initial initial = {.number = has_initial ? lua_check_number(L, 3, "shared.incr: initial") : 0};
     initial.ttl_us = check_ttl(L, 4, "shared.incr: ttl");
-    int64_t now = now_us(L);
-    const struct lua_shared *shared = shared_of(L);
-    enum status status =
-        shared->backend->incr(shared->context, key, now, by, has_initial ? &initial : NULL, &sum, &reason);
-    if (status)
-        return push_failure(L, status, &reason);
-    lua_pushnumber(L, sum);
-    return 1;
+    call.initial = has_initial ? &initial : NULL;
+    return make_call(L, &call, what);
 }
 
 static int shared_delete(lua_State *L)
 {
-    struct reason reason = {""};
-    bool removed;
+    static const char what[] = "shared.delete";
     lua_settop(L, 1);
-    enum status status = remove_key(L, check_key(L, "shared.delete"), &removed, &reason);
-    if (status)
-        return push_failure(L, status, &reason);
-    lua_pushboolean(L, removed);
-    return 1;
+    struct shared_call call = {.verb = SHARED_DELETE, .key = check_key(L, what)};
+    return make_call(L, &call, what);
 }
 
 static int shared_keys(lua_State *L)
 {
-    struct reason reason = {""};
-    struct shared_text prefix = {"", 0};
+    static const char what[] = "shared.keys";
     lua_settop(L, 1);
+    struct shared_call call = {.verb = SHARED_KEYS, .key = {"", 0}};
     if (!lua_isnil(L, 1))
-        prefix = check_key(L, "shared.keys");
-    int64_t now = now_us(L);
-    const struct lua_shared *shared = shared_of(L);
-    struct buffer *keys = lua_scratch(L);
-    enum status status = shared->backend->keys(shared->context, prefix, now, keys, &reason);
-    if (status)
-        return push_failure(L, status, &reason);
-    lua_newtable(L);
-    int count = 0;
-    size_t length;
-    for (size_t at = 0; at < keys->length; at += length) {
-        memcpy(&length, keys->data + at, sizeof length);
-        at += sizeof length;
-        lua_pushlstring(L, (const char *)keys->data + at, length);
-        lua_rawseti(L, -2, ++count);
-    }
-    return 1;
+        call.key = check_key(L, what);
+    return make_call(L, &call, what);
 }
 
 const struct lua_method lua_shared_functions[] = {
@@ -303,8 +253,8 @@ void lua_shared_push(lua_State *L, int access, int clock)
 static int store_free(lua_State *L)
 {
     struct lua_shared *shared = lua_touserdata(L, 1);
-    shared_store_free(shared->context);
-    shared->context = NULL;
+    shared_store_free(shared->store);
+    shared->store = NULL;
     return 0;
 }
 
@@ -317,13 +267,13 @@ int lua_shared_new(lua_State *L)
     size_t bytes = (size_t)lua_check_integer(L, 1, 0, INT32_MAX, "shared");
     lua_settop(L, 2);
     struct lua_shared *shared = lua_newuserdata(L, sizeof *shared);
-    *shared = (struct lua_shared){.backend = &shared_in_memory};
+    *shared = (struct lua_shared){0};
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, store_free);
     lua_setfield(L, -2, "__gc");
     lua_setmetatable(L, -2);
-    shared->context = shared_store_new(bytes, secret);
-    if (!shared->context)
+    shared->store = shared_store_new(bytes, secret);
+    if (!shared->store)
         return luaL_error(L, "out of memory");
     lua_shared_push(L, 3, 2);
     return 1;

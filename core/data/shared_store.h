@@ -11,7 +11,7 @@
 
 struct shared_store;
 
-enum shared_kind { SHARED_BOOLEAN, SHARED_NUMBER, SHARED_TEXT };
+enum shared_kind { SHARED_NOTHING, SHARED_BOOLEAN, SHARED_NUMBER, SHARED_TEXT };
 
 struct shared_text {
     const char *bytes;

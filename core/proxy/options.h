@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "flow/flow.h"
+#include "redis/redis_url.h"
 
 enum {
     OPTIONS_EXIT_DONE = 0,
@@ -57,10 +58,11 @@ struct options {
     unsigned workers;    /* at least 1; `auto` is counted out */
     double hook_timeout; /* seconds */
     bool jit;
-    size_t script_memory; /* bytes */
-    size_t shared_memory; /* bytes */
-    unsigned held_max;    /* flows that scripts hold at one time */
-    double held_timeout;  /* seconds */
+    size_t script_memory;     /* bytes */
+    struct redis_url *shared; /* NULL: in memory */
+    size_t shared_memory;     /* bytes */
+    unsigned held_max;        /* flows that scripts hold at one time */
+    double held_timeout;      /* seconds */
     bool no_reload;
     bool check;
     bool show_options;       /* --options */

@@ -40,6 +40,7 @@ static const struct {
     [OPTION_KIND_MICROSECONDS] = {FORM_NUMBER, "number"},
     [OPTION_KIND_CHOICE] = {FORM_TEXT, "string"},
     [OPTION_KIND_TEXT] = {FORM_TEXT, "string"},
+    [OPTION_KIND_SHARED] = {FORM_TEXT, "string"},
     [OPTION_KIND_TEXTS] = {FORM_TEXTS, "array of strings"},
     [OPTION_KIND_SETTINGS] = {FORM_TEXTS | FORM_OBJECT, "array of \"NAME=VALUE\" or object"},
     [OPTION_KIND_LISTENS] = {FORM_TEXTS, "array of strings"},

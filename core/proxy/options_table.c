@@ -65,6 +65,10 @@ const struct option_spec options_table[OPTION_COUNT] = {
     [OPTION_SCRIPT_MEMORY] = {"script-memory", 0, OPTION_KIND_MEBIBYTES, 0, FIELD(script_memory), .argument = "MIB",
                               .expected = "integer from 1 to 1048576 (MiB)", .initial = "1024", .least = 1,
                               .most = 1048576, .help = "cap on one worker's Lua memory, in MiB"},
+    [OPTION_SHARED] = {"shared", 0, OPTION_KIND_SHARED, 0, FIELD(shared), .argument = "URL",
+                       .expected = "memory or redis://…", .initial = "memory",
+                       .help = "where scripts keep 'shared': in memory, or for several instances in common at "
+                               "redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]"},
     [OPTION_SHARED_MEMORY] = {"shared-memory", 0, OPTION_KIND_MEBIBYTES, 0, FIELD(shared_memory), .argument = "MIB",
                               .expected = "integer from 1 to 1048576 (MiB)", .initial = "64", .least = 1,
                               .most = 1048576,

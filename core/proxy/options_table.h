@@ -20,6 +20,7 @@ enum option_id {
     OPTION_HOOK_TIMEOUT,
     OPTION_JIT,
     OPTION_SCRIPT_MEMORY,
+    OPTION_SHARED,
     OPTION_SHARED_MEMORY,
     OPTION_HELD_MAX,
     OPTION_HELD_TIMEOUT,
@@ -56,7 +57,8 @@ enum option_kind {
     OPTION_KIND_UPSTREAMS,
     OPTION_KIND_OP_CODES,
     OPTION_KIND_METRICS,
-    OPTION_KIND_ORDER, /* no value: something to do at once */
+    OPTION_KIND_SHARED, /* `memory`, or a Redis URL */
+    OPTION_KIND_ORDER,  /* no value: something to do at once */
     OPTION_KIND_COUNT,
 };
 

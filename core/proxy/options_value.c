@@ -346,6 +346,32 @@ static enum status apply_metrics(const struct option_spec *spec, const struct op
     return text ? options_metrics_from_text(text, &options->metrics, reason) : STATUS_OK;
 }
 
+static enum status apply_shared(const struct option_spec *spec, const struct option_given *given,
+                                struct options *options, struct reason *reason)
+{
+    (void)spec;
+    options->shared = NULL;
+    if (!strcmp(last_text(given), "memory"))
+        return STATUS_OK;
+    struct redis_url *url = arena_alloc(&options->arena, sizeof *url);
+    if (!url)
+        return STATUS_NO_MEMORY;
+    enum status status = redis_url_parse(last_text(given), &options->arena, url, reason);
+    if (!status)
+        options->shared = url;
+    return status;
+}
+
+/* The password is nobody's to see. */
+static void show_shared(const struct option_spec *spec, const struct option_given *given, const struct options *options,
+                        struct buffer *out)
+{
+    (void)spec;
+    (void)given;
+    const char *text = options->shared ? options->shared->shown : "memory";
+    log_json_string(out, text, strlen(text));
+}
+
 static const struct kind kinds[OPTION_KIND_COUNT] = {
     [OPTION_KIND_FLAG] = {apply_flag, show_flag},
     [OPTION_KIND_TIMES] = {apply_times, show_integer},
@@ -362,6 +388,7 @@ static const struct kind kinds[OPTION_KIND_COUNT] = {
     [OPTION_KIND_UPSTREAMS] = {apply_upstreams, show_texts},
     [OPTION_KIND_OP_CODES] = {apply_op_codes, show_text},
     [OPTION_KIND_METRICS] = {apply_metrics, show_text},
+    [OPTION_KIND_SHARED] = {apply_shared, show_shared},
     [OPTION_KIND_ORDER] = {0},
 };
 

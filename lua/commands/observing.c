@@ -31,7 +31,7 @@ enum status observing_open(struct moondns *moondns, struct reason *reason)
     struct metrics_server_config config = {
         .address = moondns->options.metrics,
         .workers = moondns->count,
-        .common = {LUAJIT_VERSION, moondns->options.script_memory, moondns->shared.context},
+        .common = {LUAJIT_VERSION, moondns->options.script_memory, moondns->shared},
         .wake = seat_wake,
         .context = moondns,
         .log = &moondns->log,

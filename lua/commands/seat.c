@@ -80,6 +80,18 @@ static void on_draining(void *context)
         reloader_stop(seat->moondns->reloader);
 }
 
+/* The seat's way to the Redis server; NULL when there is no memory. */
+static struct redis_store *make_redis(struct seat *seat)
+{
+    struct redis_store_config config = {
+        .url = seat->moondns->options.shared,
+        .base = worker_base(seat->worker),
+        .log = &seat->moondns->log,
+        .silent = seat->number > 0,
+    };
+    return redis_store_new(&config);
+}
+
 int seat_load_scripts(struct seat *seat)
 {
     struct moondns *moondns = seat->moondns;
@@ -95,7 +107,7 @@ int seat_load_scripts(struct seat *seat)
         .held_timeout = options->held_timeout,
         .log = &moondns->log,
         .report = &moondns->report,
-        .shared = &moondns->shared,
+        .shared = moondns->shared,
         .base = worker_base(seat->worker),
         .hooks_changed = on_hooks_changed,
         .resumed = on_resumed,
@@ -107,6 +119,10 @@ int seat_load_scripts(struct seat *seat)
         .context = seat,
     };
     struct reason reason = {"out of memory"};
+    if (options->shared && !(config.redis = seat->redis = make_redis(seat))) {
+        log_line(&moondns->log, LOG_ERROR, "%s", reason.text);
+        return OPTIONS_EXIT_FAILURE;
+    }
     seat->engine = engine_new(&config);
     enum status status =
         seat->engine ? engine_load(seat->engine, reloader_loading(moondns->reloader), &reason) : STATUS_NO_MEMORY;
@@ -130,6 +146,8 @@ int seat_start(struct seat *seat)
     }
     if (seat->number == 0 && !seat->moondns->options.no_reload && seat->moondns->options.scripts[0])
         reloader_watch(seat->moondns->reloader, worker_base(seat->worker));
+    if (seat->redis)
+        redis_store_start(seat->redis);
     engine_running(seat->engine);
     return OPTIONS_EXIT_DONE;
 }
@@ -145,6 +163,8 @@ void seat_finish(struct seat *seat)
     reloader_join(seat->moondns->reloader, seat->number, NULL);
     engine_free(seat->engine);
     seat->engine = NULL;
+    redis_store_free(seat->redis);
+    seat->redis = NULL;
 }
 
 static void set_state(struct seat *seat, enum seat_state state)

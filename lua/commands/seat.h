@@ -2,11 +2,12 @@
 #ifndef MOONDNS_LUA_COMMANDS_SEAT_H
 #define MOONDNS_LUA_COMMANDS_SEAT_H
 
+#include "data/shared_store.h"
 #include "lua/engine/reloader.h"
-#include "lua/shared_library.h"
 #include "proxy/options.h"
 #include "proxy/privileges.h"
 #include "proxy/worker.h"
+#include "redis/redis_store.h"
 
 #include <pthread.h>
 
@@ -22,6 +23,7 @@ struct seat {
     struct worker *worker;
     struct engine *engine;
     struct flow_tally *tally; /* what metrics are made of; NULL: none are */
+    struct redis_store *redis; /* NULL: `shared` is in memory */
     unsigned number;
     pthread_t thread;
     bool has_thread;
@@ -34,7 +36,7 @@ struct moondns {
     struct engine_option *engine_options;
     struct log log;
     struct report report;
-    struct lua_shared shared;
+    struct shared_store *shared; /* NULL: each seat has its way to a Redis server */
     struct reloader *reloader;
     struct privileges privileges;
     struct metrics_server *metrics; /* NULL: none */

@@ -131,8 +131,9 @@ static bool make_common(struct moondns *moondns)
     while (options->scripts[config.scripts])
         config.scripts++;
     moondns->reloader = reloader_new(&config);
-    moondns->shared = (struct lua_shared){&shared_in_memory, shared_store_new(options->shared_memory, secret)};
-    return moondns->reloader && moondns->shared.context;
+    if (!options->shared)
+        moondns->shared = shared_store_new(options->shared_memory, secret);
+    return moondns->reloader && (options->shared || moondns->shared);
 }
 
 static int run(struct moondns *moondns)
@@ -175,7 +176,7 @@ static void tear_down(struct moondns *moondns)
     seats_free(moondns);
     observing_close(moondns);
     reloader_free(moondns->reloader);
-    shared_store_free(moondns->shared.context);
+    shared_store_free(moondns->shared);
 }
 
 static struct engine_option *options_for_scripts(const struct options *options)

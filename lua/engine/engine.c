@@ -6,9 +6,9 @@
 #include "lua/engine/http.h"
 #include "lua/engine/resolve.h"
 #include "lua/engine/script_options.h"
+#include "lua/engine/shared_wait.h"
 #include "lua/internal.h"
 #include "lua/module.h"
-#include "lua/shared_library.h"
 
 #include <errno.h>
 #include <luajit.h>
@@ -140,7 +140,7 @@ static void push_host(struct engine *engine)
     lua_newtable(L);
     async_open(engine);
     http_open(engine);
-    lua_pushlightuserdata(L, (void *)(uintptr_t)engine->config.shared);
+    lua_pushlightuserdata(L, &engine->shared);
     lua_pushnil(L);
     lua_shared_push(L, lua_gettop(L) - 1, lua_gettop(L));
     lua_setfield(L, -4, "shared");
@@ -207,6 +207,7 @@ struct engine *engine_new(const struct engine_config *config)
     if (!engine)
         return NULL;
     engine->config = *config;
+    engine->shared = (struct lua_shared){.store = config->shared, .wait = shared_wait, .context = engine};
     engine->watch.fd = -1;
     engine->L = luaL_newstate();
     if (!engine->L || !make_sources(engine)) {

@@ -10,7 +10,8 @@
 struct engine;
 struct event_base;
 struct exchange;
-struct lua_shared;
+struct redis_store;
+struct shared_store;
 struct snapshot;
 
 /* One of the proxy's own options as scripts see it in ctx.options. */
@@ -30,7 +31,8 @@ struct engine_config {
     double held_timeout;                 /* seconds; then they fail */
     const struct log *log;               /* borrowed */
     struct report *report;               /* where scripts' errors go; all engines share one; borrowed */
-    const struct lua_shared *shared;     /* what scripts have as `shared`; borrowed */
+    struct shared_store *shared;         /* what scripts have as `shared`; borrowed; NULL: … */
+    struct redis_store *redis;           /* … this is; borrowed */
     struct event_base *base;             /* for sleep and timers; borrowed; NULL: nobody can wait */
 
     /* Called when a reload made another generation current (never from within a hook). */

@@ -14,6 +14,7 @@
 #include "lua/engine/script.h"
 #include "lua/engine/task.h"
 #include "lua/engine/watch.h"
+#include "lua/shared_library.h"
 
 /* The main state's stack holds these for good. */
 enum { ENGINE_LIVE = 1 /* the objects of live flows, by the number of their run */, ENGINE_STACK = 1 };
@@ -36,6 +37,7 @@ struct engine {
     uint64_t failed_loadings;
     struct watch watch;
 
+    struct lua_shared shared;
     struct task_pool tasks;
     struct flow_runs flows;
     struct held held;

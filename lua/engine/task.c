@@ -142,7 +142,11 @@ static const char *why_no_wait(const struct engine *engine)
 
 struct task *task_to_wait(lua_State *L, const char *what)
 {
-    struct engine *engine = engine_of(L);
+    return task_of_engine_to_wait(engine_of(L), L, what);
+}
+
+struct task *task_of_engine_to_wait(struct engine *engine, lua_State *L, const char *what)
+{
     struct task *task = engine->running;
     const char *why = NULL;
     if (!task)

@@ -69,4 +69,7 @@ void task_pool_free(struct engine *engine);
  * where nobody can wait. */
 struct task *task_to_wait(lua_State *L, const char *what);
 
+/* The same for a function that does not know its engine by itself. */
+struct task *task_of_engine_to_wait(struct engine *engine, lua_State *L, const char *what);
+
 #endif

@@ -11,7 +11,7 @@
 #include <cjson/cJSON.h>
 #include <cmocka.h>
 
-enum { ARGUMENTS_MAX = 40 };
+enum { ARGUMENTS_MAX = 48 };
 
 /* Arguments, ended by NULL, as a command line. */
 static enum status parse(const char *const *arguments, struct options *out, enum options_action *action,
@@ -74,6 +74,7 @@ static void defaults(void **state)
     assert_int_equal(options.workers, 1);
     assert_true(options.hook_timeout == 1.0);
     assert_int_equal(options.script_memory, (size_t)1024 << 20);
+    assert_null(options.shared);
     assert_int_equal(options.shared_memory, (size_t)64 << 20);
     assert_int_equal(options.held_max, 10000);
     assert_true(options.held_timeout == 60.0);
@@ -92,10 +93,10 @@ static void every_way_to_write_an_option(void **state)
     struct options options;
     accept_line(ARGS("-s", "a.lua", "-sb.lua", "--script", "c.lua", "--script=d.lua", "--set", "x=1", "--set=y=a=b",
                      "-qvv", "--timeout", "0.25", "--retries=0", "--op-codes=query,Notify,OPCODE9", "--hook-timeout",
-                     "1e-3", "--workers", "4", "--jit", "--script-memory", "64", "--shared-memory=5", "--no-reload",
-                     "--check", "--options", "--flow-detail", "0", "--log-json", "--user", "nobody", "--group=nogroup",
-                     "--hosts", "/etc/hosts", "--zone", "a.zone", "--zone=b.zone", "--cache", "10000", "--held-max=7",
-                     "--held-timeout", "0.5"),
+                     "1e-3", "--workers", "4", "--jit", "--script-memory", "64", "--shared-memory=5", "--shared",
+                     "redis://u:p@h:1/2", "--no-reload", "--check", "--options", "--flow-detail", "0", "--log-json",
+                     "--user", "nobody", "--group=nogroup", "--hosts", "/etc/hosts", "--zone", "a.zone",
+                     "--zone=b.zone", "--cache", "10000", "--held-max=7", "--held-timeout", "0.5"),
                 &options);
     static const char *const scripts[] = {"a.lua", "b.lua", "c.lua", "d.lua"};
     for (size_t i = 0; i < 4; i++)
@@ -113,6 +114,7 @@ static void every_way_to_write_an_option(void **state)
     assert_int_equal(options.workers, 4);
     assert_int_equal(options.script_memory, 64 << 20);
     assert_int_equal(options.shared_memory, 5 << 20);
+    assert_string_equal(options.shared->shown, "redis://u:***@h:1/2");
     assert_int_equal(options.held_max, 7);
     assert_true(options.held_timeout == 0.5);
     assert_true(options.jit && options.no_reload && options.check && options.show_options && options.log_json);

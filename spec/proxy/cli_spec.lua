@@ -27,6 +27,7 @@ local LONG_OPTIONS = {
     "hook-timeout",
     "jit",
     "script-memory",
+    "shared",
     "shared-memory",
     "held-max",
     "held-timeout",

@@ -1,0 +1,306 @@
+#include "redis/redis_link.h"
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "redis/redis_lookup.h"
+
+#include <arpa/inet.h>
+#include <event2/event.h>
+#include <hiredis/adapters/libevent.h>
+#include <stdlib.h>
+
+enum {
+    ATTEMPT_MS = 1000, /* for one attempt, with all addresses and the greeting */
+    RETRY_FIRST_MS = 100,
+    RETRY_MOST_MS = 2000,
+    STABLE_US = 1000 * 1000, /* a connection that lasted so long is renewed at once */
+};
+
+/* What the timer is for. */
+enum timer { TIMER_ATTEMPT, TIMER_ADDRESS, TIMER_TOO_LONG };
+
+struct redis_link {
+    struct redis_link_config config;
+    enum redis_link_state state;
+    redisAsyncContext *connection; /* from its first attempt on; NULL: none */
+    struct redis_lookup *lookup;
+    redis_address addresses[REDIS_ADDRESSES_MAX];
+    size_t count, at; /* … of these, and the next one to try */
+    struct event *timer;
+    enum timer timer_for;
+    unsigned failures; /* since it was up */
+    int64_t up_us;
+    bool told; /* that the server is away */
+    struct random random;
+    struct reason why;
+};
+
+static void set_timer(struct redis_link *link, enum timer timer_for, unsigned ms)
+{
+    struct timeval time = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    link->timer_for = timer_for;
+    evtimer_add(link->timer, &time);
+}
+
+static void set_why(struct redis_link *link, const char *why)
+{
+    reason_set(&link->why, "Redis at %s is away: %s", link->config.store.url->place, why);
+}
+
+static void say(const struct redis_link *link, enum log_level level, const char *text)
+{
+    if (!link->config.store.silent)
+        log_line(link->config.store.log, level, "shared: %s", text);
+}
+
+/* --- the end of an attempt --- */
+
+/* The next one comes later the more have failed; by chance, so that not all workers come at once. */
+static unsigned retry_ms(struct redis_link *link)
+{
+    unsigned ms = RETRY_MOST_MS;
+    if (link->failures < 5)
+        ms = (unsigned)RETRY_FIRST_MS << link->failures;
+    ms = ms < RETRY_MOST_MS ? ms : RETRY_MOST_MS;
+    return ms / 2 + random_u32(&link->random) % (ms / 2);
+}
+
+static void fail(struct redis_link *link)
+{
+    link->state = REDIS_LINK_DOWN;
+    set_timer(link, TIMER_ATTEMPT, retry_ms(link));
+    link->failures++;
+    if (!link->told)
+        say(link, LOG_WARN, link->why.text);
+    link->told = true;
+    link->config.down(link->config.context);
+}
+
+/* Ends the connection, and with it the attempt; `why` may lie in a reply. */
+static void give_up(struct redis_link *link, const char *why)
+{
+    redisAsyncContext *connection = link->connection;
+    set_why(link, why);
+    link->connection = NULL;
+    if (connection)
+        redisAsyncFree(connection);
+    fail(link);
+}
+
+void redis_link_lost(struct redis_link *link, const redisAsyncContext *connection)
+{
+    if (link->connection != connection)
+        return;
+    link->connection = NULL;
+    set_why(link, connection->c.err ? connection->c.errstr : "it closed the connection");
+    if (link->state != REDIS_LINK_UP) {
+        set_timer(link, TIMER_ADDRESS, 0);
+        return;
+    }
+    bool was_stable = clock_monotonic_us() - link->up_us >= STABLE_US;
+    link->state = REDIS_LINK_HOPEFUL;
+    set_timer(link, TIMER_ATTEMPT, was_stable ? 0 : RETRY_FIRST_MS);
+}
+
+void redis_link_drop(struct redis_link *link, const char *why)
+{
+    give_up(link, why);
+}
+
+/* --- the greeting --- */
+
+static void on_disconnect(const redisAsyncContext *connection, int status)
+{
+    (void)status;
+    redis_link_lost(connection->data, connection);
+}
+
+static void on_connect(const redisAsyncContext *connection, int status)
+{
+    if (status != REDIS_OK)
+        redis_link_lost(connection->data, connection);
+}
+
+/* AUTH's and SELECT's reply. */
+static void on_step(redisAsyncContext *connection, void *reply, void *context)
+{
+    struct redis_link *link = context;
+    const redisReply *said = reply;
+    if (!reply)
+        redis_link_lost(link, connection);
+    else if (link->connection == connection && said->type == REDIS_REPLY_ERROR)
+        give_up(link, said->str);
+}
+
+/* The last one's. */
+static void on_ready(redisAsyncContext *connection, void *reply, void *context)
+{
+    struct redis_link *link = context;
+    on_step(connection, reply, context);
+    if (link->connection != connection)
+        return;
+    evtimer_del(link->timer);
+    link->state = REDIS_LINK_UP;
+    link->up_us = clock_monotonic_us();
+    link->failures = 0;
+    if (link->told) {
+        struct reason text;
+        reason_set(&text, "Redis at %s is there again", link->config.store.url->place);
+        say(link, LOG_INFO, text.text);
+    }
+    link->told = false;
+    link->config.up(link->config.context);
+}
+
+static bool greet(struct redis_link *link, redisAsyncContext *connection)
+{
+    const struct redis_url *url = link->config.store.url;
+    int code = REDIS_OK;
+    if (url->user)
+        code |= redisAsyncCommand(connection, on_step, link, "AUTH %s %s", url->user, url->password);
+    else if (url->password)
+        code |= redisAsyncCommand(connection, on_step, link, "AUTH %s", url->password);
+    if (url->database)
+        code |= redisAsyncCommand(connection, on_step, link, "SELECT %u", url->database);
+    return (code | redisAsyncCommand(connection, on_ready, link, "PING")) == REDIS_OK;
+}
+
+/* --- an attempt --- */
+
+/* Begins to connect; false: there is something wrong at once. */
+static bool connect_to(struct redis_link *link, const char *address)
+{
+    const struct redis_url *url = link->config.store.url;
+    redisAsyncContext *connection =
+        url->path ? redisAsyncConnectUnix(url->path) : redisAsyncConnect(address, url->port);
+    if (!connection) {
+        set_why(link, "out of memory");
+        return false;
+    }
+    bool fine = !connection->err;
+    if (!fine)
+        set_why(link, connection->errstr);
+    connection->data = link;
+    fine = fine && redisLibeventAttach(connection, link->config.store.base) == REDIS_OK &&
+           redisAsyncSetDisconnectCallback(connection, on_disconnect) == REDIS_OK &&
+           redisAsyncSetConnectCallback(connection, on_connect) == REDIS_OK;
+    if (fine)
+        link->connection = connection;
+    if (fine && greet(link, connection))
+        return true;
+    link->connection = NULL;
+    redisAsyncFree(connection);
+    return false;
+}
+
+static void try_next(struct redis_link *link)
+{
+    set_timer(link, TIMER_TOO_LONG, ATTEMPT_MS);
+    while (link->at < link->count)
+        if (connect_to(link, link->addresses[link->at++]))
+            return;
+    fail(link);
+}
+
+static void on_found(void *context, redis_address *addresses, size_t count, const char *reason)
+{
+    struct redis_link *link = context;
+    link->lookup = NULL;
+    memcpy(link->addresses, addresses, sizeof link->addresses);
+    link->count = count;
+    if (!count)
+        set_why(link, reason);
+    try_next(link);
+}
+
+static void attempt(struct redis_link *link)
+{
+    const char *host = link->config.store.url->host;
+    struct in6_addr ignored;
+    set_timer(link, TIMER_TOO_LONG, ATTEMPT_MS);
+    link->at = link->count = 0;
+    if (!host || inet_pton(AF_INET, host, &ignored) == 1 || inet_pton(AF_INET6, host, &ignored) == 1) {
+        reason_set(&link->why, "out of memory");
+        link->count = 1;
+        if (host)
+            memcpy(link->addresses[0], host, strlen(host) + 1);
+        try_next(link);
+        return;
+    }
+    link->lookup = redis_lookup_start(link->config.store.base, host, on_found, link);
+    if (!link->lookup)
+        give_up(link, "its address cannot be looked up: no memory");
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd;
+    (void)what;
+    struct redis_link *link = context;
+    if (link->timer_for == TIMER_ATTEMPT) {
+        attempt(link);
+    } else if (link->timer_for == TIMER_ADDRESS) {
+        try_next(link);
+    } else if (link->at < link->count) {
+        redisAsyncContext *connection = link->connection;
+        link->connection = NULL;
+        redisAsyncFree(connection);
+        try_next(link);
+    } else {
+        const char *why = link->lookup ? "looking up its address takes too long" : "it does not answer";
+        redis_lookup_free(link->lookup);
+        link->lookup = NULL;
+        give_up(link, why);
+    }
+}
+
+/* --- life --- */
+
+struct redis_link *redis_link_new(const struct redis_link_config *config)
+{
+    struct redis_link *link = calloc(1, sizeof *link);
+    if (!link)
+        return NULL;
+    link->config = *config;
+    set_why(link, "nobody has connected yet");
+    link->timer = evtimer_new(config->store.base, on_timer, link);
+    if (link->timer)
+        return link;
+    free(link);
+    return NULL;
+}
+
+void redis_link_start(struct redis_link *link)
+{
+    link->state = REDIS_LINK_HOPEFUL;
+    attempt(link);
+}
+
+void redis_link_free(struct redis_link *link)
+{
+    if (!link)
+        return;
+    redisAsyncContext *connection = link->connection;
+    link->connection = NULL;
+    link->state = REDIS_LINK_DOWN;
+    if (connection)
+        redisAsyncFree(connection);
+    redis_lookup_free(link->lookup);
+    event_free(link->timer);
+    free(link);
+}
+
+enum redis_link_state redis_link_state(const struct redis_link *link)
+{
+    return link->state;
+}
+
+redisAsyncContext *redis_link_connection(const struct redis_link *link)
+{
+    return link->state == REDIS_LINK_UP ? link->connection : NULL;
+}
+
+const char *redis_link_why(const struct redis_link *link)
+{
+    return link->why.text;
+}
