@@ -3,6 +3,7 @@
  *   @class NAME    the tables of that class: constructor, attributes, methods, functions
  *   @json          the functions of dns.json
  *   @shared        those of shared
+ *   @metrics       those of metrics
  *   @registries    the tables of registered numbers
  * which come from the very tables that the binding is made of. Ends with 1 when a member lacks its words, or when a
  * class is not in the template. */
@@ -13,6 +14,7 @@
 #include "lua/https_record_class.h"
 #include "lua/json.h"
 #include "lua/message_class.h"
+#include "lua/metrics_library.h"
 #include "lua/question_class.h"
 #include "lua/record_class.h"
 #include "lua/registries.h"
@@ -26,6 +28,7 @@
 static const struct lua_class *const classes[] = {
     &lua_question_class, &lua_record_class, &lua_https_record_class, &lua_message_class,     &lua_flow_class,
     &lua_conn_class,     &lua_error_class,  &lua_domain_set_class,   &lua_address_set_class, &lua_zone_class,
+    &lua_counter_class,  &lua_gauge_class,  &lua_histogram_class,
 };
 
 enum { CLASS_COUNT = sizeof classes / sizeof classes[0], LINE_MAX_LENGTH = 1024 };
@@ -129,6 +132,8 @@ static bool write_line(struct writer *writer, char *line)
         write_functions(writer, lua_json_functions, "dns.json", "function", "dns.json.");
     else if (!strcmp(line, "@shared\n"))
         write_functions(writer, lua_shared_functions, "shared", "function", "shared.");
+    else if (!strcmp(line, "@metrics\n"))
+        write_functions(writer, lua_metrics_functions, "metrics", "function", "metrics.");
     else if (!strcmp(line, "@registries\n"))
         write_registries(writer);
     else

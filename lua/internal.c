@@ -4,6 +4,7 @@
 #include "base/nearest.h"
 #include "lua/flow_class.h"
 #include "lua/lib.h"
+#include "lua/metrics_library.h"
 #include "lua/shared_library.h"
 
 enum { NAMES_MAX = 500 };
@@ -118,10 +119,15 @@ static void push_builtin(lua_State *L)
 /* Pushes the table `internal`. */
 static void push_internal(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"nearest", internal_nearest}, {"lib", internal_lib},
-                                         {"prepare", internal_prepare}, {"take_resend", internal_take_resend},
-                                         {"escape", internal_escape},   {"random_u32", internal_random_u32},
-                                         {"shared", lua_shared_new},    {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"nearest", internal_nearest},
+                                         {"lib", internal_lib},
+                                         {"prepare", internal_prepare},
+                                         {"take_resend", internal_take_resend},
+                                         {"escape", internal_escape},
+                                         {"random_u32", internal_random_u32},
+                                         {"shared", lua_shared_new},
+                                         {"metrics", lua_metrics_new},
+                                         {NULL, NULL}};
     lua_pushlightuserdata(L, (void *)(uintptr_t)&internal_key);
     lua_rawget(L, LUA_REGISTRYINDEX);
     if (!lua_isnil(L, -1))

@@ -2,7 +2,7 @@
 #ifndef MOONDNS_OBSERVE_METRICS_H
 #define MOONDNS_OBSERVE_METRICS_H
 
-#include "observe/exposition.h"
+#include "data/metrics/exposition.h"
 #include "observe/snapshot.h"
 
 struct shared_store;

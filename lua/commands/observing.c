@@ -1,5 +1,6 @@
 #include "lua/commands/observing.h"
 
+#include "data/metrics/script_metrics.h"
 #include "observe/metrics_server.h"
 
 #include <luajit.h>
@@ -24,6 +25,12 @@ void observing_seat_free(struct seat *seat)
     seat->tally = NULL;
 }
 
+static void write_scripts_own(void *context, struct exposition *out)
+{
+    const struct moondns *moondns = context;
+    script_metrics_write(moondns->script_metrics, out);
+}
+
 enum status observing_open(struct moondns *moondns, struct reason *reason)
 {
     if (moondns->options.metrics.family == AF_UNSPEC)
@@ -33,6 +40,7 @@ enum status observing_open(struct moondns *moondns, struct reason *reason)
         .workers = moondns->count,
         .common = {LUAJIT_VERSION, moondns->options.script_memory, moondns->shared},
         .wake = seat_wake,
+        .more = write_scripts_own,
         .context = moondns,
         .log = &moondns->log,
     };

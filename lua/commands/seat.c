@@ -108,6 +108,7 @@ int seat_load_scripts(struct seat *seat)
         .log = &moondns->log,
         .report = &moondns->report,
         .shared = moondns->shared,
+        .metrics = moondns->script_metrics,
         .base = worker_base(seat->worker),
         .hooks_changed = on_hooks_changed,
         .resumed = on_resumed,

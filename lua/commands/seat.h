@@ -14,6 +14,7 @@
 struct event;
 struct flow_tally;
 struct metrics_server;
+struct script_metrics;
 
 enum seat_state { SEAT_STARTING, SEAT_SERVES, SEAT_FAILED };
 
@@ -40,6 +41,7 @@ struct moondns {
     struct reloader *reloader;
     struct privileges privileges;
     struct metrics_server *metrics; /* NULL: none */
+    struct script_metrics *script_metrics;
     struct seat *seats;
     unsigned count;
     bool stopping; /* all workers were told to */

@@ -1,5 +1,6 @@
 /* moondns without a subcommand: serves. Holds the process: options, rights, signals, start and stop. */
 #include "base/random.h"
+#include "data/metrics/script_metrics.h"
 #include "lua/commands/commands.h"
 #include "lua/commands/observing.h"
 #include "lua/commands/seat.h"
@@ -133,7 +134,8 @@ static bool make_common(struct moondns *moondns)
     moondns->reloader = reloader_new(&config);
     if (!options->shared)
         moondns->shared = shared_store_new(options->shared_memory, secret);
-    return moondns->reloader && (options->shared || moondns->shared);
+    moondns->script_metrics = script_metrics_new(&moondns->log);
+    return moondns->reloader && (options->shared || moondns->shared) && moondns->script_metrics;
 }
 
 static int run(struct moondns *moondns)
@@ -177,6 +179,7 @@ static void tear_down(struct moondns *moondns)
     observing_close(moondns);
     reloader_free(moondns->reloader);
     shared_store_free(moondns->shared);
+    script_metrics_free(moondns->script_metrics);
 }
 
 static struct engine_option *options_for_scripts(const struct options *options)

@@ -122,6 +122,14 @@ static int host_is_cut_off(lua_State *L)
     return 1;
 }
 
+static const char *owner_of_metrics(void *context, uint64_t *loading)
+{
+    const struct engine *engine = context;
+    const struct script *script = engine->running ? engine->running->script : engine->script;
+    *loading = script ? script->number : 0;
+    return script ? script->source->path : "";
+}
+
 /* Pushes the table of what all scripts are lent; see dns.script. */
 static void push_host(struct engine *engine)
 {
@@ -145,6 +153,13 @@ static void push_host(struct engine *engine)
     lua_shared_push(L, lua_gettop(L) - 1, lua_gettop(L));
     lua_setfield(L, -4, "shared");
     lua_pop(L, 2);
+    if (engine->config.metrics) {
+        engine->metrics = (struct lua_metrics){engine->config.metrics, owner_of_metrics, engine};
+        lua_pushlightuserdata(L, &engine->metrics);
+        lua_metrics_push(L, lua_gettop(L));
+        lua_setfield(L, -3, "metrics");
+        lua_pop(L, 1);
+    }
     lua_setfield(L, -2, "globals");
 }
 

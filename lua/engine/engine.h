@@ -11,6 +11,7 @@ struct engine;
 struct event_base;
 struct exchange;
 struct redis_store;
+struct script_metrics;
 struct shared_store;
 struct snapshot;
 
@@ -33,6 +34,7 @@ struct engine_config {
     struct report *report;               /* where scripts' errors go; all engines share one; borrowed */
     struct shared_store *shared;         /* what scripts have as `shared`; borrowed; NULL: … */
     struct redis_store *redis;           /* … this is; borrowed */
+    struct script_metrics *metrics;      /* where scripts' `metrics` are; borrowed; NULL: they have none */
     struct event_base *base;             /* for sleep and timers; borrowed; NULL: nobody can wait */
 
     /* Called when a reload made another generation current (never from within a hook). */

@@ -14,6 +14,7 @@
 #include "lua/engine/script.h"
 #include "lua/engine/task.h"
 #include "lua/engine/watch.h"
+#include "lua/metrics_library.h"
 #include "lua/shared_library.h"
 
 /* The main state's stack holds these for good. */
@@ -36,6 +37,8 @@ struct engine {
     unsigned number;                          /* of switches so far */
     uint64_t failed_loadings;
     struct watch watch;
+    struct lua_metrics metrics;
+    uint64_t loadings; /* of scripts, counted */
 
     struct lua_shared shared;
     struct task_pool tasks;

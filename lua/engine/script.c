@@ -157,7 +157,8 @@ enum status script_load(struct script_source *source, struct script **out)
     struct script *script = calloc(1, sizeof *script);
     if (!script)
         return STATUS_NO_MEMORY;
-    *script = (struct script){.references = 1, .engine = engine, .source = source, .loaded = LUA_NOREF};
+    *script = (struct script){
+        .references = 1, .engine = engine, .source = source, .number = ++engine->loadings, .loaded = LUA_NOREF};
     engine->script = script;
     engine->hook = SCRIPT_HOOK_COUNT;
     lua_rawgeti(L, LUA_REGISTRYINDEX, engine->script_lib);

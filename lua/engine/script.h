@@ -30,6 +30,7 @@ struct script {
     unsigned references;
     struct engine *engine;
     struct script_source *source; /* lives as long as the engine */
+    uint64_t number;              /* counts the loadings */
     int loaded;                   /* reference to what dns.script.load gave */
     struct addon *addons;
     size_t count;
@@ -48,12 +49,12 @@ struct script_source {
     const char *name; /* its last part */
     struct script_file *files;
     size_t files_count;
-    struct script *script; /* the current one; holds a reference */
-    struct script *next;   /* loaded and configured, to be the current one; the same */
-    bool begins;           /* `running` is still to be called */
-    bool dirty;            /* a file was written */
+    struct script *script;                          /* the current one; holds a reference */
+    struct script *next;                            /* loaded and configured, to be the current one; the same */
+    bool begins;                                    /* `running` is still to be called */
+    bool dirty;                                     /* a file was written */
     struct measure measures[SCRIPT_HOOK_COUNT + 1]; /* the last one is the timers' */
-    int64_t written_us;    /* monotonic; a file is being written since; 0: none is */
+    int64_t written_us;                             /* monotonic; a file is being written since; 0: none is */
 };
 
 /* Runs the source's file: the caller owns one reference to the script. On an error logs it. */
@@ -62,8 +63,8 @@ MUST_CHECK enum status script_load(struct script_source *source, struct script *
 /* Looks once more which hooks the script defines. */
 bool script_gather(struct script *script);
 
-/* Calls load, configure or done of all addons, with the `arguments` (0 or 1) at the top of the engine's stack, which are
- * popped. An error is logged and ends it: false. */
+/* Calls load, configure or done of all addons, with the `arguments` (0 or 1) at the top of the engine's stack, which
+ * are popped. An error is logged and ends it: false. */
 bool script_call(struct script *script, enum script_hook hook, int arguments);
 
 struct script *script_hold(struct script *script);

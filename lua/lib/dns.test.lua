@@ -327,13 +327,16 @@ local proxy_options = {
 
 local SHARED_BYTES = 64 * 2 ^ 20
 
--- Nobody else sees `shared`.
+-- Nobody else sees `shared` and `metrics`.
 local function globals(self)
   local function run(f)
     local finished, reason = clock.call(explain, f)
     if not finished then self.write(3, reason) end
   end
-  return { sleep = clock.sleep, timer = clock.timers(run), shared = internal.shared(SHARED_BYTES, clock.now) }
+  return {
+    sleep = clock.sleep, timer = clock.timers(run), shared = internal.shared(SHARED_BYTES, clock.now),
+    metrics = internal.metrics(),
+  }
 end
 
 -- A relative path is looked for beside the file that the test is in, then in the working directory.

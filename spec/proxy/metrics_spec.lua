@@ -246,4 +246,77 @@ describe("metrics", function()
         end
         assert.truthy(proxy.run({ "--metrics", "99999" }).err:find "^moondns: %-%-metrics: ")
     end)
+
+    describe("of scripts", function()
+        local COUNTING = [[
+            local queries = metrics.counter("script_queries", "Queries.", {"name"})
+            local last = metrics.gauge("last_type", "The type that was asked for last.")
+            local lengths = metrics.histogram("name_bytes", "Length of names.", {5, 50})
+            function dns_request(flow)
+                local question = flow.request.question
+                queries:inc({name = question.name})
+                last:set(question.type)
+                lengths:observe(#question.name)
+                flow.response = flow.request:fail("NXDOMAIN")
+            end
+        ]]
+
+        it("are summed over the workers and outlive a reload", function()
+            local moondns = proxy.start { code = COUNTING, args = { "--metrics", "0", "--workers", "4" } }
+            for i = 1, 12 do
+                moondns:dig("x" .. i % 2 .. ".example MX") -- from a new port each time, and so to another worker
+            end
+            files.replace(moondns.script, COUNTING .. "-- again")
+            moondns:wait_output "reloaded"
+            moondns:dig "x1.example MX"
+            for _, format in ipairs { "text", "openmetrics" } do
+                local values = metrics.scrape(moondns, format)
+                assert.equal(6, values['script_queries_total{name="x0.example"}'])
+                assert.equal(7, values['script_queries_total{name="x1.example"}'])
+                assert.equal(15, values["last_type"])
+                assert.equal(13, values["name_bytes_count"])
+                assert.equal(13 * #"x1.example", values["name_bytes_sum"])
+                assert.equal(13, values['name_bytes_bucket{le="' .. (format == "text" and "50" or "50.0") .. '"}'])
+                assert.equal(0, values['name_bytes_bucket{le="' .. (format == "text" and "5" or "5.0") .. '"}'])
+            end
+        end)
+
+        it("may change their labels in a new version, and then begin anew", function()
+            local moondns = proxy.start { code = COUNTING, args = { "--metrics", "0", "--workers", "2" } }
+            moondns:dig "a.example"
+            files.replace(moondns.script, (COUNTING:gsub('{"name"}', '{"kind"}'):gsub("name = question.name", 'kind = "x"')))
+            moondns:wait_output "reloaded"
+            moondns:dig "a.example"
+            local values = metrics.scrape(moondns)
+            assert.equal(1, values['script_queries_total{kind="x"}'])
+            assert.is_nil(values['script_queries_total{name="a.example"}'])
+            assert.equal(2, values["name_bytes_count"])
+        end)
+
+        it("take any bytes for a label, and a bounded number of series", function()
+            local moondns = proxy.start {
+                code = [[
+                    local odd = metrics.counter("odd", 'A "help" with a \\ and\na second line.', {"v"})
+                    function dns_request(flow)
+                        odd:inc({v = 'quote " backslash \\ line\nend'})
+                        odd:inc({v = "\27[31m \255\0"})
+                        odd:inc({v = "grün"})
+                        for i = 1, 2000 do odd:inc({v = "n" .. i}) end
+                        flow.response = flow.request:fail("NXDOMAIN")
+                    end
+                ]],
+                args = { "--metrics", "0" },
+            }
+            moondns:dig "a.example"
+            moondns:wait_output "more than 1000 series of metrics: further label values of 'odd' and others are not counted"
+            for _, format in ipairs { "text", "openmetrics" } do
+                local values, answer = metrics.scrape(moondns, format)
+                assert.is_nil(answer.body:find "[%z\1-\9\11-\31]")
+                assert.equal(1, values['odd_total{v="grün"}'])
+                assert.equal(1, values['odd_total{v="n997"}'])
+                assert.is_nil(values['odd_total{v="n998"}'])
+                assert.equal(1003, values["moondns_script_series_refused_total"])
+            end
+        end)
+    end)
 end)

@@ -1,4 +1,4 @@
-#include "observe/exposition.h"
+#include "data/metrics/exposition.h"
 
 #include "base/log.h"
 

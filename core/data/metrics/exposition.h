@@ -1,7 +1,7 @@
 /* The text that Prometheus reads: its text format 0.0.4, or OpenMetrics 1.0. A family is a heading (its name, kind and
  * help) and the samples behind it. */
-#ifndef MOONDNS_OBSERVE_EXPOSITION_H
-#define MOONDNS_OBSERVE_EXPOSITION_H
+#ifndef MOONDNS_DATA_METRICS_EXPOSITION_H
+#define MOONDNS_DATA_METRICS_EXPOSITION_H
 
 #include "base/bytes.h"
 
