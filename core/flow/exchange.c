@@ -63,6 +63,7 @@ void exchange_free(struct exchange *exchange)
     }
     pending_free(&exchange->pending);
     cache_free(exchange->cache);
+    free(exchange->parked);
     buffer_free(&exchange->expanded);
     buffer_free(&exchange->scratch);
     free(exchange);
@@ -212,7 +213,7 @@ void exchange_query(struct exchange *exchange, const uint8_t *wire, size_t lengt
 /* --- steps --- */
 
 /* Runs a hook if any script defines it; `next` comes after it, at once or when the flow is resumed. */
-static enum step run_hook(struct exchange_flow *flow, enum hook hook, enum step next)
+static enum step run_hook(struct exchange *exchange, struct exchange_flow *flow, enum hook hook, enum step next)
 {
     struct hooks *hooks = flow->flow.hooks;
     if (!hooks || !(hooks->defined & 1u << hook))
@@ -222,6 +223,8 @@ static enum step run_hook(struct exchange_flow *flow, enum hook hook, enum step 
     flow->flow.state = next;
     flow->flow.references++;
     flow->suspended = true;
+    if (transport_is_stream(flow->flow.reply_to.transport))
+        exchange_park(exchange, flow);
     return STEP_WAIT;
 }
 
@@ -231,14 +234,15 @@ void exchange_resume(struct exchange *exchange, struct flow *flow)
     if (!resumed->suspended)
         return;
     resumed->suspended = false;
+    if (resumed->parked)
+        exchange_unpark(exchange, resumed);
     flow->references--;
     exchange_advance(exchange, resumed, (enum step)flow->state);
 }
 
 static enum step step_request(struct exchange *exchange, struct exchange_flow *flow)
 {
-    (void)exchange;
-    return run_hook(flow, HOOK_REQUEST, STEP_REQUEST_DONE);
+    return run_hook(exchange, flow, HOOK_REQUEST, STEP_REQUEST_DONE);
 }
 
 bool exchange_answer_locally(struct exchange *exchange, struct exchange_flow *flow)
@@ -279,7 +283,7 @@ static enum step step_response(struct exchange *exchange, struct exchange_flow *
         return STEP_END;
     if (flow->flow.unpackable)
         exchange_servfail(exchange, flow);
-    return run_hook(flow, HOOK_RESPONSE, STEP_RESPONSE_DONE);
+    return run_hook(exchange, flow, HOOK_RESPONSE, STEP_RESPONSE_DONE);
 }
 
 static enum step step_response_done(struct exchange *exchange, struct exchange_flow *flow)
@@ -309,7 +313,7 @@ static enum step step_error(struct exchange *exchange, struct exchange_flow *flo
     if (flow->transfers)
         exchange_transfer_stop(exchange, flow);
     exchange->counters.errors++;
-    return run_hook(flow, HOOK_ERROR, STEP_ERROR_DONE);
+    return run_hook(exchange, flow, HOOK_ERROR, STEP_ERROR_DONE);
 }
 
 static enum step step_error_done(struct exchange *exchange, struct exchange_flow *flow)

@@ -135,6 +135,8 @@ struct exchange_counters {
     uint64_t unmatched_dropped;                  /* answers to nothing that was asked: channel, id or question */
     uint64_t malformed_answers;                  /* matched and malformed: the try is spent */
     uint64_t timeouts, channel_failures, retries;
+    uint64_t
+        clients_left; /* flows that ended while hooks had them suspended, as their client's connection was closed */
     uint64_t killed, script_responses, hosts_responses, zone_responses, errors;
     uint64_t truncated;  /* answers cut for their client */
     uint64_t unpackable; /* scripts' answers that could not be packed */
@@ -168,6 +170,10 @@ void exchange_client_ready(struct exchange *exchange, const struct reply_to *cli
 
 /* A channel broke (connection refused or closed): the try of every query that waits on it is spent. */
 void exchange_channel_failed(struct exchange *exchange, uint32_t channel, const char *why);
+
+/* A stream client's connection is closed: its flows that hooks have suspended end at once; others end when their
+ * answers find nobody. Never from within a hook. */
+void exchange_client_left(struct exchange *exchange, const struct reply_to *client);
 
 /* The hooks of a suspended flow are done; it goes on where it was parked. May be called from within another flow's
  * hook, not from within a hook of the same flow. */

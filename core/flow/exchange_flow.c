@@ -168,6 +168,8 @@ void exchange_end(struct exchange *exchange, struct exchange_flow *ended)
     trim(&flow->request);
     trim(&flow->response);
     ended->suspended = false;
+    if (ended->parked)
+        exchange_unpark(exchange, ended);
     if (ended->full)
         exchange_forget_full(exchange, ended);
     flow->references = 0;

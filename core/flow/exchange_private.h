@@ -38,6 +38,8 @@ struct exchange_flow {
     bool busy;                             /* hooks have it */
     bool full;                             /* the client has to read first; in exchange->full */
     struct exchange_flow *next_full;
+    bool parked; /* in exchange->parked */
+    struct exchange_flow *previous_parked, *next_parked;
     struct transfer transfer;
     bool delayed;        /* `pending` keeps time for an answer that goes out later, or has done so */
     uint32_t flushes;    /* of the cache, when the upstream was asked */
@@ -68,8 +70,9 @@ struct exchange {
     struct random random;
     struct cache *cache; /* NULL: none */
     int64_t monotonic_us, wall_us;
-    struct exchange_flow *active; /* chained by previous and next */
-    struct exchange_flow *full;   /* zone transfers whose clients have to read first, by next_full */
+    struct exchange_flow *active;  /* chained by previous and next */
+    struct exchange_flow *full;    /* zone transfers whose clients have to read first, by next_full */
+    struct exchange_flow **parked; /* suspended flows of stream clients, by connection; NULL: none so far */
     size_t active_count, ask_count;
     struct flow *free; /* chained by flow.next; owned */
     size_t free_count;
@@ -114,6 +117,10 @@ void exchange_forget_full(struct exchange *exchange, struct exchange_flow *flow)
 
 /* A script's query has finished: it waits for exchange_forget. */
 enum step exchange_ask_ended(struct exchange *exchange, struct exchange_flow *flow);
+
+/* The flow of a stream client is suspended, and is it no longer (it must have been parked). */
+void exchange_park(struct exchange *exchange, struct exchange_flow *flow);
+void exchange_unpark(struct exchange *exchange, struct exchange_flow *flow);
 
 /* Makes an answer from local data (hosts file, zones) the flow's response; false: there is none. */
 bool exchange_answer_locally(struct exchange *exchange, struct exchange_flow *flow);

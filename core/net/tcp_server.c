@@ -310,11 +310,13 @@ static void close_connection(struct tcp_connection *connection)
     framing_free(&connection->framing);
     give_back_output(connection);
     struct reply_to to = connection->reply_to;
-    bool part_waits = connection->part_waits;
+    bool part_waits = connection->part_waits, query_waits = connection->in_flight > 0;
     tcp_clients_remove(&server->clients, connection);
     net->counters.tcp_closed++;
     if (part_waits && !server->ending)
         exchange_client_ready(net->exchange, &to);
+    if (query_waits && !server->ending)
+        exchange_client_left(net->exchange, &to);
     if (server->accept_paused)
         pause_accepting(server, false);
     if (net->config.on_connection)

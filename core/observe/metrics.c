@@ -47,6 +47,7 @@ static const struct row rows[] = {
     {"moondns_dropped", "reason", "send_buffer", AT(net.udp_send_dropped), 0, NULL},
     {"moondns_dropped", "reason", "upstream_send_buffer", AT(net.upstream_send_dropped), 0, NULL},
     {"moondns_dropped", "reason", "client_gone", AT(net.tcp_gone), 0, NULL},
+    {"moondns_dropped", "reason", "client_left", AT(exchange.clients_left), 0, NULL},
     {"moondns_dropped", "reason", "killed", AT(exchange.killed), 0, NULL},
     {"moondns_errors", NULL, NULL, AT(exchange.errors), METRIC_COUNTER,
      "Flows that came to an error: no upstream answered, or a script set one."},

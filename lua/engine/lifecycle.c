@@ -8,7 +8,6 @@
 struct lifecycle {
     struct task task; /* first */
     struct lifecycle *next;
-    enum script_hook hook;
 };
 
 static void lifecycle_free(struct lifecycle *lifecycle)
@@ -34,7 +33,7 @@ static void awake(struct task *task)
     struct lifecycle *lifecycle = (struct lifecycle *)task;
     if (task_resume(task) != TASK_WAITS) {
         struct script *script = task->script;
-        enum script_hook hook = lifecycle->hook;
+        enum script_hook hook = task->hook;
         lifecycle_free(lifecycle);
         gather(script, hook);
     }
@@ -49,7 +48,6 @@ static struct lifecycle *lifecycle_new(struct engine *engine, enum script_hook h
     *lifecycle = (struct lifecycle){
         .task = {.engine = engine, .awake = awake, .hook = hook},
         .next = engine->lifecycles,
-        .hook = hook,
     };
     engine->lifecycles = lifecycle;
     return lifecycle;

@@ -365,6 +365,13 @@ describe("http", function()
             left "/silent/timer"
         end)
 
+        it("a client that leaves ends it", function()
+            local moondns, client = waiting("tcp", "/silent/client")
+            client:reset()
+            left "/silent/client"
+            moondns:wait_output "the client is gone"
+        end)
+
         it("a second stop ends it", function()
             local moondns = waiting("udp", "/silent/stop")
             moondns:signal "TERM"

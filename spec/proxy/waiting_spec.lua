@@ -122,6 +122,76 @@ describe("a wait", function()
         moondns:wait_output("misses 127.0.0.1", "err")
     end)
 
+    describe("of a stream client that leaves", function()
+        local GONE = "<< no answer .the client is gone"
+
+        -- A proxy whose hook waits with this code behind a connection of its own, once for each name.
+        local function waiting(code, names)
+            local moondns = start([[
+                function dns_request(flow)
+                    local name = flow.request.question.name
+                    if name:find "^quick" then
+                        flow.response = flow.request:fail "REFUSED"
+                        return
+                    end
+                    log.info("waits: %s", name)
+                    ]] .. code .. [[
+                    log.info("in vain")
+                end
+                function client_disconnected(conn) log.info("misses %d", conn.port) end]])
+            local client = moondns:tcp()
+            for _, name in ipairs(names or { "slow.example" }) do
+                client:send(wire.query(name, "A"))
+                moondns:wait_output("waits: " .. name, "err")
+            end
+            return moondns, client
+        end
+
+        local function expect_end(moondns, count)
+            wait.eventually(function()
+                local _, seen = moondns:out():gsub(GONE, "")
+                return seen == count
+            end, function()
+                return count .. " flows to end, in\n" .. moondns:output()
+            end, 4)
+            moondns:wait_output("misses %d+", "err")
+            assert.equal(5, ask(moondns:udp(), "quick.example").rcode)
+            assert.is_nil(moondns:err():find("in vain", 1, true))
+        end
+
+        for what, code in pairs {
+            ["sleep"] = "sleep(60)",
+            ["dns.resolve"] = 'dns.resolve("other.example", "A", { timeout = 60 })',
+            ["flow:intercept"] = "flow:intercept() do return end",
+        } do
+            it("ends: " .. what, function()
+                local moondns, client = waiting(code)
+                client:reset()
+                expect_end(moondns, 1)
+            end)
+        end
+
+        it("ends for all its queries, and for nobody else's", function()
+            local moondns, client = waiting("sleep(name:find 'other' and 0.2 or 60) flow.response = flow.request:fail 'NXDOMAIN' do return end",
+                { "one.example", "two.example", "three.example" })
+            local other, udp = moondns:tcp(), moondns:udp()
+            other:send(wire.query("other.example", "A"))
+            udp:send(wire.query("another.example", "A"))
+            moondns:wait_output("waits: other", "err")
+            moondns:wait_output("waits: another", "err")
+            client:reset()
+            expect_end(moondns, 3)
+            assert.equal(3, wire.parse(assert(other:receive())).rcode)
+            assert.equal(3, wire.parse(assert(udp:receive())).rcode)
+        end)
+
+        it("goes on where the client has only closed its side", function()
+            local moondns, client = waiting("sleep(0.1) flow.response = flow.request:fail 'NXDOMAIN' do return end")
+            client:half_close()
+            assert.equal(3, wire.parse(assert(client:receive())).rcode)
+        end)
+    end)
+
     it("is refused in plain words where it cannot be", function()
         local moondns = start [[
             local function try(place) log.info("%s: %s", place, tostring(select(2, pcall(sleep, 1)))) end

@@ -98,6 +98,12 @@ function Tcp:close()
     self.handle:close()
 end
 
+-- Closes with RST, as the kernel does for a program that died with answers unread.
+function Tcp:reset()
+    assert(self.handle:setoption("linger", { on = true, timeout = 0 }))
+    self.handle:close()
+end
+
 -- A server that the test plays: bound over UDP and TCP to one free port. :receive() gives a query's bytes and a function
 -- that answers it; over TCP :accept() gives a stream like a client's.
 local Server = {}
