@@ -6,38 +6,50 @@
 
 enum {
     MAPPED_BITS = 96,
-    MARK = 1,
+    MAPPED_WORD = 0xffff, /* the third of an IPv4 address in IPv6 (RFC 4291 section 2.5.5.2) */
+    STRIDE = 5,           /* lengths that share a key: a level */
+    LEVELS = ADDRESS_BITS_MAX / STRIDE + 1,
+    FEW_LEVELS = 8,
+    WORD_BITS = 64,
 };
 
-static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}; /* RFC 4291 section 2.5.5.2 */
-
 /* --- prefixes --- */
+
+/* The bits of an address, the first the highest. */
+struct bits {
+    uint64_t words[2];
+    bool is_ipv4; /* 32 of them */
+};
+
+static uint64_t load_word(const uint8_t *at)
+{
+    return (uint64_t)load_u32(at) << 32 | load_u32(at + 4);
+}
+
+static inline struct bits bits_from(const struct address *address)
+{
+    if (address->family == AF_INET)
+        return (struct bits){{(uint64_t)load_u32(address->bytes) << 32, 0}, true};
+    const uint64_t first = load_word(address->bytes), second = load_word(address->bytes + 8);
+    if (first == 0 && second >> 32 == MAPPED_WORD)
+        return (struct bits){{second << 32, 0}, true};
+    return (struct bits){{first, second}, false};
+}
+
+/* The prefix of the first `length` bits. */
+static struct address_prefix prefix_from(const struct bits *bits, unsigned length)
+{
+    struct address_prefix out = {.address.family = bits->is_ipv4 ? AF_INET : AF_INET6, .length = (uint8_t)length};
+    for (unsigned i = 0; i * 32 < length; i++) {
+        const uint32_t word = (uint32_t)(bits->words[i / 2] >> (i % 2 ? 0 : 32)), left = length - i * 32;
+        store_u32(out.address.bytes + i * 4, left < 32 ? word & ~(UINT32_MAX >> left) : word);
+    }
+    return out;
+}
 
 static unsigned bits_of(const struct address *address)
 {
     return address->family == AF_INET ? 32 : ADDRESS_BITS_MAX;
-}
-
-static void clear_behind(struct address *address, unsigned length)
-{
-    for (unsigned i = 0; i < bits_of(address) / 8; i++) {
-        const unsigned kept = length > i * 8 ? length - i * 8 : 0;
-        if (kept < 8)
-            address->bytes[i] &= (uint8_t)(0xff00u >> kept);
-    }
-}
-
-/* The IPv4 address inside an IPv6 address, or the address as it is; without port and scope. */
-static struct address unmapped(const struct address *address)
-{
-    struct address out = {.family = address->family};
-    if (address->family == AF_INET6 && memcmp(address->bytes, mapped_prefix, sizeof mapped_prefix) == 0) {
-        out.family = AF_INET;
-        memcpy(out.bytes, address->bytes + sizeof mapped_prefix, 4);
-    } else {
-        memcpy(out.bytes, address->bytes, bits_of(address) / 8);
-    }
-    return out;
 }
 
 static bool length_from_text(const char *text, const char *end, unsigned most, unsigned *out)
@@ -69,14 +81,13 @@ enum status address_prefix_from_text(const char *text, size_t length, struct add
                    (int)(end - slash < 16 ? end - slash - 1 : 16), slash + 1);
         return STATUS_INVALID;
     }
-    if (bits >= MAPPED_BITS || address.family == AF_INET) {
-        const struct address inner = unmapped(&address);
-        if (inner.family != address.family)
-            bits -= MAPPED_BITS;
-        address = inner;
-    }
-    clear_behind(&address, bits);
-    *out = (struct address_prefix){address, (uint8_t)bits};
+    const struct bits words = bits_from(&address),
+                      whole = {{load_word(address.bytes), load_word(address.bytes + 8)}, false};
+    const bool inside = words.is_ipv4 && address.family == AF_INET6;
+    if (inside && bits >= MAPPED_BITS)
+        *out = prefix_from(&words, bits - MAPPED_BITS);
+    else
+        *out = prefix_from(inside ? &whole : &words, bits);
     return STATUS_OK;
 }
 
@@ -95,131 +106,164 @@ bool address_prefix_is_single(const struct address_prefix *prefix)
     return prefix->length == bits_of(&prefix->address);
 }
 
-/* --- the set --- */
-
-/* What a prefix is hashed as: its bits with a one behind them, in as few words as hold that. The kinds, which no words
- * tell apart, begin from states of their own, as SipHash's kinds do. */
-enum kind {
-    KIND_IPV4 = 1,  /* one word */
-    KIND_SHORT = 2, /* of IPv6, below 64 bits: one word */
-    KIND_LONG = 4,  /* of IPv6, from 64 bits on: two words */
-    KIND_WHOLE = 8, /* an IPv6 address: two words, with no room for the one */
-};
-
-/* An address, ready for its prefixes to be looked up. */
-struct bits {
-    bool is_ipv4;
-    uint64_t words[2];                /* the first bit is the highest; IPv4 has 32 */
-    struct key_hash starts[3], whole; /* by kind, of what all prefixes of the kind have in common */
-};
-
-static uint64_t load_word(const uint8_t *at)
-{
-    return (uint64_t)load_u32(at) << 32 | load_u32(at + 4);
-}
-
-static struct key_hash start_kind(const struct address_set *set, enum kind kind)
-{
-    struct key_hash hash = key_hash_start(&set->keys);
-    hash.v[1] ^= kind;
-    return hash;
-}
-
-static struct bits bits_from(const struct address_set *set, const struct address *address)
-{
-    struct bits out = {.is_ipv4 = address->family == AF_INET};
-    if (out.is_ipv4) {
-        out.words[0] = (uint64_t)load_u32(address->bytes) << 32;
-        out.starts[0] = start_kind(set, KIND_IPV4);
-        return out;
-    }
-    out.words[0] = load_word(address->bytes);
-    out.words[1] = load_word(address->bytes + 8);
-    out.starts[1] = start_kind(set, KIND_SHORT);
-    out.starts[2] = start_kind(set, KIND_LONG);
-    out.whole = start_kind(set, KIND_WHOLE);
-    key_hash_word(&out.starts[2], out.words[0]);
-    key_hash_word(&out.whole, out.words[0]);
-    return out;
-}
+/* --- keys --- */
 
 /* The first `length` bits, of at most 63, and a one. */
-static uint64_t mark_end(uint64_t word, unsigned length)
+static inline uint64_t mark_end(uint64_t word, unsigned length)
 {
-    const uint64_t one = UINT64_C(1) << (63 - length);
+    const uint64_t one = UINT64_C(1) << (WORD_BITS - 1 - length);
     return (word & ~(one * 2 - 1)) | one;
 }
 
-static struct key_digest digest_of(const struct bits *bits, unsigned length)
+/* The product of two words, as two words. */
+static inline void multiply(uint64_t a, uint64_t b, uint64_t *high, uint64_t *low)
 {
-    struct key_hash hash = bits->is_ipv4 ? bits->starts[0] : bits->starts[length < 64 ? 1 : 2];
-    if (length == ADDRESS_BITS_MAX) {
-        hash = bits->whole;
-        key_hash_word(&hash, bits->words[1]);
-    } else {
-        key_hash_word(&hash, mark_end(bits->words[length / 64], length % 64));
-    }
-    return key_hash_digest(hash);
+#ifdef __SIZEOF_INT128__
+    __extension__ const unsigned __int128 product = (unsigned __int128)a * b;
+    *high = (uint64_t)(product >> 64);
+    *low = (uint64_t)product;
+#else
+    const uint64_t half = UINT32_MAX, b_low = b & half, b_high = b >> 32;
+    const uint64_t first = (a & half) * b_low, second = (a >> 32) * b_low + (first >> 32);
+    const uint64_t third = (a & half) * b_high + (second & half);
+    *high = (a >> 32) * b_high + (second >> 32) + (third >> 32);
+    *low = third << 32 | (first & half);
+#endif
 }
 
-static struct key_digest digest_of_prefix(const struct address_set *set, const struct address_prefix *prefix)
+/* The digest of a level's key. What is hashed are its bits with a one behind them, as two words. The product of their
+ * sums with the secret's words is a universal hash (UMAC's NH, RFC 4418 section 5.2.2), which is then spread over the
+ * digest. */
+static inline struct key_digest digest_level(const struct key_set *keys, const struct bits *bits, unsigned level)
 {
-    const struct bits bits = bits_from(set, &prefix->address);
-    return digest_of(&bits, prefix->length);
+    const unsigned length = level * STRIDE;
+    uint64_t first = bits->words[0], second = bits->is_ipv4, high, low;
+    if (length < WORD_BITS)
+        first = mark_end(first, length);
+    else
+        second = mark_end(bits->words[1], length - WORD_BITS);
+    multiply(first + keys->secret[0], second + (keys->secret[1] | 1), &high, &low);
+    const uint64_t mixed = (high ^ low) * UINT64_C(0x9e3779b97f4a7c15);
+    return (struct key_digest){mixed ^ mixed >> 32, (uint32_t)(low >> 32)};
 }
+
+/* The four bits behind a level's key; zeros behind the address. */
+static unsigned bits_behind(const struct bits *bits, unsigned level)
+{
+    const unsigned length = level * STRIDE;
+    return (unsigned)(bits->words[length / WORD_BITS] << length % WORD_BITS >> (WORD_BITS - STRIDE + 1));
+}
+
+/* The mark of the prefix that has `more` bits (at most four) behind the key's: those bits as a number behind a one. */
+static uint32_t mark_of(unsigned behind, unsigned more)
+{
+    return UINT32_C(1) << (1u << more | behind >> (STRIDE - 1 - more));
+}
+
+/* The marks of all prefixes that an address with these bits behind the key's lies in. */
+static uint32_t marks_around(unsigned behind)
+{
+    return mark_of(behind, 0) | mark_of(behind, 1) | mark_of(behind, 2) | mark_of(behind, 3) | mark_of(behind, 4);
+}
+
+/* How many bits the longest of the prefixes with these marks has behind the key's; there is one. */
+static unsigned longest_in(uint32_t marks)
+{
+    const unsigned last = 31 - (unsigned)__builtin_clz(marks);
+    return 31 - (unsigned)__builtin_clz(last);
+}
+
+/* --- the set --- */
 
 void address_set_init(struct address_set *set, const uint64_t secret[static 2])
 {
-    *set = (struct address_set){.ipv4 = {0}};
+    *set = (struct address_set){.count = 0};
     key_set_init(&set->keys, secret);
+}
+
+/* Where a prefix is in the set. */
+struct place {
+    struct key_digest digest;
+    uint32_t mark;
+    unsigned level;
+    bool is_ipv4;
+};
+
+static struct place place_of(const struct address_set *set, const struct address_prefix *prefix)
+{
+    const struct bits bits = bits_from(&prefix->address);
+    const unsigned level = prefix->length / STRIDE;
+    return (struct place){digest_level(&set->keys, &bits, level),
+                          mark_of(bits_behind(&bits, level), prefix->length % STRIDE), level, bits.is_ipv4};
 }
 
 enum status address_set_add(struct address_set *set, const struct set_memory *memory,
                             const struct address_prefix *prefix, bool *added)
 {
-    const struct key_digest digest = digest_of_prefix(set, prefix);
-    enum status status = key_set_add(&set->keys, memory, &digest, MARK, added);
+    const struct place place = place_of(set, prefix);
+    enum status status = key_set_add(&set->keys, memory, &place.digest, place.mark, added);
     if (status)
         return status;
-    uint64_t *lengths = prefix->address.family == AF_INET ? set->ipv4 : set->ipv6;
-    lengths[prefix->length / 64] |= UINT64_C(1) << prefix->length % 64;
+    *(place.is_ipv4 ? &set->ipv4 : &set->ipv6) |= UINT32_C(1) << place.level;
+    set->count += *added;
     return STATUS_OK;
 }
 
 bool address_set_remove(struct address_set *set, const struct address_prefix *prefix)
 {
-    const struct key_digest digest = digest_of_prefix(set, prefix);
-    return key_set_remove(&set->keys, &digest, MARK);
+    const struct place place = place_of(set, prefix);
+    const bool removed = key_set_remove(&set->keys, &place.digest, place.mark);
+    set->count -= removed;
+    return removed;
+}
+
+/* --- matching --- */
+
+/* A key around an address. */
+struct candidate {
+    struct key_digest digest;
+    unsigned level;
+};
+
+/* The keys around the address that the filter lets through, the shortest first. All of a step's memory is fetched at
+ * once; of few levels, that of both steps. */
+static inline size_t find_candidates(const struct address_set *set, const struct bits *bits,
+                                     struct candidate out[static LEVELS])
+{
+    const struct key_set keys = set->keys;
+    const uint32_t levels = bits->is_ipv4 ? set->ipv4 : set->ipv6;
+    const bool few = __builtin_popcount(levels) <= FEW_LEVELS;
+    size_t tried = 0, count = 0;
+    for (uint32_t left = levels; left; left &= left - 1, tried++) {
+        const unsigned level = (unsigned)__builtin_ctz(left);
+        out[tried] = (struct candidate){digest_level(&keys, bits, level), level};
+        key_set_prefetch_filter(&keys, &out[tried].digest);
+        if (few)
+            key_set_prefetch_slot(&keys, &out[tried].digest);
+    }
+    for (size_t i = 0; i < tried; i++) {
+        if (__builtin_expect(!key_set_may_have(&keys, &out[i].digest), true))
+            continue;
+        key_set_prefetch_slot(&keys, &out[i].digest);
+        out[count++] = out[i];
+    }
+    return count;
 }
 
 bool address_set_match(const struct address_set *set, const struct address *address, struct address_prefix *out)
 {
-    struct {
-        struct key_digest digest;
-        unsigned length;
-    } tried[ADDRESS_BITS_MAX + 1];
-    struct address_prefix prefix = {.address = unmapped(address)};
-    const struct bits bits = bits_from(set, &prefix.address);
-    const uint64_t *lengths = bits.is_ipv4 ? set->ipv4 : set->ipv6;
-    size_t count = 0;
-    if (set->keys.count == 0)
+    struct candidate candidates[LEVELS];
+    if (set->count == 0)
         return false;
-    for (unsigned word = bits.is_ipv4 ? 1 : 3; word-- > 0;) {
-        for (uint64_t left = lengths[word]; left != 0; count++) {
-            const unsigned bit = 63 - (unsigned)__builtin_clzll(left);
-            left ^= UINT64_C(1) << bit;
-            tried[count].length = word * 64 + bit;
-            tried[count].digest = digest_of(&bits, tried[count].length);
-            key_set_prefetch(&set->keys, &tried[count].digest);
-        }
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (key_set_find(&set->keys, &tried[i].digest)) {
-            prefix.length = (uint8_t)tried[i].length;
-            clear_behind(&prefix.address, tried[i].length);
-            *out = prefix;
-            return true;
-        }
+    const struct bits bits = bits_from(address);
+    for (size_t left = find_candidates(set, &bits, candidates); left-- > 0;) {
+        const unsigned level = candidates[left].level;
+        const uint32_t marks =
+            key_set_marks(&set->keys, &candidates[left].digest) & marks_around(bits_behind(&bits, level));
+        if (marks == 0)
+            continue;
+        *out = prefix_from(&bits, level * STRIDE + longest_in(marks));
+        return true;
     }
     return false;
 }

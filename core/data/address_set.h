@@ -16,9 +16,13 @@ struct address_prefix {
     uint8_t length;         /* in bits: at most 32 or 128 */
 };
 
+/* The prefixes of five lengths that agree in the bits before them are one key: those of length 0 to 4, those of length
+ * 5 to 9 with the same first five bits, and so on, at most 31. The key's marks say which of them are there. So a lookup
+ * looks for at most 26 keys, whatever the lengths are, and goes to memory for all of them at once. */
 struct address_set {
     struct key_set keys;
-    uint64_t ipv4[1], ipv6[3]; /* a bit for each prefix length that there was */
+    size_t count;
+    uint32_t ipv4, ipv6; /* bit N: there was a key of 5 N bits */
 };
 
 /* Takes "192.0.2.1", "192.0.2.0/24", "2001:db8::/32"; bits behind the prefix are cleared. The reason says what is wrong
@@ -48,7 +52,7 @@ bool address_set_match(const struct address_set *set, const struct address *addr
 
 static inline size_t address_set_count(const struct address_set *set)
 {
-    return set->keys.count;
+    return set->count;
 }
 
 #endif

@@ -124,7 +124,8 @@ static size_t digest_parents(const struct domain_set *set, const struct split *n
         const uint64_t bit = depth_bit(depth);
         if (set->depths & bit) {
             digests[depth] = key_hash_digest(hash);
-            key_set_prefetch(&set->keys, &digests[depth]);
+            key_set_prefetch_filter(&set->keys, &digests[depth]);
+            key_set_prefetch_slot(&set->keys, &digests[depth]);
         }
         if (depth == name->labels || (depth < LAST_DEPTH && set->depths < bit << 1))
             return depth;
@@ -141,7 +142,9 @@ const uint8_t *domain_set_match(const struct domain_set *set, const uint8_t *nam
         return NULL;
     split(name, &parts);
     for (size_t depth = digest_parents(set, &parts, digests) + 1; depth-- > 0;) {
-        const unsigned marks = set->depths & depth_bit(depth) ? key_set_find(&set->keys, &digests[depth]) : 0;
+        if (!(set->depths & depth_bit(depth)) || !key_set_may_have(&set->keys, &digests[depth]))
+            continue;
+        const uint32_t marks = key_set_marks(&set->keys, &digests[depth]);
         if (marks & DOMAIN_EXCEPTION)
             return NULL;
         if (marks && !found)

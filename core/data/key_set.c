@@ -7,24 +7,22 @@ void key_set_init(struct key_set *set, const uint64_t secret[static 2])
     *set = (struct key_set){.secret = {secret[0], secret[1]}};
 }
 
-static bool is_free(const struct key_digest *slot)
-{
-    return (slot->low & KEY_MARKS) == 0;
-}
-
 /* The slot of the key, or the free one where it would go. */
-static struct key_digest *find_slot(const struct key_set *set, const struct key_digest *digest)
+static struct key_slot *find_slot(const struct key_set *set, const struct key_digest *digest)
 {
     size_t i = key_set_home(set, digest);
-    while (!is_free(&set->slots[i]) &&
-           (set->slots[i].high != digest->high || (set->slots[i].low ^ digest->low) > KEY_MARKS))
+    while (set->slots[i].marks && !key_slot_is(&set->slots[i], digest))
         i = (i + 1) & (set->slots_count - 1);
     return &set->slots[i];
 }
 
-static void put(struct key_set *set, struct key_digest *slot, const struct key_digest *digest)
+static struct key_digest digest_in(const struct key_slot *slot)
 {
-    *slot = *digest;
+    return (struct key_digest){slot->high, slot->low};
+}
+
+static void remember(struct key_set *set, const struct key_digest *digest)
+{
     *key_set_word(set, digest) |= key_set_pattern(digest);
 }
 
@@ -43,57 +41,75 @@ static MUST_CHECK enum status reserve(struct key_set *set, const struct set_memo
     memset(block, 0, size);
     grown.slots = block;
     grown.filter = (uint64_t *)(void *)(grown.slots + grown.slots_count);
-    for (size_t i = 0; i < set->slots_count; i++)
-        if (!is_free(&set->slots[i]))
-            put(&grown, find_slot(&grown, &set->slots[i]), &set->slots[i]);
+    grown.forgotten = 0;
+    for (size_t i = 0; i < set->slots_count; i++) {
+        const struct key_digest digest = digest_in(&set->slots[i]);
+        if (set->slots[i].marks == 0)
+            continue;
+        *find_slot(&grown, &digest) = set->slots[i];
+        remember(&grown, &digest);
+    }
     *set = grown;
     return STATUS_OK;
 }
 
 enum status key_set_add(struct key_set *set, const struct set_memory *memory, const struct key_digest *digest,
-                        unsigned mark, bool *added)
+                        uint32_t mark, bool *added)
 {
     enum status status = reserve(set, memory);
     if (status)
         return status;
-    struct key_digest *slot = find_slot(set, digest);
-    if (is_free(slot)) {
-        put(set, slot, digest);
+    struct key_slot *slot = find_slot(set, digest);
+    if (slot->marks == 0) {
+        *slot = (struct key_slot){.high = digest->high, .low = digest->low};
+        remember(set, digest);
         set->count++;
     }
-    *added = !(slot->low & mark);
-    slot->low |= mark;
+    *added = !(slot->marks & mark);
+    slot->marks |= mark;
     return STATUS_OK;
 }
 
-/* Frees the slot: those behind it that would no longer be found move up. The filter forgets nothing until it is made
- * anew.
- */
-static void free_slot(struct key_set *set, const struct key_digest *slot)
+/* Makes the filter of the keys that there are: those that were removed would fill it, in time. */
+static void renew_filter(struct key_set *set)
+{
+    memset(set->filter, 0, set->slots_count / KEY_SLOTS_PER_WORD * sizeof *set->filter);
+    for (size_t i = 0; i < set->slots_count; i++) {
+        const struct key_digest digest = digest_in(&set->slots[i]);
+        if (set->slots[i].marks)
+            remember(set, &digest);
+    }
+    set->forgotten = 0;
+}
+
+/* Frees the slot: those behind it that would no longer be found move up. */
+static void free_slot(struct key_set *set, const struct key_slot *slot)
 {
     const size_t mask = set->slots_count - 1;
     size_t hole = (size_t)(slot - set->slots);
-    for (size_t i = (hole + 1) & mask; !is_free(&set->slots[i]); i = (i + 1) & mask) {
-        const size_t home = key_set_home(set, &set->slots[i]);
-        if (((i - home) & mask) < ((i - hole) & mask))
+    for (size_t i = (hole + 1) & mask; set->slots[i].marks; i = (i + 1) & mask) {
+        const struct key_digest digest = digest_in(&set->slots[i]);
+        if (((i - key_set_home(set, &digest)) & mask) < ((i - hole) & mask))
             continue;
         set->slots[hole] = set->slots[i];
         hole = i;
     }
-    set->slots[hole] = (struct key_digest){0, 0};
+    set->slots[hole] = (struct key_slot){.marks = 0};
 }
 
-bool key_set_remove(struct key_set *set, const struct key_digest *digest, unsigned mark)
+bool key_set_remove(struct key_set *set, const struct key_digest *digest, uint32_t mark)
 {
     if (set->count == 0)
         return false;
-    struct key_digest *slot = find_slot(set, digest);
-    if (!(slot->low & mark))
+    struct key_slot *slot = find_slot(set, digest);
+    if (!(slot->marks & mark))
         return false;
-    slot->low &= ~(uint64_t)mark;
-    if (is_free(slot)) {
+    slot->marks &= ~mark;
+    if (slot->marks == 0) {
         set->count--;
         free_slot(set, slot);
+        if (++set->forgotten > set->slots_count / 4)
+            renew_filter(set);
     }
     return true;
 }

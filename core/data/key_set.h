@@ -1,8 +1,7 @@
-/* A hash set of byte strings, each with marks: what the sets of domains and of addresses are made of. Of each key it
- * keeps only a digest of 126 bits, keyed with a secret (SipHash-1-3, of whose last state more is taken): nobody outside
- * can find keys that collide, and by chance one lookup in 2^100 is wrong in a set of millions. So a key costs 26 to 51
- * bytes whatever its length, and a lookup goes to memory once: hardly at all for keys that are not in the set, which a
- * small filter turns away. */
+/* A hash set of keys, each with marks: what the sets of domains and of addresses are made of. Of each key it keeps only
+ * a digest of 96 bits, keyed with a secret: nobody outside can find keys that collide, and by chance one lookup in 2^70
+ * is wrong in a set of millions. So a key costs 26 to 51 bytes whatever its length, and a lookup goes to memory once:
+ * hardly at all for keys that are not in the set, which a small filter turns away. */
 #ifndef MOONDNS_DATA_KEY_SET_H
 #define MOONDNS_DATA_KEY_SET_H
 
@@ -13,27 +12,30 @@
 #include <stdint.h>
 #include <string.h>
 
-enum {
-    KEY_MARKS = 3, /* the bits that marks may have */
-    KEY_SLOTS_PER_WORD = 8,
+enum { KEY_SLOTS_PER_WORD = 8 };
+
+struct key_digest {
+    uint64_t high; /* alone says where the key is, and what of it is in the filter */
+    uint32_t low;
 };
 
-/* A key's digest; the bits of KEY_MARKS in `low` are zero. */
-struct key_digest {
-    uint64_t low, high;
+struct key_slot {
+    uint64_t high;
+    uint32_t low;
+    uint32_t marks; /* 0: the slot is free */
 };
 
 struct key_set {
     uint64_t secret[2];
-    struct key_digest
-        *slots;         /* with the marks in `low`; no mark: free. The block belongs to whoever gives the memory */
-    uint64_t *filter;   /* behind them in the block: a Bloom filter of a word for each KEY_SLOTS_PER_WORD slots */
-    size_t slots_count; /* 0, or a power of two */
+    struct key_slot *slots; /* the block belongs to whoever gives the memory */
+    uint64_t *filter;       /* behind them in the block: a Bloom filter of a word for each KEY_SLOTS_PER_WORD slots */
+    size_t slots_count;     /* 0, or a power of two */
     size_t count;
+    size_t forgotten; /* keys that were removed, and are in the filter still */
 };
 
-/* --- digests: of a key's words, in order. Words are to be chosen so that no key is the beginning of another, unless
- * their digests are told apart otherwise. --- */
+/* --- digests (SipHash-1-3, of whose last state more is taken): of a key's words, in order. Words are to be chosen so
+ * that no key is the beginning of another, unless their digests are told apart otherwise. --- */
 
 struct key_hash {
     uint64_t v[4];
@@ -79,7 +81,7 @@ static inline struct key_digest key_hash_digest(struct key_hash hash)
     v[2] ^= 0xff;
     for (unsigned i = 0; i < 3; i++)
         key_hash_round(&hash);
-    return (struct key_digest){(v[0] ^ v[1]) & ~(uint64_t)KEY_MARKS, v[2] ^ v[3]};
+    return (struct key_digest){v[2] ^ v[3], (uint32_t)(v[0] ^ v[1])};
 }
 
 /* --- the set --- */
@@ -92,44 +94,62 @@ static inline size_t key_set_home(const struct key_set *set, const struct key_di
     return digest->high & (set->slots_count - 1);
 }
 
+/* Where the key is, if the set has it and no other took the place. */
+static inline const struct key_slot *key_set_slot(const struct key_set *set, const struct key_digest *digest)
+{
+    return &set->slots[key_set_home(set, digest)];
+}
+
 /* The filter's word for the key, which has all the bits of its pattern if the key is in the set. */
 static inline uint64_t *key_set_word(const struct key_set *set, const struct key_digest *digest)
 {
-    return &set->filter[(digest->high >> 32) & (set->slots_count / KEY_SLOTS_PER_WORD - 1)];
+    return &set->filter[(digest->high >> 20) & (set->slots_count / KEY_SLOTS_PER_WORD - 1)];
 }
 
 static inline uint64_t key_set_pattern(const struct key_digest *digest)
 {
-    const uint64_t bits = digest->low >> 2, one = 1;
-    return one << (bits & 63) | one << (bits >> 6 & 63) | one << (bits >> 12 & 63);
+    const uint64_t bits = digest->high >> 46, one = 1;
+    return one << (bits & 63) | one << (bits >> 6 & 63) | one << (bits >> 12);
 }
 
-/* Tells the processor what is going to be looked at; the set is not empty. */
-static inline void key_set_prefetch(const struct key_set *set, const struct key_digest *digest)
+/* Tell the processor what is going to be looked at; the set is not empty. */
+static inline void key_set_prefetch_filter(const struct key_set *set, const struct key_digest *digest)
 {
     __builtin_prefetch(key_set_word(set, digest));
-    __builtin_prefetch(&set->slots[key_set_home(set, digest)]);
 }
 
-/* The key's marks; 0: it is not in the set. The set is not empty. */
-static inline unsigned key_set_find(const struct key_set *set, const struct key_digest *digest)
+static inline void key_set_prefetch_slot(const struct key_set *set, const struct key_digest *digest)
 {
-    if (key_set_pattern(digest) & ~*key_set_word(set, digest))
-        return 0;
-    for (size_t i = key_set_home(set, digest);; i = (i + 1) & (set->slots_count - 1)) {
-        const struct key_digest *slot = &set->slots[i];
-        const unsigned marks = slot->low & KEY_MARKS;
-        if (marks == 0 || (slot->high == digest->high && (slot->low ^ digest->low) <= KEY_MARKS))
-            return marks;
-    }
+    __builtin_prefetch(key_set_slot(set, digest));
+}
+
+/* False: the key is not in the set, which is not empty. */
+static inline bool key_set_may_have(const struct key_set *set, const struct key_digest *digest)
+{
+    return (key_set_pattern(digest) & ~*key_set_word(set, digest)) == 0;
+}
+
+static inline bool key_slot_is(const struct key_slot *slot, const struct key_digest *digest)
+{
+    return slot->high == digest->high && slot->low == digest->low;
+}
+
+/* The key's marks, of one that the set may have; 0: it has not. */
+static inline uint32_t key_set_marks(const struct key_set *set, const struct key_digest *digest)
+{
+    size_t i = key_set_home(set, digest);
+    while (set->slots[i].marks && !key_slot_is(&set->slots[i], digest))
+        i = (i + 1) & (set->slots_count - 1);
+    return set->slots[i].marks;
 }
 
 /* Adds the mark to the key's, and the key when it is not in the set. `*added`: it had no such mark before.
  * STATUS_NO_MEMORY: the set stays as it was. */
 MUST_CHECK enum status key_set_add(struct key_set *set, const struct set_memory *memory,
-                                   const struct key_digest *digest, unsigned mark, bool *added);
+                                   const struct key_digest *digest, uint32_t mark, bool *added);
 
-/* Takes the mark off the key, and the key out of the set when none is left. False when it had no such mark. */
-bool key_set_remove(struct key_set *set, const struct key_digest *digest, unsigned mark);
+/* Takes the mark off the key, and the key out of the set when none is left. False when it had no such mark. Once in as
+ * many removals as a quarter of the slots it goes over all of them. */
+bool key_set_remove(struct key_set *set, const struct key_digest *digest, uint32_t mark);
 
 #endif
