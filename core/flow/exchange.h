@@ -168,8 +168,11 @@ void exchange_answer(struct exchange *exchange, uint32_t channel, const uint8_t 
 /* A client whose output was full (PART_FULL) has room again, or is gone. */
 void exchange_client_ready(struct exchange *exchange, const struct reply_to *client);
 
-/* A channel broke (connection refused or closed): the try of every query that waits on it is spent. */
-void exchange_channel_failed(struct exchange *exchange, uint32_t channel, const char *why);
+/* A channel broke (connection refused or closed): the try of every query that waits on it is spent. Where it worked, as
+ * it gave answers, they are asked again on another one, and no try is spent, up to EXCHANGE_REASKS_MAX times (RFC 7766
+ * section 6.2). */
+enum { EXCHANGE_REASKS_MAX = 16 };
+void exchange_channel_failed(struct exchange *exchange, uint32_t channel, const char *why, bool worked);
 
 /* A stream client's connection is closed: its flows that hooks have suspended end at once; others end when their
  * answers find nobody. Never from within a hook. */

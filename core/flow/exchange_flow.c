@@ -96,6 +96,7 @@ struct exchange_flow *exchange_flow_new(struct exchange *exchange, const struct 
     begin(exchange, &flow->flow, to, hooks);
     flow->suspended = flow->replied = flow->stream_again = flow->is_ask = flow->delayed = false;
     flow->plain_again = flow->without_opt = false;
+    flow->reasks = 0;
     flow->transfers = flow->more = flow->busy = flow->full = flow->began = false;
     flow->deadline_us = 0;
     flow->runners = flow->race = NULL;

@@ -31,6 +31,7 @@ struct exchange_flow {
     bool replied;                          /* something went to the client */
     bool stream_again;                     /* the answer came cut: this try goes on over a stream */
     bool plain_again;                      /* the server did not understand OPT: this try goes on without */
+    uint8_t reasks;                        /* tries made again as a channel that worked was closed */
     bool without_opt;                      /* the upstream was asked without the request's OPT */
     bool transfers;                        /* a zone transfer is asked for, over a stream; the next six are for such */
     bool more;                             /* the response is a message that others follow … */

@@ -329,7 +329,7 @@ void exchange_answer(struct exchange *exchange, uint32_t channel, const uint8_t 
 
 /* --- no answer --- */
 
-void exchange_channel_failed(struct exchange *exchange, uint32_t channel, const char *why)
+void exchange_channel_failed(struct exchange *exchange, uint32_t channel, const char *why, bool worked)
 {
     struct pending *entry = pending_take_channel(&exchange->pending, channel);
     while (entry) {
@@ -338,7 +338,12 @@ void exchange_channel_failed(struct exchange *exchange, uint32_t channel, const 
         exchange->counters.channel_failures++;
         flow->flow.references--;
         exchange_fail_try(flow, why, DNS_EDE_NETWORK_ERROR);
-        exchange->io->release(exchange->io->context, &flow->channel, TRY_FAILED);
+        const bool again = worked && flow->reasks < EXCHANGE_REASKS_MAX;
+        exchange->io->release(exchange->io->context, &flow->channel, again ? TRY_ABANDONED : TRY_FAILED);
+        if (again) {
+            flow->reasks++;
+            flow->flow.tries--;
+        }
         if (!flow->busy)
             exchange_advance(exchange, flow, STEP_FORWARD);
     }

@@ -79,6 +79,7 @@ struct channel_end {
     bool retired;     /* takes no more queries */
     bool dead;        /* in the list of those to be freed */
     bool failed;      /* in the list of failures to be told */
+    bool worked;      /* gave answers: should it fail, what waits is asked again on another one */
     const char *why;  /* static text */
     struct channel_end *next_dead, *next_failed;
 };
@@ -106,6 +107,7 @@ struct server {
     struct udp_socket *spare; /* opened ahead; not in the pool */
 
     struct tcp_channel *stream;
+    unsigned single_answers; /* streams in a row that were closed behind their first answer, while queries waited */
 };
 
 struct upstream_transport {

@@ -77,7 +77,7 @@ static void tell_failures(struct net *net)
     while (net->failed) {
         struct channel_end *end = net->failed;
         net->failed = end->next_failed;
-        exchange_channel_failed(net->exchange, end->number, end->why);
+        exchange_channel_failed(net->exchange, end->number, end->why, end->worked);
         end->failed = false;
         bury(net, end);
     }

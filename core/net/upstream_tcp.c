@@ -14,6 +14,7 @@ enum {
     SILENT_MAX = 3,           /* queries in a row without any answer: the next ones get a new connection */
     CONNECT_US = 5000000,
     LONE_MAX = 256,    /* connections for one query each */
+    SINGLES_MAX = 2,   /* streams closed behind one answer: from then on each query has one of its own */
     UNSENT_MS = 10000, /* data that is not acknowledged for so long ends the connection */
 };
 
@@ -27,6 +28,7 @@ struct tcp_channel {
     bool held;        /* what has come is not taken for now … */
     bool interrupted; /* … and there was something */
     unsigned silent;  /* queries given up since the last answer */
+    unsigned answers; /* messages that came */
     int64_t opened_us, used_us;
     struct framing framing;
     struct buffer out;
@@ -45,6 +47,9 @@ static bool take_answer(void *context, const uint8_t *wire, size_t length)
 {
     struct tcp_channel *channel = context;
     channel->silent = 0;
+    channel->end.worked = true;
+    if (++channel->answers == 2)
+        channel->end.server->single_answers = 0;
     exchange_answer(channel->net->exchange, channel->end.number, wire, length);
     return !channel->held;
 }
@@ -67,6 +72,13 @@ static void take_bytes(struct tcp_channel *channel, size_t length)
     }
 }
 
+static void closed_by_server(struct tcp_channel *channel, const char *why)
+{
+    if (!channel->alone && channel->answers == 1 && channel->end.pending > 0)
+        channel->end.server->single_answers++;
+    net_channel_failed(channel->net, &channel->end, why);
+}
+
 static void readable(evutil_socket_t fd, short what, void *context)
 {
     (void)what;
@@ -77,9 +89,9 @@ static void readable(evutil_socket_t fd, short what, void *context)
     if (got > 0)
         take_bytes(channel, (size_t)got);
     else if (got == 0)
-        net_channel_failed(net, &channel->end, "connection closed");
+        closed_by_server(channel, "connection closed");
     else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
-        net_channel_failed(net, &channel->end, net_error_text(errno));
+        closed_by_server(channel, net_error_text(errno));
     net_leave(net);
 }
 
@@ -219,20 +231,6 @@ static void unlink_stream(struct channel_end *end)
         end->server->stream = NULL;
 }
 
-static enum status route(struct net *net, struct server *server, struct channel_end **out, struct reason *reason)
-{
-    struct tcp_channel *channel = server->stream;
-    if (channel && (channel->end.pending >= PENDING_MAX || channel->silent >= SILENT_MAX))
-        net_channel_retire(net, &channel->end);
-    if (!server->stream && !open_channel(net, server, false)) {
-        reason_set(reason, "%s", net_error_text(errno));
-        return STATUS_IO;
-    }
-    server->stream->used_us = net->now_us;
-    *out = &server->stream->end;
-    return STATUS_OK;
-}
-
 static enum status route_alone(struct net *net, struct server *server, struct channel_end **out, struct reason *reason)
 {
     if (net->lone_channels >= LONE_MAX) {
@@ -245,6 +243,22 @@ static enum status route_alone(struct net *net, struct server *server, struct ch
         return STATUS_IO;
     }
     *out = &channel->end;
+    return STATUS_OK;
+}
+
+static enum status route(struct net *net, struct server *server, struct channel_end **out, struct reason *reason)
+{
+    if (server->single_answers >= SINGLES_MAX)
+        return route_alone(net, server, out, reason);
+    struct tcp_channel *channel = server->stream;
+    if (channel && (channel->end.pending >= PENDING_MAX || channel->silent >= SILENT_MAX))
+        net_channel_retire(net, &channel->end);
+    if (!server->stream && !open_channel(net, server, false)) {
+        reason_set(reason, "%s", net_error_text(errno));
+        return STATUS_IO;
+    }
+    server->stream->used_us = net->now_us;
+    *out = &server->stream->end;
     return STATUS_OK;
 }
 

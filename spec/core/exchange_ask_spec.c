@@ -217,7 +217,7 @@ static void may_be_forgotten_while_its_channel_breaks(void **state)
         must(exchange_ask(world->exchange, &ask, &pairs[i].mine));
         pairs[1 - i].other = pairs[i].mine;
     }
-    exchange_channel_failed(world->exchange, world->channel, "connection refused");
+    exchange_channel_failed(world->exchange, world->channel, "connection refused", false);
     assert_int_equal(pairs[0].finished + pairs[1].finished, 1);
     assert_int_equal(world->release_count, 2);
     struct flow *flow = plain_ask(world, &(struct asker){0}); /* both can be used again */

@@ -135,9 +135,9 @@ static void query_goes_out_as_it_came_but_for_the_id(void **state)
     assert_int_equal(sent->length, copy.length);
     assert_memory_equal(sent->data + 2, copy.data + 2, copy.length - 2);
     buffer_free(&copy);
-    exchange_channel_failed(world->exchange, world->channel, "gone");
-    exchange_channel_failed(world->exchange, world->channel, "gone");
-    exchange_channel_failed(world->exchange, world->channel, "gone");
+    exchange_channel_failed(world->exchange, world->channel, "gone", false);
+    exchange_channel_failed(world->exchange, world->channel, "gone", false);
+    exchange_channel_failed(world->exchange, world->channel, "gone", false);
     assert_int_equal(world_ended(world)->query_id, CLIENT_ID); /* what is kept is as it came throughout */
 }
 
@@ -371,17 +371,17 @@ static void broken_channel_spends_the_tries_that_wait_on_it(void **state)
     world->channel = 8;
     world_ask(world);
     world->channel = 9;
-    exchange_channel_failed(world->exchange, 7, "connection refused");
+    exchange_channel_failed(world->exchange, 7, "connection refused", false);
     assert_int_equal(world->sent_count, 7);
     assert_int_equal(world_counters(world)->channel_failures, 3);
     for (size_t i = 4; i < 7; i++)
         assert_int_equal(world->sent_on[i].number, 9);
     for (int i = 0; i < 2; i++)
-        exchange_channel_failed(world->exchange, 9, "connection refused");
+        exchange_channel_failed(world->exchange, 9, "connection refused", false);
     assert_int_equal(world->reply_count, 3);
     assert_string_equal(world_ended(world)->error, "connection refused");
     assert_int_equal(exchange_flows(world->exchange), 1);
-    exchange_channel_failed(world->exchange, 12345, "nothing waits here");
+    exchange_channel_failed(world->exchange, 12345, "nothing waits here", false);
     assert_int_equal(exchange_flows(world->exchange), 1);
 }
 

@@ -514,7 +514,8 @@ static void happen_answer(struct world *world)
 
 static void happen_broken_channel(struct world *world)
 {
-    exchange_channel_failed(world->exchange, cursor_u8(&world->input) % 5, "connection refused");
+    uint8_t which = cursor_u8(&world->input);
+    exchange_channel_failed(world->exchange, which % 5, "connection refused", which & 128);
 }
 
 static void happen_time(struct world *world)
