@@ -118,8 +118,8 @@ static void a_channel_that_breaks_is_one_rival_less(void **state)
     world->config.retries = 0;
     exchange_set_config(world->exchange, &world->config);
     world_ask(world);
-    exchange_channel_failed(world->exchange, world->channel + 10, "connection closed");
-    exchange_channel_failed(world->exchange, world->channel + 20, "connection closed");
+    exchange_channel_failed(world->exchange, world->channel + 10, "connection closed", false);
+    exchange_channel_failed(world->exchange, world->channel + 20, "connection closed", false);
     assert_int_equal(world->reply_count, 0);
     answer_from(world, 2, 2, DNS_RCODE_NOERROR);
     assert_int_equal(world_reply_a(world), 3);
