@@ -84,6 +84,12 @@ void exchange_set_config(struct exchange *exchange, const struct exchange_config
         exchange->config.payload_size = PAYLOAD_SIZE_DEFAULT;
 }
 
+void exchange_set_tries(struct exchange *exchange, int64_t timeout_us, unsigned retries)
+{
+    exchange->config.timeout_us = timeout_us;
+    exchange->config.retries = retries;
+}
+
 void exchange_set_hooks(struct exchange *exchange, struct hooks *hooks)
 {
     struct hooks *old = exchange->hooks;

@@ -208,6 +208,9 @@ void exchange_forget(struct exchange *exchange, struct flow *flow);
 int64_t exchange_next_deadline(const struct exchange *exchange);
 void exchange_expire(struct exchange *exchange);
 
+/* Another timeout for one try, and number of further tries, from the next try on. */
+void exchange_set_tries(struct exchange *exchange, int64_t timeout_us, unsigned retries);
+
 /* Makes another generation of scripts the current one, for queries that come from now on. */
 void exchange_set_hooks(struct exchange *exchange, struct hooks *hooks);
 

@@ -215,7 +215,8 @@ static enum status make_value(const struct option_spec *spec, const struct optio
     if (script_name && copy) {
         for (char *dash = script_name; (dash = strchr(dash, '-'));)
             *dash = '_';
-        *value = (struct options_value){spec->name, script_name, spec->expected, copy, spec->help};
+        *value = (struct options_value){spec->name, script_name, spec->expected,
+                                        copy,       spec->help,  (spec->traits & OPTION_AT_RUN_TIME) != 0};
         status = STATUS_OK;
     }
     buffer_free(&json);
@@ -309,6 +310,19 @@ enum status options_parse(int argc, char **argv, struct options *out, enum optio
     *out = options;
     *action = line.action;
     return STATUS_OK;
+}
+
+bool options_differ(const struct options *before, const struct options *after, bool at_run_time, struct buffer *names)
+{
+    bool differ = false;
+    for (size_t i = 0; before->values[i].name; i++) {
+        const struct options_value *value = &after->values[i];
+        if (value->at_run_time != at_run_time || !strcmp(before->values[i].value, value->value))
+            continue;
+        buffer_format(names, "%s%s", differ ? ", " : "", value->name);
+        differ = true;
+    }
+    return differ;
 }
 
 void options_free(struct options *options)

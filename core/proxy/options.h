@@ -36,6 +36,7 @@ struct options_value {
     const char *type;        /* for people: "number of seconds, more than 0" */
     const char *value;       /* JSON text */
     const char *help;
+    bool at_run_time; /* a new value of a config file counts without a restart */
 };
 
 /* All that is pointed to belongs to the arena. Arrays of text end with NULL. */
@@ -83,6 +84,10 @@ struct options {
 MUST_CHECK enum status options_parse(int argc, char **argv, struct options *out, enum options_action *action,
                                      struct reason *reason);
 void options_free(struct options *options);
+
+/* Appends the names of those options whose values differ, joined by ", ": of those that count at run time, or of those
+ * that count at the start only. False when there are none. */
+bool options_differ(const struct options *before, const struct options *after, bool at_run_time, struct buffer *names);
 
 /* Appends the text of --help. */
 void options_help(struct buffer *out);

@@ -65,6 +65,7 @@ enum option_kind {
 enum option_trait {
     OPTION_REPEATS = 1,           /* each further one is added; else the last one counts */
     OPTION_COMMAND_LINE_ONLY = 2, /* no key of config files, and nothing scripts see */
+    OPTION_AT_RUN_TIME = 4,       /* counts as soon as a config file is read again */
 };
 
 struct option_spec {

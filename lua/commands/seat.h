@@ -23,7 +23,7 @@ struct seat {
     struct moondns *moondns;
     struct worker *worker;
     struct engine *engine;
-    struct flow_tally *tally; /* what metrics are made of; NULL: none are */
+    struct flow_tally *tally;  /* what metrics are made of; NULL: none are */
     struct redis_store *redis; /* NULL: `shared` is in memory */
     unsigned number;
     pthread_t thread;
@@ -34,7 +34,10 @@ struct seat {
 /* The process. */
 struct moondns {
     struct options options;
+    int argc; /* the command line, for reading its config files again */
+    char **argv;
     struct engine_option *engine_options;
+    struct renewal *accepted, *offered; /* newer readings of the options; NULL: none */
     struct log log;
     struct report report;
     struct shared_store *shared; /* NULL: each seat has its way to a Redis server */

@@ -3,6 +3,7 @@
 #include "data/metrics/script_metrics.h"
 #include "lua/commands/commands.h"
 #include "lua/commands/observing.h"
+#include "lua/commands/renewal.h"
 #include "lua/commands/seat.h"
 
 #include <event2/event.h>
@@ -127,6 +128,9 @@ static bool make_common(struct moondns *moondns)
         .prepare_lists = seat_prepare_lists,
         .take_lists = seat_take_lists,
         .drop_lists = seat_drop_lists,
+        .offer_options = renewal_offer,
+        .take_options = renewal_take,
+        .end_options = renewal_end,
         .context = moondns,
     };
     while (options->scripts[config.scripts])
@@ -211,7 +215,8 @@ static int usage_error(const struct reason *reason)
 }
 int command_serve(int argc, char **argv)
 {
-    struct moondns moondns = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct moondns moondns = {
+        .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .argc = argc, .argv = argv};
     struct reason reason = {"out of memory"};
     enum options_action action = OPTIONS_RUN;
     if (options_parse(argc, argv, &moondns.options, &action, &reason))
@@ -238,6 +243,7 @@ int command_serve(int argc, char **argv)
     int code = moondns.engine_options ? run(&moondns) : OPTIONS_EXIT_FAILURE;
     tear_down(&moondns);
     report_end(&moondns.report);
+    renewal_free(&moondns);
     free(moondns.engine_options);
     options_free(&moondns.options);
     return code;

@@ -307,6 +307,19 @@ enum status engine_load(struct engine *engine, struct loading *loading, struct r
     return STATUS_OK;
 }
 
+void engine_set_limits(struct engine *engine, double hook_timeout, size_t held_max, double held_timeout)
+{
+    bool restart = engine->guard.started && engine->config.hook_timeout != hook_timeout;
+    engine->config.hook_timeout = hook_timeout;
+    engine->config.held_max = held_max;
+    engine->config.held_timeout = held_timeout;
+    if (!restart)
+        return;
+    guard_stop(&engine->guard);
+    if (!guard_start(&engine->guard, engine->L, hook_timeout))
+        log_line(engine->config.log, LOG_ERROR, "no timer: hooks may compute without end");
+}
+
 struct hooks *engine_hooks(struct engine *engine)
 {
     return engine->current ? &engine->current->hooks : NULL;

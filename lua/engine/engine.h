@@ -92,6 +92,9 @@ bool engine_prepare_all(struct engine *engine, struct loading *loading);
 /* The same for those that another engine has chosen. False: one failed, and nothing is prepared. */
 bool engine_prepare_chosen(struct engine *engine, struct loading *loading);
 
+/* Other limits than the configuration had; between two runs of hooks. */
+void engine_set_limits(struct engine *engine, double hook_timeout, size_t held_max, double held_timeout);
+
 /* What was prepared takes over: the old scripts' `done`, the new ones' `running`. Counts, also where nothing was. */
 void engine_switch(struct engine *engine);
 

@@ -18,6 +18,8 @@ struct loading {
     struct loaded_file *files;
     size_t sources;
     bool lists;
+    const char *const *settings;
+    const struct engine_option *options;
     bool chosen[];
 };
 
@@ -110,4 +112,20 @@ void loading_choose_lists(struct loading *loading)
 bool loading_has_lists(const struct loading *loading)
 {
     return loading->lists;
+}
+
+void loading_offer(struct loading *loading, const char *const *settings, const struct engine_option *options)
+{
+    loading->settings = settings;
+    loading->options = options;
+}
+
+const char *const *loading_settings(const struct loading *loading)
+{
+    return loading->settings;
+}
+
+const struct engine_option *loading_options(const struct loading *loading)
+{
+    return loading->options;
 }

@@ -26,4 +26,11 @@ bool loading_is_chosen(const struct loading *loading, size_t source);
 void loading_choose_lists(struct loading *loading);
 bool loading_has_lists(const struct loading *loading);
 
+/* New values of options, or none any more (NULL): all settings ("NAME=VALUE", ended by NULL), and the proxy's own
+ * options that changed (ended by a NULL name). Borrowed; the same. */
+struct engine_option;
+void loading_offer(struct loading *loading, const char *const *settings, const struct engine_option *options);
+const char *const *loading_settings(const struct loading *loading);
+const struct engine_option *loading_options(const struct loading *loading);
+
 #endif

@@ -107,22 +107,54 @@ static bool prepared(struct engine *engine)
     return false;
 }
 
+/* Begins with new values of options, if any are offered. */
+static bool begin_options(struct engine *engine, const struct loading *loading)
+{
+    if (!loading_settings(loading))
+        return false;
+    script_options_renew(engine, loading_settings(loading), loading_options(loading));
+    return true;
+}
+
+/* Whether every setting is one that a script declares, and fits. */
+static bool settings_fit(struct engine *engine)
+{
+    struct reason reason = {""};
+    if (script_options_check(engine, true, &reason) == STATUS_OK)
+        return true;
+    if (!engine->config.silent)
+        log_line(engine->config.log, LOG_ERROR, "%s", reason.text);
+    return false;
+}
+
 bool engine_prepare_all(struct engine *engine, struct loading *loading)
 {
-    bool any = false;
+    bool any = false, all = true, options = begin_options(engine, loading);
     engine->loading = loading;
     for (size_t i = 0; i < engine->sources_count; i++) {
         bool ready = prepare(&engine->sources[i]);
         loading_choose(loading, i, ready);
         any = any || ready;
+        all = all && ready;
     }
     engine->loading = NULL;
-    return any && prepared(engine);
+    bool refused = options && !(all && settings_fit(engine));
+    if (!any && !options)
+        return false;
+    bool ready = prepared(engine);
+    if (ready && refused)
+        engine_abandon(engine);
+    if (ready && !refused)
+        return true;
+    for (size_t i = 0; i < engine->sources_count; i++)
+        loading_choose(loading, i, false);
+    loading_offer(loading, NULL, NULL);
+    return false;
 }
 
 bool engine_prepare_chosen(struct engine *engine, struct loading *loading)
 {
-    bool all = true, any = false;
+    bool all = true, any = begin_options(engine, loading);
     engine->loading = loading;
     for (size_t i = 0; i < engine->sources_count && all; i++) {
         if (!loading_is_chosen(loading, i))

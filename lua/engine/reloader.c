@@ -12,7 +12,7 @@ struct reloader {
     struct loading *loading; /* at the start, and while a reload is under way */
     struct event *watch, *timer;
     bool started, stopped;
-    bool changed, all; /* asked for while a reload was under way */
+    bool changed, all;      /* asked for while a reload was under way */
     uint64_t failed_before; /* engine_failed_loadings when it began */
     struct reload_counts counts;
     struct engine *engines[];
@@ -36,6 +36,7 @@ static void on_switch_over(void *context, unsigned member)
     if (!reloader->engines[member])
         return;
     reloader->config.take_lists(reloader->config.context, member);
+    reloader->config.take_options(reloader->config.context, member);
     engine_switch(reloader->engines[member]);
 }
 
@@ -69,6 +70,7 @@ static void count(struct reloader *reloader, bool switched)
 static void on_finished(void *context, void *change, bool switched)
 {
     struct reloader *reloader = context;
+    reloader->config.end_options(reloader->config.context, switched);
     count(reloader, switched);
     if (!switched)
         log_line(reloader->config.log, LOG_WARN,
@@ -96,7 +98,10 @@ static bool prepare(struct reloader *reloader, bool all, struct loading *loading
         return engine_prepare_changed(engine, loading);
     loading_choose_lists(loading);
     reloader->config.prepare_lists(reloader->config.context, 0);
-    (void)engine_prepare_all(engine, loading);
+    reloader->config.offer_options(reloader->config.context, loading);
+    bool any = engine_prepare_all(engine, loading);
+    if (!any) /* nothing is offered any more, or there was nothing */
+        reloader->config.end_options(reloader->config.context, false);
     return true;
 }
 

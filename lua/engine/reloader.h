@@ -21,6 +21,12 @@ struct reloader_config {
     void (*prepare_lists)(void *context, unsigned engine);
     void (*take_lists)(void *context, unsigned engine);
     void (*drop_lists)(void *context, unsigned engine);
+
+    /* Options that changed. The first engine's thread begins: whether there are any (loading_offer). Each engine's
+     * thread takes them with the switch. In the end, the first one's: all took them, or none. */
+    void (*offer_options)(void *context, struct loading *loading);
+    void (*take_options)(void *context, unsigned engine);
+    void (*end_options)(void *context, bool taken);
     void *context;
 };
 

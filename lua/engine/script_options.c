@@ -56,17 +56,22 @@ static void push_proxy_options(lua_State *L, const struct engine_option *options
     lua_pop(L, 1);
 }
 
+static void push_settings(lua_State *L, const char *const *settings)
+{
+    lua_newtable(L);
+    for (int i = 0; settings && settings[i]; i++) {
+        lua_pushstring(L, settings[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+}
+
 void script_options_open(struct engine *engine)
 {
     lua_State *L = engine->L;
     lua_internal_lib(L, "dns.options");
     lua_getfield(L, -1, "new");
     push_proxy_options(L, engine->config.options);
-    lua_newtable(L);
-    for (int i = 0; engine->config.settings && engine->config.settings[i]; i++) {
-        lua_pushstring(L, engine->config.settings[i]);
-        lua_rawseti(L, -2, i + 1);
-    }
+    push_settings(L, engine->config.settings);
     lua_call(L, 2, 1);
     engine_push_function(engine, configure_all);
     lua_setfield(L, -2, "configure");
@@ -108,6 +113,33 @@ enum status script_options_check(struct engine *engine, bool all, struct reason 
         reason_set(reason, "%s", fault);
     lua_pop(L, 1);
     return fault ? STATUS_INVALID : STATUS_OK;
+}
+
+/* What script_options_renew hands to Lua. */
+struct renewal {
+    struct engine *engine;
+    const char *const *settings;
+    const struct engine_option *options;
+};
+
+static int renew(lua_State *L)
+{
+    const struct renewal *renewal = lua_touserdata(L, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, renewal->engine->options);
+    lua_getfield(L, -1, "renew");
+    lua_insert(L, -2);
+    push_settings(L, renewal->settings);
+    push_proxy_options(L, renewal->options);
+    lua_call(L, 3, 0);
+    return 0;
+}
+
+void script_options_renew(struct engine *engine, const char *const *settings, const struct engine_option *options)
+{
+    struct renewal renewal = {engine, settings, options};
+    lua_pushcfunction(engine->L, renew);
+    lua_pushlightuserdata(engine->L, &renewal);
+    (void)engine_call(engine, 1, 0, NULL);
 }
 
 void script_options_begin(struct engine *engine, const char *path)

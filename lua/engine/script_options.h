@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 
 struct engine;
+struct engine_option;
 struct script;
 
 /* Makes the set of options; pushes ctx.options. Raises. */
@@ -23,6 +24,10 @@ MUST_CHECK enum status script_options_check(struct engine *engine, bool all, str
 /* Forgets what the script at `path` declared, since it is loaded anew; and takes that back. Several can be begun. */
 void script_options_begin(struct engine *engine, const char *path);
 void script_options_rollback(struct engine *engine);
+
+/* Before scripts are loaded anew with other settings ("NAME=VALUE", ended by NULL) and other values of the proxy's own
+ * options (ended by a NULL name); begun with all of them. */
+void script_options_renew(struct engine *engine, const char *const *settings, const struct engine_option *options);
 
 /* Ends what was begun: the options are as before that, until `take` makes them what they were when it ended; or until
  * `drop`. */

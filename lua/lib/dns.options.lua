@@ -71,6 +71,12 @@ local function copy_list(value)
   return copy
 end
 
+local function copy_of(source)
+  local copy = {}
+  for key, value in pairs(source) do copy[key] = value end
+  return copy
+end
+
 local function same(a, b)
   if type(a) ~= "table" or type(b) ~= "table" then return a == b end
   if #a ~= #b then return false end
@@ -80,18 +86,25 @@ local function same(a, b)
   return true
 end
 
--- `proxy`: the proxy's own options by name. `settings`: an array of "NAME=VALUE".
-function options.new(proxy, settings)
-  local self = setmetatable({ proxy = proxy, settings = {}, setting_names = {}, declared = {}, values = {} }, Options)
+-- An array of "NAME=VALUE" as {name = {value, …}}, and the names in order.
+local function parse_settings(settings)
+  local values, names = {}, {}
   for _, setting in ipairs(settings) do
     local name, value = setting:match("^([^=]*)=(.*)$")
     name = (name or setting):gsub("-", "_")
-    if not self.settings[name] then
-      self.settings[name] = {}
-      table.insert(self.setting_names, name)
+    if not values[name] then
+      values[name] = {}
+      table.insert(names, name)
     end
-    table.insert(self.settings[name], value or "")
+    table.insert(values[name], value or "")
   end
+  return values, names
+end
+
+-- `proxy`: the proxy's own options by name. `settings`: an array of "NAME=VALUE".
+function options.new(proxy, settings)
+  local self = setmetatable({ proxy = proxy, declared = {}, values = {} }, Options)
+  self.settings, self.setting_names = parse_settings(settings)
   self.view = self:make_view()
   return self
 end
@@ -146,6 +159,11 @@ local function check_declaration(name, kind, default, help)
   end
 end
 
+-- What a script assigned, unless the setting is newer.
+function Options:assigned_value(name)
+  if self.assigned and not (self.renewed and self.renewed[name]) then return self.assigned[name] end
+end
+
 -- Declares an option for the script `owner`. Raises, three levels up.
 function Options:declare(owner, name, kind, default, help)
   check_declaration(name, kind, default, help)
@@ -163,7 +181,8 @@ function Options:declare(owner, name, kind, default, help)
   end
   local value, reason = self:setting(name, declared)
   if reason then self.fault = self.fault or reason end
-  if self.assigned and self.assigned[name] ~= nil and fits(declared, self.assigned[name]) then value = self.assigned[name] end
+  local assigned = self:assigned_value(name)
+  if assigned ~= nil and fits(declared, assigned) then value = assigned end
   if value == nil then value = copy_list(default) end
   self.declared[name] = declared
   self.values[name] = value
@@ -178,6 +197,8 @@ function Options:check_settings()
     elseif not self.declared[name] then
       return string.format("--set %s: no script declares such an option%s", name, self:suggestion(name))
     end
+    local _, reason = self:setting(name, self.declared[name])
+    if reason then return reason end
   end
 end
 
@@ -195,9 +216,38 @@ function Options:check_assigned()
   end
 end
 
-function Options:state() return { declared = self.declared, values = self.values, fault = self.fault } end
+local parts = { "declared", "values", "fault", "settings", "setting_names", "proxy", "renewed" }
 
-function Options:restore(state) self.declared, self.values, self.fault = state.declared, state.values, state.fault end
+function Options:state()
+  local state = {}
+  for _, part in ipairs(parts) do state[part] = self[part] end
+  return state
+end
+
+function Options:restore(state)
+  for _, part in ipairs(parts) do self[part] = state[part] end
+end
+
+-- Before all scripts are loaded anew with other settings, and other values of some of the proxy's own options. Ends with
+-- set_aside, as what is begun.
+function Options:renew(settings, proxy)
+  self.before = self.before or {}
+  table.insert(self.before, self:state())
+  local old = self.settings
+  self.settings, self.setting_names = parse_settings(settings)
+  self.renewed, self.proxy, self.values = {}, copy_of(self.proxy), copy_of(self.values)
+  for name, value in pairs(proxy) do self.proxy[name] = value end
+  for _, names in ipairs({ old, self.settings }) do
+    for name in pairs(names) do self.renewed[name] = not same(old[name], self.settings[name]) or nil end
+  end
+  for name in pairs(self.renewed) do
+    local declared = self.declared[name]
+    if declared then
+      self.values[name] = self:setting(name, declared)
+      if self.values[name] == nil then self.values[name] = copy_list(declared.default) end
+    end
+  end
+end
 
 -- Before a script is loaded anew: what it declared is forgotten, and comes back with rollback. Several can be begun, one
 -- after the other.
@@ -230,6 +280,10 @@ end
 function Options:take()
   self:restore(self.aside)
   self.aside = nil
+  for name in pairs(self.renewed or {}) do
+    if self.assigned then self.assigned[name] = nil end
+  end
+  self.renewed = nil
   for name, value in pairs(self.assigned or {}) do -- meanwhile, perhaps
     if self.declared[name] and fits(self.declared[name], value) then self.values[name] = value end
   end
@@ -268,6 +322,7 @@ function Options:make_view()
     local accepted, reason = pcall(self.configure, { [name] = true })
     if not accepted then
       self.values[name] = before
+      pcall(self.configure, { [name] = true }) -- those that had taken it
       error(reason, 0)
     end
     self.assigned = assigned
