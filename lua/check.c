@@ -115,8 +115,8 @@ int lua_raise_unknown(lua_State *L, int index, const struct lua_class *class)
 int64_t lua_check_integer(lua_State *L, int index, int64_t least, int64_t most, const char *what)
 {
     double number = lua_tonumber(L, index);
-    if (lua_type(L, index) != LUA_TNUMBER || !(number >= (double)least && number <= (double)most) ||
-        number != floor(number)) {
+    if (!(number >= (double)least && number <= (double)most) || number != (double)(int64_t)number ||
+        lua_type(L, index) != LUA_TNUMBER) {
         char expected[80];
         snprintf(expected, sizeof expected, "integer from %lld to %lld", (long long)least, (long long)most);
         lua_raise_expected(L, index, what, expected);

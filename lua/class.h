@@ -123,10 +123,22 @@ struct lua_object {
     bool has_table; /* the environment is a table of slots */
 };
 
+/* The struct of the value at `index`, which must be an object. */
+static inline void *lua_class_known(lua_State *L, int index)
+{
+    return (struct lua_object *)lua_touserdata(L, index) + 1;
+}
+
 /* Whether the slot of the object whose struct is `self` holds anything but nil. */
 static inline bool lua_class_slot_used(const void *self, int slot)
 {
     return ((const struct lua_object *)self)[-1].slots & 1u << slot;
+}
+
+/* All such slots: a bit for each. */
+static inline uint32_t lua_class_slots_used(const void *self)
+{
+    return ((const struct lua_object *)self)[-1].slots;
 }
 
 /* Pops a value that is not nil into the slot, in the table of slots at `slots`. */

@@ -47,6 +47,13 @@ static inline bool lua_message_section_untouched(const struct lua_message *self,
     return !lua_class_slot_used(self, LUA_MESSAGE_SLOT_SECTION + (int)section);
 }
 
+/* Whether somebody has of any. */
+static inline bool lua_message_has_tables(const struct lua_message *self)
+{
+    const unsigned sections = (1u << LUA_MESSAGE_SECTIONS) - 1;
+    return lua_class_slots_used(self) & sections << LUA_MESSAGE_SLOT_SECTION;
+}
+
 /* How many records the section had when it came. */
 static inline unsigned lua_message_count_on_wire(const struct lua_message *self, unsigned section)
 {
@@ -56,6 +63,9 @@ static inline unsigned lua_message_count_on_wire(const struct lua_message *self,
 /* Whether the section of the message at `index` is what came: never read, or a table that holds the very records it was
  * decoded to, unchanged. */
 bool lua_message_section_unchanged(lua_State *L, int index, const struct lua_message *self, unsigned section);
+
+/* The same for all sections. */
+bool lua_message_sections_unchanged(lua_State *L, int index, const struct lua_message *self);
 
 /* Walks a section as it is now, in its table or on the wire. Keeps values on the stack until it is ended. Runs no Lua
  * code and never raises. */

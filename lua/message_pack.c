@@ -96,23 +96,17 @@ static enum status pack_anew(lua_State *L, int index, struct lua_message *self, 
     return status;
 }
 
-/* Whether a section may be something else than what is on the wire. What was made by hand is not looked at closely:
- * packed anew, it is the same again. */
-static bool sections_differ(lua_State *L, int index, const struct lua_message *self)
+/* Whether the wire is not what the sections are. What was made by hand is not looked at closely: packed anew, it is the
+ * same again. */
+static bool wire_differs(lua_State *L, int index, const struct lua_message *self)
 {
-    for (unsigned section = 0; section < LUA_MESSAGE_SECTIONS; section++) {
-        if (self->made && !lua_message_section_untouched(self, section))
-            return true;
-        if (!lua_message_section_unchanged(L, index, self, section))
-            return true;
-    }
-    return false;
+    return (self->made && lua_message_has_tables(self)) || !lua_message_sections_unchanged(L, index, self);
 }
 
 enum status lua_message_pack_view(lua_State *L, int index, struct buffer *out, struct dns_message *view,
                                   struct reason *reason)
 {
-    struct lua_message *self = lua_class_test(L, index, &lua_message_class);
+    struct lua_message *self = lua_class_known(L, index);
     if (index < 0)
         index = lua_gettop(L) + 1 + index;
     if (!lua_checkstack(L, 8)) {
@@ -120,7 +114,7 @@ enum status lua_message_pack_view(lua_State *L, int index, struct buffer *out, s
         return STATUS_NO_MEMORY;
     }
     buffer_clear(out);
-    if (sections_differ(L, index, self))
+    if (wire_differs(L, index, self))
         return pack_anew(L, index, self, out, view, reason);
     buffer_append(out, self->wire, self->length);
     if (out->failed) {

@@ -191,28 +191,38 @@ static bool holds_originals(lua_State *L, const struct lua_message *self, unsign
     return same;
 }
 
-bool lua_message_section_unchanged(lua_State *L, int index, const struct lua_message *self, unsigned section)
+static bool holds_originals_at(lua_State *L, int index, const struct lua_message *self, unsigned section)
 {
-    if (section == DNS_SECTION_QUESTION && self->question)
-        return !self->question->origin.changed;
-    if (lua_message_section_untouched(self, section))
-        return true;
     lua_class_slot_push(L, index, self, slot_of(section));
     bool same = holds_originals(L, self, section);
     lua_pop(L, 1);
     return same;
 }
 
+bool lua_message_section_unchanged(lua_State *L, int index, const struct lua_message *self, unsigned section)
+{
+    if (section == DNS_SECTION_QUESTION && self->question)
+        return !self->question->origin.changed;
+    return lua_message_section_untouched(self, section) || holds_originals_at(L, index, self, section);
+}
+
+bool lua_message_sections_unchanged(lua_State *L, int index, const struct lua_message *self)
+{
+    if (self->question && self->question->origin.changed)
+        return false;
+    if (!lua_message_has_tables(self))
+        return true;
+    for (unsigned section = 0; section < LUA_MESSAGE_SECTIONS; section++)
+        if (!lua_message_section_unchanged(L, index, self, section))
+            return false;
+    return true;
+}
+
 bool lua_message_changed(lua_State *L, int index)
 {
-    const struct lua_message *self = lua_class_test(L, index, &lua_message_class);
-    if (self->made || self->id != load_u16(self->wire) || self->flags != load_u16(self->wire + 2))
-        return true;
-    for (unsigned section = 0; section < LUA_MESSAGE_SECTIONS; section++) {
-        if (!lua_message_section_unchanged(L, index, self, section))
-            return true;
-    }
-    return false;
+    const struct lua_message *self = lua_class_known(L, index);
+    return self->made || self->id != load_u16(self->wire) || self->flags != load_u16(self->wire + 2) ||
+           !lua_message_sections_unchanged(L, index, self);
 }
 
 /* --- walking --- */

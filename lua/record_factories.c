@@ -10,11 +10,14 @@
  * makes. */
 static uint32_t check_option_table(lua_State *L, int index, const char *factory)
 {
-    static const char *const keys[] = {"ttl", NULL};
+    static const char ttl_key[] = "ttl";
+    static const char *const keys[] = {ttl_key, NULL};
     uint32_t ttl = DNS_DEFAULT_TTL;
     lua_pushnil(L);
     while (lua_next(L, index)) {
-        if (lua_type(L, -2) != LUA_TSTRING || strcmp(lua_tostring(L, -2), keys[0]) != 0)
+        size_t length = 0;
+        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tolstring(L, -2, &length) : NULL;
+        if (length != sizeof ttl_key - 1 || memcmp(key, ttl_key, sizeof ttl_key) != 0)
             lua_raise_no_name(L, -2, factory, "option", keys);
         ttl = (uint32_t)lua_check_integer(L, -1, 0, DNS_TTL_MAX, "ResourceRecord.ttl");
         lua_pop(L, 1);

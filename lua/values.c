@@ -42,8 +42,8 @@ void lua_address_check(lua_State *L, int index, sa_family_t family, struct addre
     struct address address = {.family = AF_UNSPEC};
     size_t length = 0;
     const char *text = lua_type(L, index) == LUA_TSTRING ? lua_tolstring(L, index, &length) : NULL;
-    if (!text || memchr(text, '%', length) || address_from_ip(text, length, &address) ||
-        (family != AF_UNSPEC && address.family != family))
+    if (!text || address_from_ip(text, length, &address) || (family != AF_UNSPEC && address.family != family) ||
+        (address.family == AF_INET6 && memchr(text, '%', length)))
         lua_raise_expected(L, index, what,
                            family == AF_INET    ? "IPv4 address"
                            : family == AF_INET6 ? "IPv6 address"

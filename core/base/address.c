@@ -10,31 +10,29 @@
 /* Four numbers without leading zeros, and nothing else. */
 static bool ipv4_from_text(const char *text, size_t length, uint8_t out[static 4])
 {
-    unsigned part = 0, value = 0, digits = 0;
-    for (size_t i = 0; i < length; i++) {
-        if (text[i] >= '0' && text[i] <= '9') {
-            if (digits++ > 0 && value == 0)
-                return false;
-            value = value * 10 + (unsigned)(text[i] - '0');
-            if (value > UINT8_MAX)
-                return false;
-        } else if (text[i] == '.' && digits > 0 && part < 3) {
-            out[part++] = (uint8_t)value;
-            value = digits = 0;
-        } else {
+    const char *at = text, *const end = text + length;
+    for (unsigned part = 0; part < 4; part++) {
+        if (part > 0 && (at == end || *at++ != '.'))
             return false;
-        }
+        const char *const start = at;
+        unsigned value = 0, digit;
+        for (; at < end && (digit = (unsigned)(*at - '0')) <= 9 && at - start < 3; at++)
+            value = value * 10 + digit;
+        if (at == start || value > UINT8_MAX || (*start == '0' && at - start > 1))
+            return false;
+        out[part] = (uint8_t)value;
     }
-    out[part] = (uint8_t)value;
-    return part == 3 && digits > 0;
+    return at == end;
 }
 
 enum status address_from_ip(const char *text, size_t length, struct address *out)
 {
     char copy[INET6_ADDRSTRLEN + IF_NAMESIZE + 2];
     struct address address = {.family = AF_INET};
-    if (ipv4_from_text(text, length, address.bytes)) {
+    uint8_t ipv4[4];
+    if (ipv4_from_text(text, length, ipv4)) {
         *out = address;
+        memcpy(out->bytes, ipv4, sizeof ipv4);
         return STATUS_OK;
     }
     if (length == 0 || length >= sizeof copy || memchr(text, '\0', length))

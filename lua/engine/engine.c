@@ -237,6 +237,7 @@ struct engine *engine_new(const struct engine_config *config)
     }
     lua_settop(engine->L, 0);
     lua_newtable(engine->L);
+    lua_settop(engine->L, ENGINE_STACK);
     if (!config->jit && !guard_start(&engine->guard, engine->L, config->hook_timeout))
         log_line(config->log, LOG_WARN, "no timer for the guard against endless hooks: %s", strerror(errno));
     return engine;

@@ -45,6 +45,27 @@ void flow_runs_free(struct engine *engine)
     *runs = (struct flow_runs){0};
 }
 
+/* --- the flows' objects --- */
+
+/* Pops the run's object, or nil, to where the main state keeps it. */
+static void keep_object(struct flow_run *run)
+{
+    lua_State *L = run->task.engine->L;
+    if (run->number <= ENGINE_PLACES)
+        lua_replace(L, ENGINE_LIVE + run->number);
+    else
+        lua_rawseti(L, ENGINE_LIVE, run->number);
+}
+
+void flow_run_push_object(struct flow_run *run)
+{
+    lua_State *L = run->task.engine->L;
+    if (run->number <= ENGINE_PLACES)
+        lua_pushvalue(L, ENGINE_LIVE + run->number);
+    else
+        lua_rawgeti(L, ENGINE_LIVE, run->number);
+}
+
 /* --- what a live object asks of the engine --- */
 
 static void on_intercept(lua_State *L, struct flow *flow)
@@ -81,7 +102,7 @@ static struct flow_run *begin(struct engine *engine, struct flow *flow)
     run->flow = flow;
     run->suspended = run->ready = false;
     run->object = lua_flow_push_live(engine->L, flow, &host);
-    lua_rawseti(engine->L, ENGINE_LIVE, run->number);
+    keep_object(run);
     flow->wrapper = run;
     return run;
 }
@@ -98,7 +119,7 @@ static int push_call(struct flow_run *run, const struct hook_call *call)
         lua_rawgeti(co, LUA_REGISTRYINDEX, call->self);
         arguments = 2;
     }
-    lua_rawgeti(L, ENGINE_LIVE, run->number);
+    flow_run_push_object(run);
     lua_xmove(L, co, 1);
     return arguments;
 }
@@ -191,13 +212,13 @@ void flow_run_ended(struct hooks *hooks, struct flow *flow)
     task_end(&run->task);
     flow_sync_notes(run);
     if (!lua_flow_has_room(run->object)) {
-        lua_rawgeti(L, ENGINE_LIVE, run->number);
+        flow_run_push_object(run);
         lua_flow_keep(L, lua_gettop(L));
         lua_pop(L, 1);
     }
     lua_flow_detach(run->object);
     lua_pushnil(L);
-    lua_rawseti(L, ENGINE_LIVE, run->number);
+    keep_object(run);
     flow->wrapper = NULL;
     run->flow = NULL;
     run->object = NULL;

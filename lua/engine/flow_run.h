@@ -11,7 +11,7 @@ struct flow_run {
     struct task task;      /* first */
     struct flow_run *next; /* free ones, or those that go on once no hook runs */
     struct flow *flow;
-    struct lua_flow *object; /* kept by the table of live objects, at `number` */
+    struct lua_flow *object; /* kept by the main state, by `number` */
     int number;
     enum hook hook;
     size_t call;                     /* the one that runs, of the generation's calls */
@@ -29,6 +29,9 @@ struct flow_runs {
     size_t blocks_count;
     int numbers;
 };
+
+/* Pushes the flow's object on the main state. */
+void flow_run_push_object(struct flow_run *run);
 
 /* struct hooks's functions. */
 enum hook_result flow_run_hooks(struct hooks *hooks, enum hook hook, struct flow *flow);

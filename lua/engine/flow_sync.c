@@ -15,9 +15,8 @@ static const unsigned RESPONSE_BITS =
 /* Pushes the flow's object and gives its place. */
 static int push_object(struct flow_run *run)
 {
-    lua_State *L = run->task.engine->L;
-    lua_rawgeti(L, ENGINE_LIVE, run->number);
-    return lua_gettop(L);
+    flow_run_push_object(run);
+    return lua_gettop(run->task.engine->L);
 }
 
 static void clear_slot(struct flow_run *run, int slot)
@@ -109,7 +108,7 @@ static void sync_request(struct flow_run *run, int object)
     struct reason reason = {""};
     if (!lua_class_slot_used(run->object, LUA_FLOW_REQUEST))
         return;
-    lua_class_slot_push(engine->L, object, run->object, LUA_FLOW_REQUEST);
+    lua_class_slot_reach(engine->L, object, run->object, LUA_FLOW_REQUEST);
     int message = lua_gettop(engine->L);
     if (lua_message_changed(engine->L, message)) {
         enum status status = lua_message_pack(engine->L, message, &engine->scratch, &reason);
@@ -151,9 +150,10 @@ static void sync_response(struct flow_run *run, int object)
     }
     if (!lua_class_slot_used(run->object, LUA_FLOW_RESPONSE))
         return;
-    lua_class_slot_push(L, object, run->object, LUA_FLOW_RESPONSE);
-    if (run->touched & LUA_FLOW_RESPONSE_ASSIGNED || lua_message_changed(L, object + 1))
-        set_response(run, object + 1);
+    lua_class_slot_reach(L, object, run->object, LUA_FLOW_RESPONSE);
+    int message = lua_gettop(L);
+    if (run->touched & LUA_FLOW_RESPONSE_ASSIGNED || lua_message_changed(L, message))
+        set_response(run, message);
     lua_settop(L, object);
 }
 

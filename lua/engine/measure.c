@@ -31,7 +31,7 @@ void measure_end(struct script_source *source, unsigned hook, bool failed)
 
 void engine_snapshot(const struct engine *engine, struct snapshot *out)
 {
-    out->lua_memory = engine->memory.held - engine->memory.kept_bytes;
+    out->lua_memory = memory_used(&engine->memory);
     out->flows_held = engine->held.count;
     for (size_t i = 0; i < engine->sources_count; i++) {
         const struct script_source *source = &engine->sources[i];

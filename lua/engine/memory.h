@@ -23,6 +23,12 @@ struct memory {
     struct memory_block *kept[MEMORY_KEPT_SIZE_MAX + 1]; /* by exact size */
 };
 
+/* Bytes that the state has in use. */
+static inline size_t memory_used(const struct memory *memory)
+{
+    return memory->held - memory->kept_bytes;
+}
+
 /* Puts the cap between the state and its allocator. */
 void memory_install(struct memory *memory, lua_State *L, size_t limit);
 
