@@ -21,12 +21,14 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 # lua:MODULE, python:MODULE or fuzzer:COMPILER. Only what fails its check is installed.
 BUILD_NEEDS := gcc=command:cc libc6-dev=header:stdio.h cmake=command:cmake pkg-config=command:pkg-config \
 	libluajit-5.1-dev=pc:luajit libevent-dev=pc:libevent_openssl libssl-dev=pc:libssl libcjson-dev=pc:libcjson \
-	libidn2-dev=pc:libidn2 libpcre2-dev=pc:libpcre2-8 uthash-dev=header:uthash.h libhiredis-dev=pc:hiredis
+	libidn2-dev=pc:libidn2 libpcre2-dev=pc:libpcre2-8 uthash-dev=header:uthash.h libfstrm-dev=pc:libfstrm \
+	libprotobuf-c-dev=pc:libprotobuf-c protobuf-c-compiler=command:protoc-c libhiredis-dev=pc:hiredis
 RUN_NEEDS := bind9-dnsutils=command:dig
 TEST_NEEDS := $(RUN_NEEDS) luajit=command:luajit lua-busted=command:busted lua-posix=lua:posix lua-socket=lua:socket \
 	libcmocka-dev=pc:cmocka knot=command:knotd nsd=command:nsd knot-dnsutils=command:kdig \
 	ldnsutils=command:ldns-signzone dnsperf=command:dnsperf openssl=command:openssl \
 	python3-dnspython=python:dns.message python3-prometheus-client=python:prometheus_client.openmetrics.parser \
+	fstrm-bin=command:fstrm_capture dnstap-ldns=command:dnstap-ldns \
 	redis-server=command:redis-server redis-tools=command:redis-cli man-db=command:man
 FUZZ_NEEDS := clang=command:clang libclang-rt-dev=fuzzer:clang
 BENCH_NEEDS := $(RUN_NEEDS) libknot-dev=pc:libknot libldns-dev=pc:ldns luajit=command:luajit lua-posix=lua:posix \

@@ -97,8 +97,9 @@ static const struct row rows[] = {
     {"moondns_script_queries_in_flight", NULL, NULL, AT(asks_active), METRIC_GAUGE,
      "Queries of scripts' own under way now."},
     {"moondns_flows_held", NULL, NULL, AT(flows_held), METRIC_GAUGE, "Flows that scripts hold now."},
-    {"moondns_dnstap_messages", "result", "sent", AT(dnstap_sent), METRIC_COUNTER,
-     "dnstap messages: handed on to the writer, or dropped as its queue was full."},
+    {"moondns_dnstap_messages", "result", "queued", AT(dnstap_queued), METRIC_COUNTER,
+     "dnstap messages: queued for the writer, which throws them away while no reader is there, or dropped as the queue "
+     "was full."},
     {"moondns_dnstap_messages", "result", "dropped", AT(dnstap_dropped), 0, NULL},
     {"moondns_reloads", "result", "ok", AT(reloads.succeeded), METRIC_COUNTER, "Reloads of scripts and lists."},
     {"moondns_reloads", "result", "failed", AT(reloads.failed), 0, NULL},

@@ -27,7 +27,7 @@ struct snapshot {
     struct reload_counts reloads;
     size_t flows_active, asks_active, flows_held;
     size_t lua_memory; /* bytes */
-    uint64_t dnstap_sent, dnstap_dropped;
+    uint64_t dnstap_queued, dnstap_dropped;
     struct hook_time *hooks; /* owned */
     size_t hooks_count, hooks_capacity;
 };

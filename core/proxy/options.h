@@ -71,9 +71,10 @@ struct options {
     enum log_level level;    /* from -q and -v */
     unsigned flow_detail;    /* 0 to 3; from -q and -v where --flow-detail is not given */
     bool log_json;
-    struct address metrics;   /* AF_UNSPEC: none */
-    const char *user, *group; /* NULL: stay */
-    const char *filter;       /* FILTER, checked; NULL: none */
+    const char *dnstap, *dnstap_identity; /* the target, checked; NULL: none, and the host's name */
+    struct address metrics;               /* AF_UNSPEC: none */
+    const char *user, *group;             /* NULL: stay */
+    const char *filter;                   /* FILTER, checked; NULL: none */
 
     struct options_value *values; /* every option that scripts may see; ended by a NULL name */
 };

@@ -33,6 +33,8 @@ enum option_id {
     OPTION_FLOW_DETAIL,
     OPTION_LOG_JSON,
     OPTION_METRICS,
+    OPTION_DNSTAP,
+    OPTION_DNSTAP_IDENTITY,
     OPTION_USER,
     OPTION_GROUP,
     OPTION_VERSION,
@@ -57,6 +59,7 @@ enum option_kind {
     OPTION_KIND_UPSTREAMS,
     OPTION_KIND_OP_CODES,
     OPTION_KIND_METRICS,
+    OPTION_KIND_DNSTAP,
     OPTION_KIND_SHARED, /* `memory`, or a Redis URL */
     OPTION_KIND_ORDER,  /* no value: something to do at once */
     OPTION_KIND_COUNT,

@@ -1,4 +1,5 @@
 /* From an option's texts to its field, and back to JSON: one row for each kind. */
+#include "observe/dnstap.h"
 #include "proxy/options_table.h"
 
 #include <errno.h>
@@ -372,6 +373,14 @@ static void show_shared(const struct option_spec *spec, const struct option_give
     log_json_string(out, text, strlen(text));
 }
 
+static enum status apply_dnstap(const struct option_spec *spec, const struct option_given *given,
+                                struct options *options, struct reason *reason)
+{
+    const char *text = last_text(given);
+    enum status status = text ? dnstap_check(text, reason) : STATUS_OK;
+    return status ? status : apply_text(spec, given, options, reason);
+}
+
 static const struct kind kinds[OPTION_KIND_COUNT] = {
     [OPTION_KIND_FLAG] = {apply_flag, show_flag},
     [OPTION_KIND_TIMES] = {apply_times, show_integer},
@@ -389,6 +398,7 @@ static const struct kind kinds[OPTION_KIND_COUNT] = {
     [OPTION_KIND_OP_CODES] = {apply_op_codes, show_text},
     [OPTION_KIND_METRICS] = {apply_metrics, show_text},
     [OPTION_KIND_SHARED] = {apply_shared, show_shared},
+    [OPTION_KIND_DNSTAP] = {apply_dnstap, show_text},
     [OPTION_KIND_ORDER] = {0},
 };
 

@@ -1,6 +1,7 @@
 #include "lua/commands/observing.h"
 
 #include "data/metrics/script_metrics.h"
+#include "observe/dnstap.h"
 #include "observe/metrics_server.h"
 
 #include <luajit.h>
@@ -8,21 +9,49 @@
 
 enum status observing_seat(struct seat *seat, struct flow_observer **out)
 {
+    const struct options *options = &seat->moondns->options;
     *out = NULL;
-    if (seat->moondns->options.metrics.family == AF_UNSPEC)
-        return STATUS_OK;
-    seat->tally = malloc(sizeof *seat->tally);
-    if (!seat->tally)
-        return STATUS_NO_MEMORY;
-    flow_tally_init(seat->tally);
-    *out = &seat->tally->observer;
+    if (options->metrics.family != AF_UNSPEC) {
+        seat->tally = malloc(sizeof *seat->tally);
+        if (!seat->tally)
+            return STATUS_NO_MEMORY;
+        flow_tally_init(seat->tally);
+        *out = &seat->tally->observer;
+    }
+    if (options->dnstap) {
+        seat->tap = malloc(sizeof *seat->tap);
+        if (!seat->tap)
+            return STATUS_NO_MEMORY;
+        dnstap_tap_init(seat->tap);
+        seat->tap->observer.next = *out;
+        *out = &seat->tap->observer;
+    }
     return STATUS_OK;
 }
 
 void observing_seat_free(struct seat *seat)
 {
     free(seat->tally);
+    free(seat->tap);
     seat->tally = NULL;
+    seat->tap = NULL;
+}
+
+enum status observing_begin(struct moondns *moondns, struct reason *reason)
+{
+    const struct options *options = &moondns->options;
+    if (!options->dnstap)
+        return STATUS_OK;
+    struct dnstap_config config = {options->dnstap, options->dnstap_identity, &moondns->log, moondns->count};
+    enum status status = dnstap_new(&config, &moondns->dnstap, reason);
+    for (unsigned i = 0; i < moondns->count && !status; i++)
+        dnstap_tap_open(moondns->seats[i].tap, moondns->dnstap, i);
+    return status;
+}
+
+void observing_reopen(struct moondns *moondns)
+{
+    dnstap_reopen(moondns->dnstap);
 }
 
 static void write_scripts_own(void *context, struct exposition *out)
@@ -72,6 +101,10 @@ static void fill_in(struct seat *seat, struct snapshot *out)
         out->flows_active = exchange_flows(exchange);
         out->asks_active = exchange_asks(exchange);
     }
+    if (seat->tap) {
+        out->dnstap_queued = seat->tap->queued;
+        out->dnstap_dropped = seat->tap->dropped;
+    }
     if (seat->engine)
         engine_snapshot(seat->engine, out);
     if (seat->number == 0)
@@ -94,6 +127,7 @@ void observing_stop(struct moondns *moondns)
 
 void observing_close(struct moondns *moondns)
 {
+    dnstap_free(moondns->dnstap);
     metrics_server_free(moondns->metrics);
     moondns->metrics = NULL;
 }

@@ -11,6 +11,8 @@
 
 #include <pthread.h>
 
+struct dnstap;
+struct dnstap_tap;
 struct event;
 struct flow_tally;
 struct metrics_server;
@@ -24,6 +26,7 @@ struct seat {
     struct worker *worker;
     struct engine *engine;
     struct flow_tally *tally;  /* what metrics are made of; NULL: none are */
+    struct dnstap_tap *tap;    /* NULL: there is no dnstap */
     struct redis_store *redis; /* NULL: `shared` is in memory */
     unsigned number;
     pthread_t thread;
@@ -45,6 +48,7 @@ struct moondns {
     struct privileges privileges;
     struct metrics_server *metrics; /* NULL: none */
     struct script_metrics *script_metrics;
+    struct dnstap *dnstap; /* NULL: none */
     struct seat *seats;
     unsigned count;
     bool stopping; /* all workers were told to */

@@ -25,6 +25,7 @@ static void on_reload_signal(evutil_socket_t number, short what, void *context)
     (void)number;
     (void)what;
     struct moondns *moondns = context;
+    observing_reopen(moondns);
     reloader_all(moondns->reloader);
 }
 
@@ -73,6 +74,8 @@ static int serve(struct moondns *moondns)
     if (observing_open(moondns, &reason))
         goto failed;
     if (privileges_drop(&moondns->privileges, &reason))
+        goto failed;
+    if (observing_begin(moondns, &reason))
         goto failed;
     if (seat_start(first))
         return OPTIONS_EXIT_FAILURE;

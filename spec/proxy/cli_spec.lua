@@ -39,7 +39,7 @@ local LONG_OPTIONS = {
     "verbose",
     "flow-detail",
     "log-json",
-    "metrics",
+    "metrics", "dnstap", "dnstap-identity",
     "user",
     "group",
     "version",

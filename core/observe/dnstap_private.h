@@ -1,0 +1,28 @@
+/* What the files of dnstap share. */
+#ifndef MOONDNS_OBSERVE_DNSTAP_PRIVATE_H
+#define MOONDNS_OBSERVE_DNSTAP_PRIVATE_H
+
+#include "observe/dnstap.h"
+
+#include <fstrm.h>
+#include <limits.h>
+
+#define DNSTAP_CONTENT_TYPE "protobuf:dnstap.Dnstap"
+
+enum { DNSTAP_IDENTITY_MAX = 256 };
+
+struct dnstap {
+    const struct log *log;
+    struct fstrm_iothr *writer;
+    struct dnstap_file *file; /* the writer's, which frees it; NULL: a socket */
+    char identity[DNSTAP_IDENTITY_MAX];
+};
+
+/* Opens the file for a writer, which owns `*file` and frees it with itself. STATUS_IO with the reason. */
+MUST_CHECK enum status dnstap_file_writer(const char *path, const struct log *log, struct fstrm_writer **out,
+                                          struct dnstap_file **file, struct reason *reason);
+
+/* Begins the file anew with the next message, if it was moved away. Any thread. */
+void dnstap_file_reopen(struct dnstap_file *file);
+
+#endif
