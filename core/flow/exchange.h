@@ -211,6 +211,9 @@ void exchange_expire(struct exchange *exchange);
 /* Another timeout for one try, and number of further tries, from the next try on. */
 void exchange_set_tries(struct exchange *exchange, int64_t timeout_us, unsigned retries);
 
+/* Frees flows that are kept for reuse, but for a few hundred. May be called from outside of a hook. */
+void exchange_trim(struct exchange *exchange);
+
 /* Makes another generation of scripts the current one, for queries that come from now on. */
 void exchange_set_hooks(struct exchange *exchange, struct hooks *hooks);
 

@@ -7,6 +7,7 @@
 
 enum {
     FREE_FLOWS_MAX = 4096,   /* kept for reuse; those of a burst beyond that are freed */
+    KEPT_FLOWS = 256,        /* when it is over */
     KEPT_BUFFER_SIZE = 4096, /* larger ones of a flow that has ended are freed */
 };
 
@@ -29,6 +30,12 @@ static void give_free(struct exchange *exchange, struct exchange_flow *flow)
     flow->flow.next = exchange->free;
     exchange->free = &flow->flow;
     exchange->free_count++;
+}
+
+void exchange_trim(struct exchange *exchange)
+{
+    while (exchange->free_count > KEPT_FLOWS)
+        exchange_flow_free(take_free(exchange));
 }
 
 /* All fields but the messages, which are clear; by hand, as most of a flow is room for text that a first NUL makes

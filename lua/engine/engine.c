@@ -255,6 +255,7 @@ void engine_free(struct engine *engine)
             generation_free(engine->generations);
         flow_runs_free(engine);
         held_free(engine);
+        quiet_free(engine);
         for (size_t i = 0; i < engine->sources_count; i++)
             script_source_free(&engine->sources[i]);
         http_close(engine);

@@ -10,6 +10,7 @@
 #include "lua/engine/lifecycle.h"
 #include "lua/engine/loading.h"
 #include "lua/engine/memory.h"
+#include "lua/engine/quiet.h"
 #include "lua/engine/report.h"
 #include "lua/engine/script.h"
 #include "lua/engine/task.h"
@@ -46,6 +47,7 @@ struct engine {
 
     struct lua_shared shared;
     struct task_pool tasks;
+    struct quiet quiet;
     struct flow_runs flows;
     struct held held;
     struct task *running; /* whose coroutine runs now; NULL: none */

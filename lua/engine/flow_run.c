@@ -11,36 +11,84 @@ enum { RUNS_PER_BLOCK = 64 };
 
 static void awake(struct task *task);
 
+/* Where a new block goes: the place of one that was freed, else one more. NULL when there is no memory. */
+static struct flow_run **find_place(struct flow_runs *runs)
+{
+    for (size_t i = 0; i < runs->blocks_count; i++)
+        if (!runs->blocks[i])
+            return &runs->blocks[i];
+    struct flow_run **blocks = realloc(runs->blocks, (runs->blocks_count + 1) * sizeof(struct flow_run *));
+    if (!blocks)
+        return NULL;
+    runs->blocks = blocks;
+    blocks[runs->blocks_count] = NULL;
+    return &blocks[runs->blocks_count++];
+}
+
+static void set_free(struct flow_runs *runs, struct flow_run *run)
+{
+    run->next = runs->free;
+    runs->free = run;
+}
+
 static bool more_runs(struct engine *engine)
 {
     struct flow_runs *runs = &engine->flows;
-    struct flow_run *block = calloc(RUNS_PER_BLOCK, sizeof *block);
-    struct flow_run **blocks = realloc(runs->blocks, (runs->blocks_count + 1) * sizeof(struct flow_run *));
-    if (blocks)
-        runs->blocks = blocks;
-    if (!blocks || !block) {
-        free(block);
+    struct flow_run **place = find_place(runs);
+    struct flow_run *block = place ? calloc(RUNS_PER_BLOCK, sizeof *block) : NULL;
+    if (!block)
         return false;
-    }
-    blocks[runs->blocks_count++] = block;
+    *place = block;
+    int number = (int)(place - runs->blocks) * RUNS_PER_BLOCK;
     for (size_t i = 0; i < RUNS_PER_BLOCK; i++) {
         block[i].task.engine = engine;
         block[i].task.awake = awake;
-        block[i].number = ++runs->numbers;
-        block[i].next = runs->free;
-        runs->free = &block[i];
+        block[i].number = ++number;
+        set_free(runs, &block[i]);
     }
     return true;
+}
+
+static void free_block(struct flow_run *block)
+{
+    for (size_t i = 0; block && i < RUNS_PER_BLOCK; i++)
+        task_free(&block[i].task);
+    free(block);
+}
+
+static bool is_used(const struct flow_run *block)
+{
+    for (size_t i = 0; block && i < RUNS_PER_BLOCK; i++)
+        if (block[i].flow)
+            return true;
+    return false;
+}
+
+void flow_runs_trim(struct engine *engine)
+{
+    struct flow_runs *runs = &engine->flows;
+    runs->free = NULL;
+    for (size_t i = 0; i < runs->blocks_count; i++) {
+        struct flow_run *block = runs->blocks[i];
+        if (!is_used(block)) {
+            free_block(block);
+            runs->blocks[i] = NULL;
+            continue;
+        }
+        for (size_t j = 0; j < RUNS_PER_BLOCK; j++) {
+            if (block[j].flow)
+                continue;
+            task_free(&block[j].task);
+            set_free(runs, &block[j]);
+        }
+    }
 }
 
 void flow_runs_free(struct engine *engine)
 {
     struct flow_runs *runs = &engine->flows;
-    for (size_t i = 0; i < runs->blocks_count; i++) {
-        for (size_t j = 0; j < RUNS_PER_BLOCK; j++)
-            task_free(&runs->blocks[i][j].task);
-        free(runs->blocks[i]);
-    }
+    for (size_t i = 0; i < runs->blocks_count; i++)
+        free_block(runs->blocks[i]);
     free(runs->blocks);
     *runs = (struct flow_runs){0};
 }

@@ -25,9 +25,8 @@ struct flow_run {
 };
 
 struct flow_runs {
-    struct flow_run *free, *ready, **blocks; /* runs live in blocks, which are never moved */
+    struct flow_run *free, *ready, **blocks; /* runs live in blocks, which are never moved; NULL: one was freed */
     size_t blocks_count;
-    int numbers;
 };
 
 /* Pushes the flow's object on the main state. */
@@ -42,6 +41,9 @@ void flow_runs_go_on(struct engine *engine);
 
 /* Lets a suspended flow go on whose hooks are done. Never while Lua runs. */
 void flow_run_goes_on(struct flow_run *run);
+
+/* Frees what has been used by nobody since a burst: blocks without a run in use. */
+void flow_runs_trim(struct engine *engine);
 
 void flow_runs_free(struct engine *engine);
 

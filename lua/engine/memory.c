@@ -1,5 +1,9 @@
 #include "lua/engine/memory.h"
 
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 /* --- blocks that were given back, by size --- */
 
 enum { KEPT_BYTES_MAX = 8 * 1024 * 1024 /* what a collection of a small heap may free */ };
@@ -63,6 +67,8 @@ static __attribute__((noinline)) void *take(struct memory *memory, void *block, 
     void *made = memory->allocate(memory->allocator, block, old_size, new_size);
     if (made)
         memory->held += new_size - old_size;
+    if (memory->held > memory->most)
+        memory->most = memory->held;
     return made;
 }
 
@@ -114,6 +120,42 @@ void memory_relieve(struct memory *memory, lua_State *L)
     memory->exhausted = false;
     lua_gc(L, LUA_GCCOLLECT, 0);
     free_kept(memory);
+}
+
+/* --- giving back --- */
+
+/* LuaJIT's allocator gives hardly anything back to the system: what it maps next lies below what it has, in one segment
+ * that only shrinks from above. But what it has free can be borrowed, and its pages be dropped. */
+enum { BORROWED_SIZE = 16 * 1024 };
+
+/* Drops the whole pages between these addresses. */
+static void drop_pages(uintptr_t from, uintptr_t to)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    from = (from + page - 1) / page * page;
+    to = to / page * page;
+    if (from < to)
+        madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
+void memory_give_back(struct memory *memory)
+{
+    struct memory_block *borrowed = NULL;
+    free_kept(memory);
+    for (size_t given = memory->held; given + BORROWED_SIZE <= memory->most; given += BORROWED_SIZE) {
+        struct memory_block *block = memory->allocate(memory->allocator, NULL, 0, BORROWED_SIZE);
+        if (!block)
+            break;
+        drop_pages((uintptr_t)(block + 1), (uintptr_t)block + BORROWED_SIZE);
+        block->next = borrowed;
+        borrowed = block;
+    }
+    while (borrowed) {
+        struct memory_block *block = borrowed;
+        borrowed = block->next;
+        memory->allocate(memory->allocator, block, BORROWED_SIZE, 0);
+    }
+    memory->most = memory->held;
 }
 
 void memory_free(struct memory *memory)

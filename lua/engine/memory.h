@@ -16,6 +16,7 @@ struct memory {
     lua_Alloc allocate; /* the state's own */
     void *allocator;
     size_t held, limit; /* bytes that the allocator gave, kept ones included; and how many it may */
+    size_t most;        /* that it has given at one time since memory_give_back */
     bool enforced;      /* a script runs: only it meets the limit, as only its errors are caught */
     bool exhausted;     /* an allocation was refused */
     int pause;          /* what the collector has been told, in percent */
@@ -35,7 +36,7 @@ void memory_install(struct memory *memory, lua_State *L, size_t limit);
 /* Bytes that a script may still take. */
 static inline size_t memory_left(const struct memory *memory)
 {
-    size_t used = memory->held - memory->kept_bytes;
+    size_t used = memory_used(memory);
     return used < memory->limit ? memory->limit - used : 0;
 }
 
@@ -46,7 +47,10 @@ void memory_pace(struct memory *memory, lua_State *L);
 /* Collects what can be collected, after a refusal. */
 void memory_relieve(struct memory *memory, lua_State *L);
 
-/* Frees the blocks that are kept, once the state is closed. */
+/* Frees the blocks that are kept, and gives the allocator's free pages back to the system. */
+void memory_give_back(struct memory *memory);
+
+/* The same once the state is closed. */
 void memory_free(struct memory *memory);
 
 #endif

@@ -37,8 +37,10 @@ static enum task_result finish(struct task *task, int code)
 {
     struct engine *engine = task->engine;
     lua_State *co = task->coroutine.L;
-    if (code == LUA_YIELD && task->waiting)
+    if (code == LUA_YIELD && task->waiting) {
+        engine->tasks.waits++;
         return TASK_WAITS;
+    }
     task_end_wait(task);
     if (code == 0) {
         lua_settop(co, 0);
@@ -107,6 +109,8 @@ void task_end(struct task *task)
     else
         throw_away(task);
     task->coroutine.L = NULL;
+    if (pool->count > TASKS_KEPT)
+        quiet_watch(task->engine);
 }
 
 void task_free(struct task *task)
@@ -117,9 +121,9 @@ void task_free(struct task *task)
     task->alarm = NULL;
 }
 
-void task_pool_free(struct engine *engine)
+void task_pool_trim(struct engine *engine)
 {
-    while (engine->tasks.count)
+    while (engine->tasks.count > TASKS_KEPT)
         luaL_unref(engine->L, LUA_REGISTRYINDEX, engine->tasks.idle[--engine->tasks.count].reference);
 }
 

@@ -10,7 +10,10 @@ struct engine;
 struct event;
 struct script;
 
-enum { TASKS_IDLE_MAX = 256 };
+enum {
+    TASKS_IDLE_MAX = 256,
+    TASKS_KEPT = 32, /* of them, when a burst is over */
+};
 
 struct task_pool {
     struct task_coroutine {
@@ -18,6 +21,7 @@ struct task_pool {
         int reference;
     } idle[TASKS_IDLE_MAX];
     unsigned count;
+    unsigned long waits; /* that have begun */
 };
 
 enum task_result {
@@ -62,8 +66,8 @@ void task_end(struct task *task);
 /* The same, and frees what the task holds. */
 void task_free(struct task *task);
 
-/* Throws the idle coroutines away. */
-void task_pool_free(struct engine *engine);
+/* Throws idle coroutines away but for TASKS_KEPT. */
+void task_pool_trim(struct engine *engine);
 
 /* To be called by a C function that is about to wait (and then returns lua_yield): the task that runs. Raises "WHAT: …"
  * where nobody can wait. */

@@ -192,6 +192,42 @@ describe("a wait", function()
         end)
     end)
 
+    it("of 1,000 hooks takes no longer than of one, and the memory they took comes back", function()
+        local COUNT, SECONDS, MOST_SECONDS, BURSTS = 1000, 1, 10, 3
+        local moondns = start(([[
+            function dns_request(flow)
+                local name = flow.request.question.name
+                local kilobytes = name == "memory.example" and collectgarbage "count"
+                if name:find "^slow" then sleep(SECONDS) end
+                flow.response = flow.request:succeed { dns.ResourceRecord.TXT(name, kilobytes and tostring(kilobytes) or "slept") }
+            end]]):gsub("SECONDS", SECONDS), { args = { "--flow-detail", "0" } })
+        local client = moondns:udp()
+        local function memory()
+            local answer = wire.parse(assert(client:ask(wire.query("memory.example", "TXT"))))
+            return tonumber(answer.answers[1].data:sub(2))
+        end
+        memory()
+        local before, most = memory(), 0
+        for _ = 1, BURSTS do
+            local clients, started = {}, wait.now()
+            for i = 1, COUNT do
+                clients[i % 20] = clients[i % 20] or moondns:udp()
+                clients[i % 20]:send(wire.query(("slow%d.example"):format(i), "TXT"))
+            end
+            memory()
+            for i = 1, COUNT do
+                assert(clients[i % 20]:receive())
+            end
+            most = math.max(most, memory())
+            local took = wait.now() - started
+            assert.is_true(took >= SECONDS and took < MOST_SECONDS, took .. " s")
+        end
+        assert.is_true(most > 3 * before, most .. " kB while they slept")
+        wait.eventually(function()
+            return memory() < 2 * before
+        end, "the memory to come back")
+    end)
+
     it("is refused in plain words where it cannot be", function()
         local moondns = start [[
             local function try(place) log.info("%s: %s", place, tostring(select(2, pcall(sleep, 1)))) end
