@@ -1,10 +1,11 @@
 -- Runs every example in README.md and docs/*.md. Their conventions:
---   ```lua      a complete script. `-- NAME.lua` in its first line names it for the commands that follow. It must load.
+--   ```lua      a complete script. `-- NAME.lua` in its first line names it for the commands that follow. It must load; one
+--               that is called NAME_test.lua must pass `moondns test`.
 --   ```console  commands after `$ `. `moondns …` stays, until the next one or the end of the page, unless it ends by itself;
 --               whatever else is run to its end. The lines below a command must appear in what it prints, in that order;
 --               blanks count as one, and ports of clients and milliseconds may differ.
 --   ```sh       commands for a fresh machine: apt-get, and targets of the Makefile, which must exist.
--- Commands run in a folder that holds the page's scripts, with the test zone as upstream.
+-- Commands run in a folder that holds the page's scripts, with the test zone as upstream, and as what is 9.9.9.9 there.
 local files = require "spec.support.files"
 local ports = require "spec.support.ports"
 local process = require "spec.support.process"
@@ -40,7 +41,7 @@ local function blocks_of(path)
 end
 
 local function normal(text)
-    return (text:gsub("(127%.0%.0%.1:)%d+", "%1PORT"):gsub("%d+ ms", "N ms"):gsub("%-p %d+", "-p PORT"):gsub("[ \t]+", " "))
+    return (text:gsub("9%.9%.9%.9", "127.0.0.1:0"):gsub("(127%.0%.0%.1:)%d+", "%1PORT"):gsub("%d+ ms", "N ms"):gsub("%-p %d+", "-p PORT"):gsub("[ \t]+", " "))
 end
 
 -- The first of the expected lines that does not come, in this order, in the output; nil when all do.
@@ -90,7 +91,7 @@ describe("the examples of", function()
                 port = ports.free()
                 local argv = { proxy.binary, "-l", "127.0.0.1:" .. port, "-u", "127.0.0.1:" .. knot.port }
                 for word in arguments:gmatch "%S+" do
-                    argv[#argv + 1] = word
+                    argv[#argv + 1] = (word:gsub("9%.9%.9%.9", "127.0.0.1:" .. knot.port))
                 end
                 local started = process.start(argv, { folder = folder })
                 wait.eventually(function()
@@ -119,8 +120,9 @@ describe("the examples of", function()
                 lua = function(block)
                     local name = block[1]:match "^%-%- ([%w_]+%.lua)$" or "example.lua"
                     files.write(folder .. "/" .. name, block.text)
-                    local result = proxy.run({ "--check", "-s", name }, { folder = folder })
-                    assert.equal(0, result.code, result.err)
+                    local arguments = name:find "_test%.lua$" and { "test", name } or { "--check", "-s", name }
+                    local result = proxy.run(arguments, { folder = folder })
+                    assert.equal(0, result.code, result.out .. result.err)
                 end,
                 console = function(block)
                     local command, lines
