@@ -25,12 +25,16 @@ struct exchange *exchange_new(const struct exchange_config *config, const struct
     exchange->tag = random_u32(&exchange->random);
     if (config->cache_entries) {
         exchange->cache = cache_new(config->cache_entries, &exchange->random, &exchange->counters.cache);
-        if (!exchange->cache) {
-            free(exchange);
-            return NULL;
-        }
+        if (!exchange->cache)
+            goto failed;
     }
+    if (config->coalesce && exchange_coalesce_start(exchange))
+        goto failed;
     return exchange;
+failed:
+    cache_free(exchange->cache);
+    free(exchange);
+    return NULL;
 }
 
 /* Ends all flows of clients, or the scripts' queries that are left. A flow that ends may end others: those that its
@@ -64,6 +68,7 @@ void exchange_free(struct exchange *exchange)
     pending_free(&exchange->pending);
     cache_free(exchange->cache);
     free(exchange->parked);
+    free(exchange->leaders);
     buffer_free(&exchange->expanded);
     buffer_free(&exchange->scratch);
     free(exchange);
@@ -285,6 +290,8 @@ static enum step step_request_done(struct exchange *exchange, struct exchange_fl
 
 static enum step step_response(struct exchange *exchange, struct exchange_flow *flow)
 {
+    if (flow->leads)
+        exchange_lead_on(exchange, flow, STEP_RESPONSE);
     if (flow->is_ask)
         return STEP_END;
     if (flow->flow.unpackable)
@@ -314,6 +321,8 @@ static enum step step_response_done(struct exchange *exchange, struct exchange_f
 
 static enum step step_error(struct exchange *exchange, struct exchange_flow *flow)
 {
+    if (flow->leads)
+        exchange_lead_on(exchange, flow, STEP_ERROR);
     if (flow->is_ask)
         return STEP_END;
     if (flow->transfers)
@@ -335,6 +344,8 @@ static enum step step_error_done(struct exchange *exchange, struct exchange_flow
 
 static enum step step_end(struct exchange *exchange, struct exchange_flow *flow)
 {
+    if (flow->leads)
+        exchange_lead_on(exchange, flow, STEP_FORWARD);
     if (flow->is_ask)
         return exchange_ask_ended(exchange, flow);
     if (flow->transfers)

@@ -122,7 +122,9 @@ struct exchange_config {
     uint16_t payload_size;     /* what an OPT of ours announces: 1232 */
     uint16_t op_codes_refused; /* bits 1 << op code: what no script answers gets NOTIMP */
     int64_t stream_idle_us;    /* for how long a stream client's idle connection is kept; 0: not to be told */
-    size_t cache_entries;      /* answers kept; 0: there is no cache. Counts for exchange_new alone */
+    bool coalesce;             /* identical questions in flight are asked once. This and the next count for
+                                  exchange_new alone */
+    size_t cache_entries;      /* answers kept; 0: there is no cache */
 };
 
 struct exchange_counters {
@@ -134,6 +136,7 @@ struct exchange_counters {
     uint64_t upstream_queries, upstream_answers; /* tries sent; answers that matched */
     uint64_t unmatched_dropped;                  /* answers to nothing that was asked: channel, id or question */
     uint64_t malformed_answers;                  /* matched and malformed: the try is spent */
+    uint64_t coalesced;                          /* queries that took another one's answer or failure */
     uint64_t timeouts, channel_failures, retries;
     uint64_t
         clients_left; /* flows that ended while hooks had them suspended, as their client's connection was closed */

@@ -106,7 +106,8 @@ struct exchange_flow *exchange_flow_new(struct exchange *exchange, const struct 
     flow->reasks = 0;
     flow->transfers = flow->more = flow->busy = flow->full = flow->began = false;
     flow->deadline_us = 0;
-    flow->runners = flow->race = NULL;
+    flow->runners = flow->race = flow->followers = NULL;
+    flow->leads = flow->follows = false;
     flow->member = 0;
     flow->failure[0] = '\0';
     flow->failure_info = DNS_EDE_OTHER;
@@ -159,6 +160,8 @@ void exchange_end(struct exchange *exchange, struct exchange_flow *ended)
     struct flow *flow = &ended->flow;
     struct hooks *hooks = flow->hooks;
     assert(!ended->pending.waiting);
+    if (ended->leads)
+        exchange_coalesce_forget(ended);
     if (ended->runners)
         exchange_race_leave(exchange, ended);
     if (ended->race)

@@ -52,6 +52,14 @@ struct exchange_flow {
     char failure[FLOW_ERROR_MAX]; /* how the last try failed */
     uint16_t failure_info;        /* the same as an extended error */
 
+    /* Identical questions in flight (exchange_coalesce.c): */
+    bool leads;                        /* it asks for others too; in exchange->leaders, … */
+    bool follows;                      /* or another one asks for it */
+    struct exchange_flow *next_leader; /* of the same bucket; `*leader_link` is this flow */
+    struct exchange_flow **leader_link;
+    struct exchange_flow *followers; /* the newest first, by next_follower */
+    struct exchange_flow *next_follower;
+
     /* Where several upstreams are asked at once, each by a flow of its own (exchange_race.c). */
     struct exchange_flow *runners;     /* of this flow, chained by next_runner */
     struct exchange_flow *next_runner; /* of the same flow */
@@ -77,6 +85,8 @@ struct exchange {
     size_t active_count, ask_count;
     struct flow *free; /* chained by flow.next; owned */
     size_t free_count;
+    struct exchange_flow **leaders; /* buckets; owned; NULL: nothing is coalesced */
+    uint64_t leaders_seed;
     uint64_t serial;
     uint32_t tag;
     struct buffer expanded; /* for the reader of a message that is packed anew */
@@ -148,6 +158,19 @@ void exchange_race_leave(struct exchange *exchange, struct exchange_flow *flow);
 
 /* The runner ends before its flow, which will end without a result. */
 void exchange_race_drop(struct exchange_flow *runner);
+
+/* Makes the table of those that lead. */
+MUST_CHECK enum status exchange_coalesce_start(struct exchange *exchange);
+
+/* True: another flow asks what this one is about to, which has its answer when that one has. Else it may lead. */
+bool exchange_follow(struct exchange *exchange, struct exchange_flow *flow);
+
+/* The leader has come to this step: STEP_RESPONSE with the upstream's answer, STEP_ERROR, or STEP_FORWARD, where it
+ * ends without a result and its followers go on by themselves. They take theirs. */
+void exchange_lead_on(struct exchange *exchange, struct exchange_flow *leader, enum step step);
+
+/* All end. */
+void exchange_coalesce_forget(struct exchange_flow *leader);
 
 /* Makes the message in `scratch` the flow's response. */
 MUST_CHECK enum status exchange_set_response(struct exchange *exchange, struct exchange_flow *flow,

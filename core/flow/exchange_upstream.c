@@ -68,8 +68,12 @@ static bool goes_on(const struct exchange_flow *flow)
 /* A transfer is many messages for one query, which only a stream carries to its end (RFC 5936 section 4.2). */
 static bool wants_transfer(struct exchange_flow *flow)
 {
-    return transport_is_stream(flow->flow.reply_to.transport) && !flow->is_ask &&
-           transfer_start(&flow->transfer, &flow_request(&flow->flow)->view);
+    if (!transport_is_stream(flow->flow.reply_to.transport) || flow->is_ask ||
+        !transfer_start(&flow->transfer, &flow_request(&flow->flow)->view))
+        return false;
+    flow->flow.messages = 0;
+    flow->flow.records = 0;
+    return true;
 }
 
 static enum status choose_route(struct exchange *exchange, struct exchange_flow *flow, struct reason *reason)
@@ -78,8 +82,6 @@ static enum status choose_route(struct exchange *exchange, struct exchange_flow 
     struct address again = plain->server;
     struct route route = {.flow = plain, .attempt = plain->tries, .member = flow->member};
     flow->transfers = route.transfer = wants_transfer(flow);
-    plain->messages = 0;
-    plain->records = 0;
     if (goes_on(flow)) {
         route.attempt--;
         route.stream = flow->stream_again || flow->channel.transport != TRANSPORT_UDP;
@@ -150,6 +152,8 @@ enum step exchange_forward(struct exchange *exchange, struct exchange_flow *flow
     enum step next;
     if (plain->killed)
         return STEP_END;
+    if (exchange->leaders && plain->tries == 0 && exchange_follow(exchange, flow))
+        return STEP_WAIT;
     if (exchange->io->rivals && plain->tries == 0 && exchange_race(exchange, flow, &next))
         return next;
     while (!flow->began && (goes_on(flow) || tries_left(exchange, flow))) {
@@ -254,15 +258,12 @@ static bool wants_plain(const struct exchange_flow *flow, const struct dns_messa
            !dns_message_is_signed(request);
 }
 
-/* Takes the answer over. Whoever was asked without OPT in the client's stead knows none; the client's OPT is answered
- * all the same (RFC 6891 section 6.1.1). */
-enum status exchange_take_response(struct exchange *exchange, struct exchange_flow *flow,
-                                   const struct dns_message *answer)
+/* Whoever was asked without the client's OPT knows none; it is answered all the same (RFC 6891 section 6.1.1). */
+static enum status take_plain_response(struct exchange *exchange, struct exchange_flow *flow,
+                                       const struct dns_message *answer)
 {
     struct flow_message *response = &flow->flow.response;
     struct buffer *wire = &exchange->scratch;
-    if (!flow->without_opt || answer->opt.count)
-        return flow_message_adopt(response, answer, exchange->wall_us);
     if (flow->plain_again && !is_lost_on_opt(answer->header.flags, 0) && exchange->io->no_edns)
         exchange->io->no_edns(exchange->io->context, &flow->channel);
     buffer_clear(wire);
@@ -273,6 +274,14 @@ enum status exchange_take_response(struct exchange *exchange, struct exchange_fl
                                      flow->flow.query.view.opt.dnssec_ok);
     return status == STATUS_OK ? flow_message_set(response, wire->data, wire->length, exchange->wall_us, NULL)
                                : flow_message_adopt(response, answer, exchange->wall_us);
+}
+
+enum status exchange_take_response(struct exchange *exchange, struct exchange_flow *flow,
+                                   const struct dns_message *answer)
+{
+    if (flow->without_opt && !answer->opt.count)
+        return take_plain_response(exchange, flow, answer);
+    return flow_message_adopt(&flow->flow.response, answer, exchange->wall_us);
 }
 
 /* The step after an answer that matched. */
@@ -289,7 +298,7 @@ static enum step take_answer(struct exchange *exchange, struct exchange_flow *fl
         exchange_fail_try(flow, reason.text, DNS_EDE_NETWORK_ERROR);
         return STEP_FORWARD;
     }
-    if (wants_plain(flow, &answer)) {
+    if (answer.header.flags & DNS_FLAG_RCODE && wants_plain(flow, &answer)) {
         flow->plain_again = true;
         return STEP_FORWARD;
     }

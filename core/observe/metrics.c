@@ -58,6 +58,8 @@ static const struct row rows[] = {
     {"moondns_script_queries", NULL, NULL, AT(exchange.asks), METRIC_COUNTER, "Queries that scripts made themselves."},
     {"moondns_upstream_queries", NULL, NULL, AT(exchange.upstream_queries), METRIC_COUNTER,
      "Queries sent upstream, each try counted."},
+    {"moondns_coalesced", NULL, NULL, AT(exchange.coalesced), METRIC_COUNTER,
+     "Queries that took the upstream's answer or failure of an identical one in flight."},
     {"moondns_upstream_answers", NULL, NULL, AT(exchange.upstream_answers), METRIC_COUNTER,
      "Answers of upstreams that matched a query."},
     {"moondns_upstream_timeouts", NULL, NULL, AT(exchange.timeouts), METRIC_COUNTER,

@@ -55,6 +55,7 @@ struct options {
     uint16_t op_codes_refused; /* bits 1 << op code */
     const char *hosts;         /* path, or NULL */
     const char *const *zones;
+    bool coalesce;
     unsigned cache;      /* answers kept; 0: none */
     unsigned workers;    /* at least 1; `auto` is counted out */
     double hook_timeout; /* seconds */

@@ -51,6 +51,10 @@ const struct option_spec options_table[OPTION_COUNT] = {
                       .help =
                           "keep so many of the upstreams' answers for each worker, and answer from them until their "
                           "TTL is over"},
+    [OPTION_COALESCE] = {"coalesce", 0, FLAG, FIELD(coalesce),
+                         .help =
+                             "ask upstreams once for identical questions that are in flight at one time; each query "
+                             "still has its own hooks"},
     [OPTION_ZONE] = {"zone", 0, OPTION_KIND_TEXTS, OPTION_REPEATS, FIELD(zones), .argument = "FILE",
                      .expected = "paths of master files",
                      .help = "answer for the zone in a master file, after the hosts file; again for more"},

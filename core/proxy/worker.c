@@ -192,6 +192,7 @@ enum status worker_start(struct worker *worker, struct hooks *hooks, struct reas
         .retries = options->retries,
         .flows_max = FLOWS_MAX,
         .payload_size = PAYLOAD_SIZE,
+        .coalesce = options->coalesce,
         .cache_entries = options->cache,
         .op_codes_refused = options->op_codes_refused,
         .stream_idle_us = net_config_defaults().tcp_idle_us,

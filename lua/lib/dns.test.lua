@@ -320,7 +320,7 @@ end
 local proxy_options = {
   script = {}, set = {}, listen = { "127.0.0.1:5300" }, upstream = {}, upstream_policy = "first", timeout = 2, retries = 2,
   op_codes = "all", hosts = false, zone = {},
-  cache = 0, workers = 1, hook_timeout = 1, jit = false, script_memory = 1024, shared = "memory", shared_memory = 64, held_max = 10000,
+  cache = 0, coalesce = false, workers = 1, hook_timeout = 1, jit = false, script_memory = 1024, shared = "memory", shared_memory = 64, held_max = 10000,
   held_timeout = 60, no_reload = false, quiet = 0, verbose = 0, flow_detail = 1, log_json = false, metrics = false, dnstap = false, dnstap_identity = false, user = false,
   group = false,
 }

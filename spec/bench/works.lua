@@ -38,6 +38,9 @@ function M.moondns_command(build, work, port, upstream)
         file:close()
         command[#command + 1], command[#command + 2] = "-s", script
     end
+    for option in (os.getenv "BENCH_OPTIONS" or ""):gmatch "%S+" do
+        command[#command + 1] = option
+    end
     return command
 end
 

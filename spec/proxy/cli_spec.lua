@@ -23,6 +23,7 @@ local LONG_OPTIONS = {
     "hosts",
     "zone",
     "cache",
+    "coalesce",
     "workers",
     "hook-timeout",
     "jit",
