@@ -174,6 +174,27 @@ struct address address_from_sockaddr(const struct sockaddr *from)
     return address;
 }
 
+/* Whether it is an IPv4 address inside an IPv6 address (RFC 4291 section 2.5.5.2). */
+static bool is_mapped(const struct address *address)
+{
+    static const uint8_t prefix[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    return address->family == AF_INET6 && !memcmp(address->bytes, prefix, sizeof prefix);
+}
+
+void address_cut(struct address *address, struct address_cut left)
+{
+    size_t size = address->family == AF_INET6 ? 16 : 4;
+    unsigned bits = address->family == AF_INET6 ? left.ipv6 : left.ipv4;
+    if (is_mapped(address))
+        bits = 96u + left.ipv4;
+    for (unsigned i = 0; i < size; i++) {
+        const unsigned kept = bits > i * 8 ? bits - i * 8 : 0;
+        if (kept < 8)
+            address->bytes[i] &= (uint8_t)(0xff00u >> kept);
+    }
+    address->scope = 0;
+}
+
 void address_to_reach(struct address *address)
 {
     size_t size = address->family == AF_INET6 ? 16 : 4;

@@ -35,6 +35,15 @@ const char *address_text(const struct address *address, char out[static ADDRESS_
 
 bool address_equal(const struct address *a, const struct address *b);
 
+/* How many of an address's bits are left: of IPv4 at most 32, of IPv6 at most 128. */
+struct address_cut {
+    uint8_t ipv4, ipv6;
+};
+
+/* Sets the other bits to 0, and the scope; the port stays. An IPv4 address inside IPv6 (::ffff:192.0.2.1) is cut as an
+ * IPv4 address. */
+void address_cut(struct address *address, struct address_cut left);
+
 /* Where a client on this machine finds a listener: the wildcard address becomes the loopback one, others stay. */
 void address_to_reach(struct address *address);
 

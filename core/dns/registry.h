@@ -57,6 +57,8 @@ enum dns_option {
 /* Info codes of EDE that the proxy itself sends. */
 enum dns_extended_error {
     DNS_EDE_OTHER = 0,
+    DNS_EDE_BLOCKED = 15,
+    DNS_EDE_PROHIBITED = 18,
     DNS_EDE_NO_REACHABLE_AUTHORITY = 22,
     DNS_EDE_NETWORK_ERROR = 23,
 };

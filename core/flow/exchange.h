@@ -87,6 +87,11 @@ struct exchange_io {
      * its channels say so (no_edns), for a while. May be NULL. */
     void (*no_edns)(void *context, const struct channel *channel);
 
+    /* Whether an answer from the channel is to be kept from the client; `why` then says so in some words. May be NULL:
+     * none is. */
+    bool (*blocks)(void *context, const struct flow *flow, const struct channel *channel,
+                   const struct dns_message *answer, char why[static FLOW_SOURCE_NAME_MAX]);
+
     /* One pending query less on the channel. Called once for each successful route. */
     void (*release)(void *context, const struct channel *channel, enum try_outcome outcome);
 
@@ -137,6 +142,7 @@ struct exchange_counters {
     uint64_t unmatched_dropped;                  /* answers to nothing that was asked: channel, id or question */
     uint64_t malformed_answers;                  /* matched and malformed: the try is spent */
     uint64_t coalesced;                          /* queries that took another one's answer or failure */
+    uint64_t blocked_answers;                    /* kept from their clients by the world */
     uint64_t timeouts, channel_failures, retries;
     uint64_t
         clients_left; /* flows that ended while hooks had them suspended, as their client's connection was closed */
@@ -161,6 +167,12 @@ void exchange_set_time(struct exchange *exchange, int64_t monotonic_us, int64_t 
 /* A query came. Copies the bytes. Less than a header, and responses, are dropped; what is malformed otherwise gets
  * FORMERR (DSO, whose form is another one: NOTIMP). */
 void exchange_query(struct exchange *exchange, const uint8_t *wire, size_t length, const struct reply_to *to);
+
+/* A query came from a client that is not served, or not now: it gets no answer; REFUSED, with this extended error; or
+ * an empty answer with TC. What is malformed, and responses, get none. */
+enum turn_away { TURN_AWAY_TRUNCATE, TURN_AWAY_DROP, TURN_AWAY_REFUSE };
+void exchange_turn_away(struct exchange *exchange, const uint8_t *wire, size_t length, const struct reply_to *to,
+                        enum turn_away how, uint16_t info, const char *text);
 
 /* An answer came on a channel from the server that it is connected to. Copies the bytes. It must have the channel, id,
  * op code and question of a query that waits (RFC 5452 section 9.1), names without regard to case; without any question

@@ -146,6 +146,9 @@ void exchange_keep_answer(struct exchange *exchange, const struct exchange_flow 
 /* Takes the flow's query off its channel, or its answer off its delay. */
 void exchange_stop_waiting(struct exchange *exchange, struct exchange_flow *flow, enum try_outcome outcome);
 
+/* Where the world keeps the answer from the client: puts an empty one in its place, and gives true. */
+bool exchange_block_answer(struct exchange *exchange, struct exchange_flow *flow, const struct dns_message *answer);
+
 /* Asks several upstreams at once where the world wants that; false: it does not. `*next` is the flow's next step. */
 bool exchange_race(struct exchange *exchange, struct exchange_flow *flow, enum step *next);
 

@@ -44,7 +44,8 @@ static void take_response(struct flow *flow, struct flow *runner)
     struct flow_message empty = flow->response;
     flow->response = runner->response;
     runner->response = empty;
-    flow->source = FLOW_SOURCE_UPSTREAM;
+    flow->source = runner->source;
+    memcpy(flow->source_name, runner->source_name, sizeof flow->source_name);
     take_peer(flow, runner);
 }
 

@@ -305,6 +305,8 @@ static enum step take_answer(struct exchange *exchange, struct exchange_flow *fl
     flow->stream_again = wants_stream(flow, &answer.header);
     if (flow->stream_again)
         return STEP_FORWARD;
+    if (exchange->io->blocks && exchange_block_answer(exchange, flow, &answer))
+        return STEP_RESPONSE;
     if (exchange_take_response(exchange, flow, &answer)) {
         flow_set_error(plain, "out of memory", exchange->wall_us);
         return STEP_ERROR;

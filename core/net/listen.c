@@ -183,5 +183,6 @@ enum status net_bind(struct net *net, const struct net *sibling, struct reason *
             return status;
         first += count;
     }
+    net_admission_start(net);
     return STATUS_OK;
 }

@@ -246,8 +246,8 @@ enum status net_new(struct event_base *base, const struct net_config *config, st
     net->base = base;
     net_turns_start(net);
     reason_set(reason, "out of memory");
-    if ((status = copy_config(net, config)) || (status = make_parts(net)) ||
-        (status = load_hosts(net, net->log, &net->hosts, reason)) ||
+    if ((status = copy_config(net, config)) || (status = net_admission_new(net, config)) ||
+        (status = make_parts(net)) || (status = load_hosts(net, net->log, &net->hosts, reason)) ||
         (status = zone_list_load(&net->zones, config->zones, reason)) ||
         (status = load_upstreams(net, &net->upstreams, reason))) {
         net_free(net);
@@ -326,6 +326,7 @@ void net_free(struct net *net)
     datagrams_out_free(net->queries_out);
     net_drop_lists(net);
     upstreams_free(&net->upstreams);
+    net_admission_free(net);
     hosts_free(net->hosts);
     zone_list_free(&net->zones);
     free(net->stream_bytes);

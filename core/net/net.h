@@ -12,6 +12,9 @@
 struct event_base;
 struct net;
 
+struct address_prefix;
+struct rate_limit;
+
 enum { NET_LISTEN_PORT = 5300 /* where -l names no port */ };
 
 /* One -l. */
@@ -54,6 +57,19 @@ struct net_config {
     const char *hosts;        /* a hosts file, or NULL */
     const char *const *zones; /* master files, ended by NULL; or NULL */
     bool reuse_port;          /* there are several workers, each with a net of its own on the same ports */
+
+    /* Who is served; others get REFUSED, and over streams the end of their connection. NULL: listeners on a loopback
+     * address serve everybody, others loopback, private and link-local networks. */
+    const struct address_prefix *allowed;
+    size_t allowed_count;
+    bool allow_all; /* everybody, whatever `allowed` says */
+
+    struct rate_limit *rate_limit; /* borrowed for the net's life; several nets may share one. NULL: none */
+    enum turn_away rate_action;    /* TURN_AWAY_TRUNCATE: streams are not limited */
+
+    bool rebind_protection;                /* private addresses in answers are kept from clients … */
+    const struct dns_name *rebind_allowed; /* … but for these domains, and those that have upstreams of their own */
+    size_t rebind_allowed_count;
 
     int64_t tcp_idle_us;                 /* without a whole query, or with an answer that is not taken */
     unsigned tcp_connections_max;        /* of clients; the one idle for longest makes room, else it is refused */
@@ -123,7 +139,9 @@ struct net_counters {
     uint64_t tcp_evicted;   /* idle ones that made room */
     uint64_t tcp_timed_out; /* idle, half-sent, not taking its answers */
     uint64_t tcp_empty_frames;
-    uint64_t tcp_gone; /* answers whose client had left */
+    uint64_t prohibited;   /* queries and connections of clients that are not allowed */
+    uint64_t rate_limited; /* queries beyond a client's rate */
+    uint64_t tcp_gone;     /* answers whose client had left */
     uint64_t upstream_sockets_opened, upstream_sockets_failed;
     uint64_t upstream_send_dropped;
     uint64_t upstream_connections_opened, upstream_connections_failed;
@@ -148,6 +166,10 @@ struct net_upstream_stats net_upstream_stats(const struct net *net, size_t index
 /* Append "127.0.0.1:5300 (udp, tcp)" with the real ports, and "9.9.9.9:53" ("none"); several are joined by ", ". */
 void net_describe_listeners(const struct net *net, struct buffer *out);
 void net_describe_upstreams(const struct net *net, struct buffer *out);
+
+/* Appends who is served where not everybody is: "loopback and private networks"; "192.0.2.0/24, ::1". Nothing
+ * otherwise. */
+void net_describe_clients(const struct net *net, struct buffer *out);
 
 /* The address of the first listener with its real port, for the line to try; AF_UNSPEC when there is none. */
 struct address net_first_address(const struct net *net);

@@ -14,6 +14,7 @@ enum {
     SPARE_BUFFERS = 16,
     SPARE_BUFFER_MAX = 64 * 1024, /* larger ones are freed */
     OUT_START = 1024,
+    TELL_EVERY_US = 60 * 1000000,
     PROGRESS_BYTES = 4096, /* so many taken show that a client reads on */
 };
 
@@ -24,6 +25,7 @@ struct tcp_server {
     struct buffer spare[SPARE_BUFFERS];
     unsigned spare_count;
     bool accept_paused; /* no descriptor was left */
+    int64_t told_us;    /* when that was logged last; 0: never */
     bool ending;        /* the exchange is gone */
 };
 
@@ -227,7 +229,9 @@ static bool take_query(void *context, const uint8_t *wire, size_t length)
     struct net *net = connection->server->net;
     connection->in_flight++;
     connection->got_query = true;
-    exchange_query(net->exchange, wire, length, &connection->reply_to);
+    struct listener *listener = &net->listeners[connection->reply_to.listener];
+    if (!listener->checks || net_admits_query(listener, wire, length, &connection->reply_to))
+        exchange_query(net->exchange, wire, length, &connection->reply_to);
     return !is_full(connection);
 }
 
@@ -353,6 +357,10 @@ static void start_connection(struct listener *listener, int fd, const struct add
 {
     struct net *net = listener->net;
     struct tcp_server *server = net->tcp_server;
+    if (listener->guarded && !net_admits_client(net, client)) {
+        close(fd);
+        return;
+    }
     struct tcp_connection *connection = admit(server, client) ? tcp_clients_add(&server->clients, client) : NULL;
     if (!connection) {
         net->counters.tcp_refused++;
@@ -386,6 +394,17 @@ static void start_connection(struct listener *listener, int fd, const struct add
         net->config.on_connection(net->config.context, &connection->reply_to, true);
 }
 
+/* Not for each client that has to wait. */
+static void tell_exhausted(struct tcp_server *server, int error)
+{
+    const struct net *net = server->net;
+    if (server->told_us && net->now_us - server->told_us < TELL_EVERY_US)
+        return;
+    server->told_us = net->now_us;
+    log_line(net->log, LOG_WARN, "TCP clients have to wait: %s; %zu connections are open", net_error_text(error),
+             server->clients.count);
+}
+
 static void acceptable(evutil_socket_t fd, short what, void *context)
 {
     (void)what;
@@ -404,6 +423,7 @@ static void acceptable(evutil_socket_t fd, short what, void *context)
             if (make_room(net->tcp_server, NULL))
                 continue;
             net->counters.tcp_refused++;
+            tell_exhausted(net->tcp_server, errno);
             pause_accepting(net->tcp_server, true);
             net_need_tick(net);
             break;

@@ -9,10 +9,13 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "data/address_ranges.h"
 #include "data/zone_list.h"
 #include "net/datagrams.h"
 #include "net/hosts.h"
 #include "net/net.h"
+#include "net/rate_limit.h"
+#include "net/rebind.h"
 #include "net/upstream.h"
 
 #include <event2/event.h>
@@ -29,6 +32,8 @@ struct listener {
     int fd;         /* -1: closed */
     struct address local;
     bool wildcard; /* bound to all addresses: each packet tells which one was asked */
+    bool guarded;  /* not everybody is allowed */
+    bool checks;   /* guarded, or the rate of queries is limited */
     bool event_added;
     unsigned crowded; /* UDP: turns to go on with batches of packets */
     unsigned turns;   /* UDP: counts, to look for batches now and then */
@@ -179,6 +184,11 @@ struct net {
     struct tcp_channel *dirty_channels;
     struct server *wants_spare; /* a UDP socket is to be opened ahead for it */
 
+    struct address_ranges allowed;
+    bool allowed_given;     /* by the configuration; else it is the private networks */
+    char *allowed_text;     /* those given, for people; owned */
+    struct rebind *rebind;  /* NULL: no protection */
+    int64_t rebind_told_us; /* when a blocked answer was logged last */
     struct hosts *hosts;
     struct zone_list zones;
     struct net_lists next;
@@ -194,6 +204,23 @@ struct net {
     struct random random;
     struct net_counters counters;
 };
+
+/* Says who is served on which listener, once they are bound. */
+void net_admission_start(struct net *net);
+
+/* For listeners that check: whether the query is to be taken; false: it was answered, or nobody answers it. */
+bool net_admits_query(struct listener *listener, const uint8_t *wire, size_t length, const struct reply_to *to);
+
+/* For guarded listeners: whether a stream client may connect; false: that was counted. */
+bool net_admits_client(struct net *net, const struct address *client);
+
+/* struct exchange_io's `blocks`: answers with private addresses (rebind.h). Says so in the log, now and then. */
+bool net_blocks_answer(void *context, const struct flow *flow, const struct channel *channel,
+                       const struct dns_message *answer, char why[static FLOW_SOURCE_NAME_MAX]);
+
+/* Reads the lists of networks and domains out of the configuration. */
+MUST_CHECK enum status net_admission_new(struct net *net, const struct net_config *config);
+void net_admission_free(struct net *net);
 
 /* A callback's first and last act: opens the turn unless it is open; ends it unless another event still waits. */
 void net_enter(struct net *net);

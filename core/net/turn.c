@@ -433,6 +433,7 @@ void net_io_set(struct net *net)
         .route = route,
         .send = send_query,
         .no_edns = no_edns,
+        .blocks = net->config.rebind_protection ? net_blocks_answer : NULL,
         .release = release,
         .local_answer = local_answer,
     };

@@ -60,6 +60,8 @@ static int receive(struct listener *listener, unsigned want)
         if (listener->wildcard)
             (void)datagrams_local(net->datagrams_in, (unsigned)i, &to.local, &to.interface_index);
         net->counters.udp_queries++;
+        if (listener->checks && !net_admits_query(listener, data.data, data.length, &to))
+            continue;
         exchange_query(net->exchange, data.data, data.length, &to);
     }
     return got;

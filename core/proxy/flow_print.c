@@ -136,7 +136,9 @@ static void append_failure(struct flow_print *print, const struct flow *flow, un
         append_server(print, flow, items);
     } else if (flow->source == FLOW_SOURCE_PROXY) {
         next_item(print, items);
-        buffer_text(&print->lines, "moondns");
+        append_escaped(print, flow->source_name[0] ? flow->source_name : "moondns");
+        if (flow->source_name[0])
+            append_server(print, flow, items);
     }
 }
 
@@ -213,16 +215,31 @@ static void print_json(struct flow_print *print, const struct flow *flow)
     cJSON_Delete(json);
 }
 
+static void print_flow(struct flow_print *print, const struct flow *flow)
+{
+    if (print->config.json)
+        print_json(print, flow);
+    else
+        print_for_people(print, flow);
+}
+
+static void print_anonymously(struct flow_print *print, const struct flow *flow)
+{
+    struct flow shown = *flow; /* for reading alone: what it points to stays the flow's */
+    address_cut(&shown.reply_to.client, print->config.cut);
+    print_flow(print, &shown);
+}
+
 static void finished(void *context, const struct flow *flow)
 {
     struct flow_print *print = context;
     size_t before = print->lines.length;
     if (print->filter && !filter_matches(print->filter, flow))
         return;
-    if (print->config.json)
-        print_json(print, flow);
+    if (print->config.anonymize)
+        print_anonymously(print, flow);
     else
-        print_for_people(print, flow);
+        print_flow(print, flow);
     if (print->lines.failed) { /* out of memory: this flow goes unprinted, those before it do not */
         print->lines.failed = false;
         print->lines.length = before;

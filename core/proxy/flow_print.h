@@ -7,11 +7,13 @@
 #include "flow/filter.h"
 
 struct flow_print_config {
-    unsigned detail;    /* 0: nothing, 1: two lines a flow, 2: and flags and records, 3: the whole messages */
-    bool json;          /* {"time", "flow"} instead; nothing at detail 0 */
-    bool colour;        /* see log_wants_colour */
-    int fd;             /* not owned; 1 */
-    const char *filter; /* FILTER's text; borrowed for the call; NULL: all flows */
+    unsigned detail;        /* 0: nothing, 1: two lines a flow, 2: and flags and records, 3: the whole messages */
+    bool json;              /* {"time", "flow"} instead; nothing at detail 0 */
+    bool anonymize;         /* clients' addresses are cut … */
+    struct address_cut cut; /* … to so many bits */
+    bool colour;            /* see log_wants_colour */
+    int fd;                 /* not owned; 1 */
+    const char *filter;     /* FILTER's text; borrowed for the call; NULL: all flows */
 };
 
 struct flow_print;

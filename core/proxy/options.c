@@ -97,7 +97,7 @@ static enum status read_long(struct line *line, const char *argument)
         reason_set(line->reason, "--%s takes no value, got '%s'", spec->name, equals + 1);
         return STATUS_INVALID;
     }
-    if (!spec->argument || equals)
+    if (!spec->argument || equals || spec->traits & OPTION_VALUE_OPTIONAL)
         return take_option(line, spec, equals ? equals + 1 : NULL);
     if (line->at == line->argc)
         return missing_value(spec, line->reason);

@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/log.h"
+#include "data/address_set.h"
 #include "flow/flow.h"
 #include "redis/redis_url.h"
 
@@ -27,6 +28,12 @@ struct options_listen {
 struct options_upstream {
     struct dns_name domain;        /* length 0: for all names (the root too); else for this domain and below */
     struct upstream_target target; /* AF_UNSPEC: `none`, queries for the domain go nowhere */
+};
+
+/* Queries a second, of one network of so many bits. */
+struct options_rate {
+    unsigned per_second; /* 0: no limit */
+    struct address_cut prefix;
 };
 
 /* An option as --options lists it and as scripts see it. */
@@ -56,9 +63,22 @@ struct options {
     const char *hosts;         /* path, or NULL */
     const char *const *zones;
     bool coalesce;
-    unsigned cache;      /* answers kept; 0: none */
-    unsigned workers;    /* at least 1; `auto` is counted out */
-    double hook_timeout; /* seconds */
+    unsigned cache;                 /* answers kept; 0: none */
+    struct address_prefix *allowed; /* NULL: nothing was given */
+    size_t allowed_count;
+    bool allow_all; /* `any` is among them */
+    struct options_rate rate_limit;
+    unsigned rate_limit_action; /* enum turn_away */
+    unsigned flows_max;         /* of each worker */
+    unsigned tcp_connections, tcp_connections_per_client, tcp_pipeline;
+    int64_t tcp_idle_us;
+    bool rebind_protection;
+    struct dns_name *rebind_allowed;
+    size_t rebind_allowed_count;
+    bool anonymize;                   /* what is printed, logged and recorded of clients' addresses is cut … */
+    struct address_cut anonymize_cut; /* … to so many bits */
+    unsigned workers;                 /* at least 1; `auto` is counted out */
+    double hook_timeout;              /* seconds */
     bool jit;
     size_t script_memory;     /* bytes */
     struct redis_url *shared; /* NULL: in memory */

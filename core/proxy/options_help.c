@@ -32,7 +32,7 @@ static void help_line(struct buffer *out, const struct option_spec *spec)
     else
         buffer_format(out, "      --%s", spec->name);
     if (spec->argument)
-        buffer_format(out, " %s", spec->argument);
+        buffer_format(out, spec->traits & OPTION_VALUE_OPTIONAL ? "[=%s]" : " %s", spec->argument);
     size_t width = out->length - start;
     if (width + 2 > HELP_COLUMN)
         buffer_format(out, "\n%*s", HELP_COLUMN, "");

@@ -5,6 +5,7 @@
 #define FIELD(member) .offset = offsetof(struct options, member)
 #define FLAG .kind = OPTION_KIND_FLAG, .expected = "true or false"
 
+static const char *const rate_limit_actions[] = {"truncate", "drop", "refuse", NULL};
 static const char *const upstream_policies[] = {"first", "round-robin", "fastest", "all", NULL};
 
 const struct option_spec options_table[OPTION_COUNT] = {
@@ -58,6 +59,51 @@ const struct option_spec options_table[OPTION_COUNT] = {
     [OPTION_ZONE] = {"zone", 0, OPTION_KIND_TEXTS, OPTION_REPEATS, FIELD(zones), .argument = "FILE",
                      .expected = "paths of master files",
                      .help = "answer for the zone in a master file, after the hosts file; again for more"},
+    [OPTION_ALLOW] = {"allow", 0, OPTION_KIND_PREFIXES, OPTION_REPEATS, FIELD(allowed), .argument = "PREFIX",
+                      .expected = "addresses or prefixes, or any",
+                      .initial_help = "loopback and private networks where a listener is not on loopback itself",
+                      .help =
+                          "clients that are served, such as 192.0.2.0/24; again for more; 'any' for all; others get "
+                          "REFUSED"},
+    [OPTION_RATE_LIMIT] = {"rate-limit", 0, OPTION_KIND_RATE, 0, FIELD(rate_limit), .argument = "QPS[/IPV4[/IPV6]]",
+                           .expected = "queries a second from 1 to 1000000, then perhaps prefix lengths (100/24/56)",
+                           .initial_help = "none",
+                           .help =
+                               "queries a second that a client may send; those whose addresses agree in so many bits "
+                               "(32 of IPv4, 56 of IPv6) count as one"},
+    [OPTION_RATE_LIMIT_ACTION] = {"rate-limit-action", 0, OPTION_KIND_CHOICE, 0, FIELD(rate_limit_action),
+                                  .argument = "ACTION", .expected = "truncate, drop or refuse", .initial = "truncate",
+                                  .choices = rate_limit_actions,
+                                  .help = "what becomes of queries beyond that: 'truncate' over UDP, so that honest "
+                                          "clients ask again over TCP; 'drop'; 'refuse'"},
+    [OPTION_FLOWS_MAX] = {"flows-max", 0, OPTION_KIND_INTEGER, 0, FIELD(flows_max), .argument = "N",
+                          .expected = "integer from 1 to 10000000", .initial = "65536", .least = 1, .most = 10000000,
+                          .help = "queries in flight in each worker; further ones get no answer"},
+    [OPTION_TCP_CONNECTIONS] = {"tcp-connections", 0, OPTION_KIND_INTEGER, 0, FIELD(tcp_connections), .argument = "N",
+                                .expected = "integer from 1 to 1000000", .initial = "10000", .least = 1,
+                                .most = 1000000,
+                                .help = "TCP connections of clients; beyond that the one idle for longest makes room"},
+    [OPTION_TCP_CONNECTIONS_PER_CLIENT] = {"tcp-connections-per-client", 0, OPTION_KIND_INTEGER, 0,
+                                           FIELD(tcp_connections_per_client), .argument = "N",
+                                           .expected = "integer from 1 to 1000000", .initial = "1000", .least = 1,
+                                           .most = 1000000, .help = "the same for those of one address"},
+    [OPTION_TCP_PIPELINE] = {"tcp-pipeline", 0, OPTION_KIND_INTEGER, 0, FIELD(tcp_pipeline), .argument = "N",
+                             .expected = "integer from 1 to 65536", .initial = "256", .least = 1, .most = 65536,
+                             .help = "queries in flight on one TCP connection; beyond that it is not read from"},
+    [OPTION_TCP_IDLE_TIMEOUT] = {"tcp-idle-timeout", 0, OPTION_KIND_MICROSECONDS, 0, FIELD(tcp_idle_us),
+                                 .argument = "SECONDS", .expected = "seconds (more than 0)", .initial = "10",
+                                 .help = "how long a TCP connection of a client may be idle; half of that for one that "
+                                         "sent half a query or does not take its answers"},
+    [OPTION_REBIND_PROTECTION] = {"rebind-protection", 0, FLAG, FIELD(rebind_protection),
+                                  .help = "keep answers with private addresses from clients, but of upstreams that are "
+                                          "given for a domain"},
+    [OPTION_REBIND_ALLOW] = {"rebind-allow", 0, OPTION_KIND_NAMES, OPTION_REPEATS, FIELD(rebind_allowed),
+                             .argument = "DOMAIN", .expected = "names of domains",
+                             .help = "let this domain and all below have private addresses; again for more"},
+    [OPTION_ANONYMIZE] = {"anonymize", 0, OPTION_KIND_CUT, OPTION_VALUE_OPTIONAL, FIELD(anonymize_cut),
+                          .argument = "IPV4,IPV6", .expected = "bits that are left (24,48), true or false",
+                          .initial = "false", .initial_help = "24,48 where no value is given",
+                          .help = "cut clients' addresses to so many bits in all that is printed, logged and recorded"},
     [OPTION_WORKERS] = {"workers", 0, OPTION_KIND_WORKERS, 0, FIELD(workers), .argument = "N",
                         .expected = "integer from 1 to 256 (or auto)", .initial = "1", .least = 1, .most = 256,
                         .help = "threads; 'auto' is one a core; each has script globals of its own"},

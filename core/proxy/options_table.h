@@ -17,6 +17,17 @@ enum option_id {
     OPTION_ZONE,
     OPTION_CACHE,
     OPTION_COALESCE,
+    OPTION_ALLOW,
+    OPTION_RATE_LIMIT,
+    OPTION_RATE_LIMIT_ACTION,
+    OPTION_FLOWS_MAX,
+    OPTION_TCP_CONNECTIONS,
+    OPTION_TCP_CONNECTIONS_PER_CLIENT,
+    OPTION_TCP_PIPELINE,
+    OPTION_TCP_IDLE_TIMEOUT,
+    OPTION_REBIND_PROTECTION,
+    OPTION_REBIND_ALLOW,
+    OPTION_ANONYMIZE,
     OPTION_WORKERS,
     OPTION_HOOK_TIMEOUT,
     OPTION_JIT,
@@ -53,6 +64,10 @@ enum option_kind {
     OPTION_KIND_SECONDS,
     OPTION_KIND_MICROSECONDS, /* seconds as well; the field holds microseconds */
     OPTION_KIND_CHOICE,       /* one of `choices`; the field is an unsigned: which */
+    OPTION_KIND_PREFIXES,
+    OPTION_KIND_RATE,
+    OPTION_KIND_NAMES,
+    OPTION_KIND_CUT,
     OPTION_KIND_TEXT,
     OPTION_KIND_TEXTS,
     OPTION_KIND_SETTINGS,
@@ -70,6 +85,7 @@ enum option_trait {
     OPTION_REPEATS = 1,           /* each further one is added; else the last one counts */
     OPTION_COMMAND_LINE_ONLY = 2, /* no key of config files, and nothing scripts see */
     OPTION_AT_RUN_TIME = 4,       /* counts as soon as a config file is read again */
+    OPTION_VALUE_OPTIONAL = 8,    /* --name or --name=VALUE; the former is "true" */
 };
 
 struct option_spec {
@@ -140,6 +156,16 @@ MUST_CHECK enum status options_set_complete(struct option_set *set, struct reaso
 
 /* Fills `out` (whose arena is the set's) from what was given. */
 MUST_CHECK enum status options_from_set(const struct option_set *set, struct options *out, struct reason *reason);
+
+/* What limits are made of (options_limits.c): --allow, --rate-limit, --rebind-allow, --anonymize. */
+MUST_CHECK enum status options_apply_prefixes(const struct option_spec *spec, const struct option_given *given,
+                                              struct options *options, struct reason *reason);
+MUST_CHECK enum status options_apply_rate(const struct option_spec *spec, const struct option_given *given,
+                                          struct options *options, struct reason *reason);
+MUST_CHECK enum status options_apply_names(const struct option_spec *spec, const struct option_given *given,
+                                           struct options *options, struct reason *reason);
+MUST_CHECK enum status options_apply_cut(const struct option_spec *spec, const struct option_given *given,
+                                         struct options *options, struct reason *reason);
 
 /* [SCHEME://]ADDR[:PORT] of a listener. */
 MUST_CHECK enum status options_listen_from_text(const char *text, struct options_listen *out, struct reason *reason);

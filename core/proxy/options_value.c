@@ -195,6 +195,17 @@ static void show_text(const struct option_spec *spec, const struct option_given 
         buffer_text(out, "null");
 }
 
+static void show_cut(const struct option_spec *spec, const struct option_given *given, const struct options *options,
+                     struct buffer *out)
+{
+    const struct address_cut *cut = CONST_FIELD_OF(struct address_cut, options, spec);
+    (void)given;
+    if (options->anonymize)
+        buffer_format(out, "\"%u,%u\"", (unsigned)cut->ipv4, (unsigned)cut->ipv6);
+    else
+        buffer_text(out, "false");
+}
+
 static enum status apply_texts(const struct option_spec *spec, const struct option_given *given,
                                struct options *options, struct reason *reason)
 {
@@ -390,6 +401,10 @@ static const struct kind kinds[OPTION_KIND_COUNT] = {
     [OPTION_KIND_SECONDS] = {apply_seconds, show_seconds},
     [OPTION_KIND_MICROSECONDS] = {apply_microseconds, show_microseconds},
     [OPTION_KIND_CHOICE] = {apply_choice, show_text},
+    [OPTION_KIND_PREFIXES] = {options_apply_prefixes, show_texts},
+    [OPTION_KIND_RATE] = {options_apply_rate, show_text},
+    [OPTION_KIND_NAMES] = {options_apply_names, show_texts},
+    [OPTION_KIND_CUT] = {options_apply_cut, show_cut},
     [OPTION_KIND_TEXT] = {apply_text, show_text},
     [OPTION_KIND_TEXTS] = {apply_texts, show_texts},
     [OPTION_KIND_SETTINGS] = {apply_settings, show_texts},

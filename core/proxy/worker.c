@@ -12,7 +12,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { DRAIN_SECONDS_MAX = 5, FLOWS_MAX = 65536, PAYLOAD_SIZE = 1232, DESCRIPTORS_ASIDE = 32 };
+enum { DRAIN_SECONDS_MAX = 5, PAYLOAD_SIZE = 1232, DESCRIPTORS_ASIDE = 32 };
 
 enum { ASKED_STOP = 1, ASKED_WAKE = 2 };
 
@@ -106,6 +106,30 @@ static unsigned descriptors_each(unsigned workers)
     return share > DESCRIPTORS_ASIDE + 1 ? (unsigned)(share < UINT_MAX ? share : UINT_MAX) - DESCRIPTORS_ASIDE : 1;
 }
 
+/* The kernel spreads connections evenly enough. */
+static unsigned share_of(unsigned all, unsigned workers)
+{
+    return (all + workers - 1) / workers;
+}
+
+/* What all workers together may open, by their limits. */
+static void warn_of_descriptors(const struct worker *worker, const struct net_config *config)
+{
+    const struct options *options = worker->config.options;
+    struct rlimit limit;
+    rlim_t needed = config->tcp_connections_max + config->upstream_sockets_max + DESCRIPTORS_ASIDE * 3u;
+    needed *= options->workers;
+    if (worker->config.silent || options->check || options->show_options || getrlimit(RLIMIT_NOFILE, &limit) ||
+        limit.rlim_cur >= needed)
+        return;
+    log_line(
+        worker->config.log, LOG_WARN,
+        "only %llu files may be open at one time, and --tcp-connections %u needs %llu: fewer connections are taken; "
+        "'ulimit -n %llu' as root, or LimitNOFILE=%llu in a systemd unit, allows them",
+        (unsigned long long)limit.rlim_cur, options->tcp_connections, (unsigned long long)needed,
+        (unsigned long long)needed, (unsigned long long)needed);
+}
+
 static enum status make_net(struct worker *worker, struct reason *reason)
 {
     const struct options *options = worker->config.options;
@@ -132,12 +156,25 @@ static enum status make_net(struct worker *worker, struct reason *reason)
         config.resolv_conf = NULL;
     config.hosts = options->hosts;
     config.zones = options->zones;
+    config.allowed = options->allowed;
+    config.allowed_count = options->allowed_count;
+    config.allow_all = options->allow_all;
+    config.rate_limit = worker->config.rate_limit;
+    config.rate_action = (enum turn_away)options->rate_limit_action;
+    config.rebind_protection = options->rebind_protection;
+    config.rebind_allowed = options->rebind_allowed;
+    config.rebind_allowed_count = options->rebind_allowed_count;
+    config.tcp_connections_max = share_of(options->tcp_connections, options->workers);
+    config.tcp_connections_per_client = share_of(options->tcp_connections_per_client, options->workers);
+    config.tcp_pipeline_max = options->tcp_pipeline;
+    config.tcp_idle_us = options->tcp_idle_us;
     config.reuse_port = options->workers > 1;
     config.descriptors_max = descriptors_each(options->workers);
     config.on_connection = on_connection;
     config.on_idle = break_loop;
     config.context = worker;
     config.log = worker->config.log;
+    warn_of_descriptors(worker, &config);
     status = net_new(worker->base, &config, &worker->net, reason);
 done:
     free(listens);
@@ -166,6 +203,8 @@ enum status worker_new(const struct worker_config *config, struct worker **out, 
     struct flow_print_config print = {
         .detail = config->options->flow_detail,
         .json = config->options->log_json,
+        .anonymize = config->options->anonymize,
+        .cut = config->options->anonymize_cut,
         .colour = config->colour,
         .fd = STDOUT_FILENO,
         .filter = config->options->filter,
@@ -190,12 +229,12 @@ enum status worker_start(struct worker *worker, struct hooks *hooks, struct reas
     struct exchange_config config = {
         .timeout_us = options->timeout_us,
         .retries = options->retries,
-        .flows_max = FLOWS_MAX,
+        .flows_max = options->flows_max,
         .payload_size = PAYLOAD_SIZE,
         .coalesce = options->coalesce,
         .cache_entries = options->cache,
         .op_codes_refused = options->op_codes_refused,
-        .stream_idle_us = net_config_defaults().tcp_idle_us,
+        .stream_idle_us = options->tcp_idle_us,
     };
     struct flow_observer *observers = worker->config.observers;
     if (options->flow_detail > 0) {

@@ -12,9 +12,10 @@ struct worker;
 struct worker_config {
     const struct options *options; /* borrowed for the worker's life, like `log` */
     const struct log *log;
-    bool colour; /* flows are printed in colour */
+    bool colour;                     /* flows are printed in colour */
     struct flow_observer *observers; /* further ones, which see what the printer sees; borrowed */
-    bool silent; /* another worker says what concerns all of them */
+    struct rate_limit *rate_limit;   /* all workers' together; borrowed; NULL: none */
+    bool silent;                     /* another worker says what concerns all of them */
 
     /* A stream client came or went. */
     void (*on_connection)(void *context, const struct reply_to *connection, bool connected);

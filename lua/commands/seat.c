@@ -222,6 +222,7 @@ int seats_make(struct moondns *moondns, struct reason *reason)
             .options = &moondns->options,
             .log = &moondns->log,
             .colour = log_wants_colour(STDOUT_FILENO),
+            .rate_limit = moondns->rate_limit,
             .silent = i > 0,
             .on_connection = on_connection,
             .on_woken = on_woken,

@@ -45,6 +45,7 @@ struct moondns {
     struct report report;
     struct shared_store *shared; /* NULL: each seat has its way to a Redis server */
     struct reloader *reloader;
+    struct rate_limit *rate_limit; /* NULL: none */
     struct privileges privileges;
     struct metrics_server *metrics; /* NULL: none */
     struct script_metrics *script_metrics;

@@ -5,6 +5,7 @@
 #include "lua/commands/observing.h"
 #include "lua/commands/renewal.h"
 #include "lua/commands/seat.h"
+#include "net/rate_limit.h"
 
 #include <event2/event.h>
 #include <signal.h>
@@ -54,6 +55,11 @@ static void say_started(struct moondns *moondns)
         engine_script_names(moondns->seats[0].engine, &text);
     }
     log_text(&moondns->log, LOG_INFO, (const char *)text.data, text.length);
+    buffer_clear(&text);
+    net_describe_clients(net, &text);
+    if (text.length && buffer_c_string(&text))
+        log_line(&moondns->log, LOG_INFO, "clients served: %s; --allow PREFIX or --allow any lets others in",
+                 (const char *)text.data);
     struct address address = net_first_address(net);
     if (address.family != AF_UNSPEC) {
         char ip[ADDRESS_TEXT_MAX];
@@ -141,8 +147,12 @@ static bool make_common(struct moondns *moondns)
     moondns->reloader = reloader_new(&config);
     if (!options->shared)
         moondns->shared = shared_store_new(options->shared_memory, secret);
+    const struct options_rate *rate = &options->rate_limit;
+    if (rate->per_second)
+        moondns->rate_limit = rate_limit_new(rate->per_second, rate->prefix, secret);
     moondns->script_metrics = script_metrics_new(&moondns->log);
-    return moondns->reloader && (options->shared || moondns->shared) && moondns->script_metrics;
+    return moondns->reloader && (moondns->rate_limit || !rate->per_second) && (options->shared || moondns->shared) &&
+           moondns->script_metrics;
 }
 
 static int run(struct moondns *moondns)
@@ -185,6 +195,7 @@ static void tear_down(struct moondns *moondns)
     seats_free(moondns);
     observing_close(moondns);
     reloader_free(moondns->reloader);
+    rate_limit_free(moondns->rate_limit);
     shared_store_free(moondns->shared);
     script_metrics_free(moondns->script_metrics);
 }

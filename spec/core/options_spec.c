@@ -502,7 +502,9 @@ static void help_names_every_option(void **state)
     const char *text = buffer_c_string(&help), *description = buffer_c_string(&described);
     for (size_t id = 0; id < OPTION_COUNT; id++) {
         char name[64];
-        snprintf(name, sizeof name, "--%s%s", options_table[id].name, options_table[id].argument ? " " : "");
+        const struct option_spec *spec = &options_table[id];
+        const char *behind = spec->traits & OPTION_VALUE_OPTIONAL ? "[=" : spec->argument ? " " : "";
+        snprintf(name, sizeof name, "--%s%s", spec->name, behind);
         assert_non_null(strstr(text, name));
     }
     for (const char *line = text; *line; line = strchr(line, '\n') + 1)
