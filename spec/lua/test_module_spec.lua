@@ -505,6 +505,6 @@ describe("dns.test", function()
             table.sort(names)
             print(table.concat(names, " "))]])
         local result = proxy.run { "--check", "-s", path }
-        assert.equal(test.load(path).log[1], result.err:match "(cache=[^\n]*)")
+        assert.equal(test.load(path).log[1], result.err:match "(allow=[^\n]*)")
     end)
 end)
