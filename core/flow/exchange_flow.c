@@ -65,7 +65,7 @@ static void begin(struct exchange *exchange, struct flow *flow, const struct rep
     flow->error_us = 0;
     flow->killed = flow->intercepted = flow->is_replay = flow->unpackable = flow->cache_hit = flow->dropped =
         flow->resend = false;
-    flow->marked = flow->comment = flow->metadata = NULL;
+    flow->marked = flow->comment = flow->metadata = flow->script_error = NULL;
     flow->wrapper = NULL;
 }
 
@@ -130,7 +130,8 @@ static void forget_notes(struct flow *flow)
     free(flow->marked);
     free(flow->comment);
     free(flow->metadata);
-    flow->marked = flow->comment = flow->metadata = NULL;
+    free(flow->script_error);
+    flow->marked = flow->comment = flow->metadata = flow->script_error = NULL;
     if (flow->faults)
         flow_faults_free(flow);
 }

@@ -52,7 +52,7 @@ static enum status explain(const struct flow *flow, bool unpackable, struct buff
 {
     char text[FLOW_ERROR_MAX + ADDRESS_TEXT_MAX], server[ADDRESS_TEXT_MAX];
     const char *why = unpackable ? "a script's answer cannot be packed" : flow->error;
-    if (!flow->query.view.opt.count || !why[0])
+    if (!flow->query.view.opt.count || !why[0] || (unpackable && flow->script_error)) /* which says more */
         return STATUS_OK;
     bool names_server = flow->error_info != DNS_EDE_OTHER && flow->server.family != AF_UNSPEC;
     snprintf(text, sizeof text, "%s%s%s", why, names_server ? ", " : "",
@@ -202,17 +202,31 @@ static enum status fit_opt(struct exchange *exchange, const struct flow *flow, s
     return !status && wants_keepalive(exchange, flow) ? add_keepalive(exchange, wire) : status;
 }
 
+static bool tells_script_error(const struct flow *flow)
+{
+    return flow->script_error && flow->query.view.opt.count && !dns_message_is_signed(&flow->response.view);
+}
+
+/* A script's error, where it does not cost the answer its records. */
+static enum status add_script_error(const struct flow *flow, size_t limit, struct buffer *wire)
+{
+    enum { OPTION_OVERHEAD = 6 }; /* code, length, info code */
+    if (wire->length + OPTION_OVERHEAD + strlen(flow->script_error) > limit)
+        return STATUS_OK;
+    return dns_message_add_ede(wire, DNS_EDE_OTHER, flow->script_error);
+}
+
 static bool needs_opt_edit(const struct exchange *exchange, const struct flow *flow)
 {
     const struct dns_message *query = &flow->query.view, *response = &flow->response.view;
     if (!query->opt.count)
         return response->opt.count > 0 && !dns_message_is_signed(response);
     if (response->opt.count)
-        return exchange_has_hop_options(response) || wants_keepalive(exchange, flow);
+        return exchange_has_hop_options(response) || wants_keepalive(exchange, flow) || tells_script_error(flow);
     if (flow->request.present && !flow->request.view.opt.count) /* a script took it out: the upstream saw none */
         return true;
     /* an upstream without EDNS is passed on as such */
-    return flow->source != FLOW_SOURCE_UPSTREAM && flow->source != FLOW_SOURCE_CACHE;
+    return (flow->source != FLOW_SOURCE_UPSTREAM && flow->source != FLOW_SOURCE_CACHE) || tells_script_error(flow);
 }
 
 /* Makes the bytes for the client: the response's own where they can stay, else a copy in `scratch`. */
@@ -240,6 +254,8 @@ static enum status finish(struct exchange *exchange, struct exchange_flow *flow,
     }
     if (!status && edit)
         status = fit_opt(exchange, plain, wire);
+    if (!status && edit && tells_script_error(plain))
+        status = add_script_error(plain, limit, wire);
     if (!status && wire->length > limit) {
         status = dns_message_truncate(wire, limit);
         exchange->counters.truncated += !status;

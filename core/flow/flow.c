@@ -160,6 +160,22 @@ bool flow_resend(struct flow *flow, const struct upstream_target *target)
     return true;
 }
 
+void flow_tell_script_error(struct flow *flow, const char *text, size_t length)
+{
+    enum { CONTINUED_MASK = 0xc0, CONTINUED = 0x80 };
+    if (flow->script_error)
+        return;
+    if (length > DNS_EDE_TEXT_MAX)
+        for (length = DNS_EDE_TEXT_MAX; length > 0 && (text[length] & CONTINUED_MASK) == CONTINUED;)
+            length--;
+    char *copy = malloc(length + 1);
+    if (!copy)
+        return;
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    flow->script_error = copy;
+}
+
 void flow_drop(struct flow *flow)
 {
     flow->killed = flow->dropped = true;

@@ -125,6 +125,8 @@ struct flow {
     /* A script's notes, synchronised when a flow ends; owned (malloc), NULL for none. */
     char *marked, *comment, *metadata; /* metadata as JSON text of an object */
 
+    char *script_error; /* what the client is told of a script's error (extended error); owned; NULL: nothing */
+
     struct flow_faults *faults; /* done to the answer on its way out (flow/faults.h); owned; NULL: none */
 
     void *wrapper; /* the hooks' own; NULL: they hold nothing of this flow */
@@ -157,6 +159,11 @@ void flow_response_unpackable(struct flow *flow);
 MUST_CHECK enum status flow_set_request(struct flow *flow, const uint8_t *wire, size_t length, struct reason *reason);
 void flow_set_error(struct flow *flow, const char *text, int64_t wall_us); /* "" clears; `error_info` is Other */
 void flow_kill(struct flow *flow);
+
+/* The client, if it sent OPT, is to be told of this error of a script's with whatever answer goes out (RFC 8914). The
+ * first one counts. Cut at DNS_EDE_TEXT_MAX bytes, between characters; `text` is UTF-8. Without memory nobody is told.
+ */
+void flow_tell_script_error(struct flow *flow, const char *text, size_t length);
 void flow_drop(struct flow *flow);
 
 /* In a response or error hook: the query goes out again, to `target` (AF_UNSPEC: to the configured upstreams), and what

@@ -80,6 +80,7 @@ struct options {
     unsigned workers;                 /* at least 1; `auto` is counted out */
     double hook_timeout;              /* seconds */
     bool jit;
+    bool errors_in_answers;
     size_t script_memory;     /* bytes */
     struct redis_url *shared; /* NULL: in memory */
     size_t shared_memory;     /* bytes */

@@ -112,6 +112,8 @@ const struct option_spec options_table[OPTION_COUNT] = {
                              .help = "how long a hook may compute before it is cut off; waiting does not count"},
     [OPTION_JIT] = {"jit", 0, FLAG, FIELD(jit),
                     .help = "LuaJIT's compiler on, and the guard against endless hooks off"},
+    [OPTION_ERRORS_IN_ANSWERS] = {"errors-in-answers", 0, FLAG, FIELD(errors_in_answers),
+                                  .help = "tell clients that use EDNS of scripts' errors, as extended errors"},
     [OPTION_SCRIPT_MEMORY] = {"script-memory", 0, OPTION_KIND_MEBIBYTES, 0, FIELD(script_memory), .argument = "MIB",
                               .expected = "integer from 1 to 1048576 (MiB)", .initial = "1024", .least = 1,
                               .most = 1048576, .help = "cap on one worker's Lua memory, in MiB"},

@@ -102,6 +102,7 @@ int seat_load_scripts(struct seat *seat)
         .options = moondns->engine_options,
         .hook_timeout = options->hook_timeout,
         .jit = options->jit,
+        .errors_in_answers = options->errors_in_answers,
         .memory_limit = options->script_memory,
         .held_max = options->held_max,
         .held_timeout = options->held_timeout,

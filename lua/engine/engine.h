@@ -27,6 +27,7 @@ struct engine_config {
     const struct engine_option *options; /* ended by a NULL name; borrowed */
     double hook_timeout;                 /* seconds of computing */
     bool jit;                            /* compiler on, guard off */
+    bool errors_in_answers;              /* clients are told of scripts' errors */
     size_t memory_limit;                 /* bytes of Lua memory */
     size_t held_max;                     /* flows that scripts hold at one time */
     double held_timeout;                 /* seconds; then they fail */

@@ -31,6 +31,28 @@ static void set_free(struct flow_runs *runs, struct flow_run *run)
     runs->free = run;
 }
 
+void flow_run_tell(struct flow_run *run, const struct script *script, const char *text, size_t length)
+{
+    const struct script_source *source = script->source;
+    size_t folder = (size_t)(source->name - source->path);
+    const char *end = memchr(text, '\n', length);
+    length = end ? (size_t)(end - text) : length;
+    if (length >= folder && memcmp(text, source->path, folder) == 0) {
+        text += folder;
+        length -= folder;
+    }
+    struct buffer clean = {0};
+    log_escape(&clean, text, length, false);
+    if (!clean.failed && clean.length)
+        flow_tell_script_error(run->flow, (const char *)clean.data, clean.length);
+    buffer_free(&clean);
+}
+
+static void failed(struct task *task, const char *text, size_t length)
+{
+    flow_run_tell((struct flow_run *)task, task->script, text, length);
+}
+
 static bool more_runs(struct engine *engine)
 {
     struct flow_runs *runs = &engine->flows;
@@ -43,6 +65,7 @@ static bool more_runs(struct engine *engine)
     for (size_t i = 0; i < RUNS_PER_BLOCK; i++) {
         block[i].task.engine = engine;
         block[i].task.awake = awake;
+        block[i].task.failed = engine->config.errors_in_answers ? failed : NULL;
         block[i].number = ++number;
         set_free(runs, &block[i]);
     }

@@ -36,6 +36,10 @@ void flow_run_push_object(struct flow_run *run);
 enum hook_result flow_run_hooks(struct hooks *hooks, enum hook hook, struct flow *flow);
 void flow_run_ended(struct hooks *hooks, struct flow *flow);
 
+/* For --errors-in-answers: the client is told of the script's error, the first line of `text`, with the script's name
+ * in place of its path. */
+void flow_run_tell(struct flow_run *run, const struct script *script, const char *text, size_t length);
+
 /* Lets the flows go on that a script resumed or killed while Lua ran. To be called once Lua has returned. */
 void flow_runs_go_on(struct engine *engine);
 

@@ -99,6 +99,8 @@ static void report_unpackable(struct flow_run *run, const char *what, const stru
                   reason->text);
     if (!text.failed)
         report_error(run->task.engine->config.report, (const char *)text.data, text.length);
+    if (!text.failed && script && run->task.engine->config.errors_in_answers)
+        flow_run_tell(run, script, (const char *)text.data, text.length);
     buffer_free(&text);
 }
 

@@ -54,6 +54,8 @@ static enum task_result finish(struct task *task, int code)
     size_t length;
     const char *text = lua_tolstring(engine->L, -1, &length);
     report_error(engine->config.report, text, length);
+    if (task->failed)
+        task->failed(task, text, length);
     lua_pop(engine->L, 1);
     throw_away(task);
     return TASK_FAILED;

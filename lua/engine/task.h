@@ -38,10 +38,11 @@ struct task_wait {
 /* One function after the other that runs in the same coroutine. All zeros but `engine` and `awake` is ready for use. */
 struct task {
     struct engine *engine;
-    void (*awake)(struct task *task); /* the wait is over: to call task_resume */
-    struct task_coroutine coroutine;  /* L is NULL when it has none */
-    struct script *script;            /* whose function runs; borrowed */
-    unsigned hook;                    /* what it is called for: enum script_hook; SCRIPT_HOOK_COUNT: a timer */
+    void (*awake)(struct task *task);                                   /* the wait is over: to call task_resume */
+    void (*failed)(struct task *task, const char *text, size_t length); /* told of the error; may be NULL */
+    struct task_coroutine coroutine;                                    /* L is NULL when it has none */
+    struct script *script;                                              /* whose function runs; borrowed */
+    unsigned hook; /* what it is called for: enum script_hook; SCRIPT_HOOK_COUNT: a timer */
     bool waiting;
     struct event *alarm;    /* of sleep; made when first needed */
     struct task_wait *wait; /* ended with the task; NULL: none */

@@ -38,6 +38,7 @@ local LONG_OPTIONS = {
     "workers",
     "hook-timeout",
     "jit",
+    "errors-in-answers",
     "script-memory",
     "shared",
     "shared-memory",
