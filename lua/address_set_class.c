@@ -31,6 +31,12 @@ static enum status load_file(void *set, const struct set_memory *memory, const c
     return address_set_load(set, memory, path, report, reason);
 }
 
+static enum status parse_text(void *set, const struct set_memory *memory, const char *text, size_t length,
+                              const struct list_report *report)
+{
+    return address_set_parse(set, memory, text, length, report);
+}
+
 static const struct lua_set_kind kind = {
     .class = &lua_address_set_class,
     .size = sizeof(struct address_set),
@@ -39,6 +45,7 @@ static const struct lua_set_kind kind = {
     .add = add_entry,
     .remove = remove_entry,
     .load = load_file,
+    .parse = parse_text,
 };
 
 static int construct(lua_State *L)
@@ -59,6 +66,11 @@ static int set_remove(lua_State *L)
 static int set_load(lua_State *L)
 {
     return lua_set_load(L, &kind);
+}
+
+static int set_parse(lua_State *L)
+{
+    return lua_set_parse(L, &kind);
 }
 
 /* A client's address may have a zone (fe80::1%eth0), which is no part of what is in the set. */
@@ -114,6 +126,8 @@ static const struct lua_method statics[] = {
      "The set of all addresses and prefixes in these files, one a line, with comments after `#`, `;` or `!`; nil and "
      "the "
      "reason when one cannot be read. Lines that cannot be used are left out and told of in `skipped`."},
+    {"parse", set_parse, "parse(text [, name])",
+     "The set of all that `load` would find in a file of this text; `name` is what `skipped` and the log call it."},
     {0},
 };
 

@@ -33,6 +33,12 @@ static enum status load_file(void *set, const struct set_memory *memory, const c
     return domain_set_load(set, memory, path, report, reason);
 }
 
+static enum status parse_text(void *set, const struct set_memory *memory, const char *text, size_t length,
+                              const struct list_report *report)
+{
+    return domain_set_parse(set, memory, text, length, report);
+}
+
 static const struct lua_set_kind kind = {
     .class = &lua_domain_set_class,
     .size = sizeof(struct domain_set),
@@ -41,6 +47,7 @@ static const struct lua_set_kind kind = {
     .add = add_entry,
     .remove = remove_entry,
     .load = load_file,
+    .parse = parse_text,
 };
 
 static int construct(lua_State *L)
@@ -61,6 +68,11 @@ static int set_remove(lua_State *L)
 static int set_load(lua_State *L)
 {
     return lua_set_load(L, &kind);
+}
+
+static int set_parse(lua_State *L)
+{
+    return lua_set_parse(L, &kind);
 }
 
 /* Pushes the text of the entry: where it can, the very string at 2, which need not be made again. */
@@ -124,6 +136,8 @@ static const struct lua_method statics[] = {
      "The set of all domains in these files; nil and the reason when one cannot be read. They may mix plain lists (one "
      "domain a line), hosts files, `||domain^` and `@@||domain^`, with comments after `#` or `!`. Lines that cannot be "
      "used, such as patterns, are left out and told of in `skipped`."},
+    {"parse", set_parse, "parse(text [, name])",
+     "The set of all that `load` would find in a file of this text; `name` is what `skipped` and the log call it."},
     {0},
 };
 

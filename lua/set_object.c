@@ -284,6 +284,19 @@ static void log_skipped(lua_State *L, size_t count)
     }
 }
 
+/* What is left to do when all has been read; gives the set, at 1. */
+static int finish_loading(lua_State *L, enum status status, const char *what, const struct reason *reason,
+                          const struct skipped *skipped)
+{
+    if (!status)
+        status = buffer_status(skipped->kept);
+    check(L, status, what, reason);
+    set_skipped(L, skipped);
+    log_skipped(L, skipped->count);
+    lua_settop(L, 1);
+    return 1;
+}
+
 int lua_set_load(lua_State *L, const struct lua_set_kind *kind)
 {
     struct blob blob;
@@ -312,13 +325,32 @@ int lua_set_load(lua_State *L, const struct lua_set_kind *kind)
         lua_pushstring(L, reason.text);
         return 2;
     }
-    if (!status)
-        status = buffer_status(skipped.kept);
-    check(L, status, what, &reason);
-    set_skipped(L, &skipped);
-    log_skipped(L, skipped.count);
-    lua_settop(L, 1);
-    return 1;
+    return finish_loading(L, status, what, &reason, &skipped);
+}
+
+int lua_set_parse(lua_State *L, const struct lua_set_kind *kind)
+{
+    enum { TEXT = 2, NAME = 3 }; /* behind the set */
+    struct blob blob;
+    const struct reason reason = {"out of memory"};
+    char what[64];
+    size_t length;
+    lua_settop(L, 2);
+    snprintf(what, sizeof what, "%s.parse", kind->class->name);
+    (void)lua_check_text(L, 1, &length, what);
+    if (lua_isnil(L, 2)) {
+        lua_pushliteral(L, "text");
+        lua_replace(L, 2);
+    }
+    (void)lua_check_text(L, 2, &length, what);
+    void *set = push_new(L, kind);
+    lua_insert(L, 1);
+    const struct set_memory memory = open_memory(L, &blob);
+    struct skipped skipped = {.kept = lua_scratch(L), .file = NAME};
+    const struct list_report report = {keep, &skipped};
+    const char *text = lua_tolstring(L, TEXT, &length);
+    enum status status = kind->parse(set, &memory, text, length, &report);
+    return finish_loading(L, status, what, &reason, &skipped);
 }
 
 void lua_set_get_skipped(lua_State *L, void *set)

@@ -18,6 +18,8 @@ struct lua_set_kind {
     enum status (*remove)(void *set, const char *text, size_t length, bool *removed, struct reason *reason);
     enum status (*load)(void *set, const struct set_memory *memory, const char *path, const struct list_report *report,
                         struct reason *reason);
+    enum status (*parse)(void *set, const struct set_memory *memory, const char *text, size_t length,
+                         const struct list_report *report);
 };
 
 /* The constructor's call: of an array of entries at 2, or nothing. */
@@ -30,6 +32,9 @@ int lua_set_remove(lua_State *L, const struct lua_set_kind *kind);
 /* The function load: a set of what is in the files whose paths are its arguments; nil and the reason when one of them
  * cannot be read. Lines that cannot be used are kept for `skipped`, and told to the calling script's log.warn. */
 int lua_set_load(lua_State *L, const struct lua_set_kind *kind);
+
+/* The function parse: the same of a text at 1; a name for it may be at 2. */
+int lua_set_parse(lua_State *L, const struct lua_set_kind *kind);
 
 /* The properties that tell of skipped lines, as entries of the class's table. */
 void lua_set_get_skipped(lua_State *L, void *set);

@@ -35,3 +35,11 @@ enum status address_set_load(struct address_set *set, const struct set_memory *m
     const struct list_lines lines = {take_line, &list, report};
     return list_lines_read(path, &lines, reason);
 }
+
+enum status address_set_parse(struct address_set *set, const struct set_memory *memory, const char *text, size_t length,
+                              const struct list_report *report)
+{
+    struct list list = {.set = set, .memory = memory, .report = report};
+    const struct list_lines lines = {take_line, &list, report};
+    return list_lines_parse(text, length, &lines);
+}

@@ -286,3 +286,11 @@ enum status domain_set_load(struct domain_set *set, const struct set_memory *mem
     const struct list_lines lines = {take_line, &list, report};
     return list_lines_read(path, &lines, reason);
 }
+
+enum status domain_set_parse(struct domain_set *set, const struct set_memory *memory, const char *text, size_t length,
+                             const struct list_report *report)
+{
+    struct list list = {.set = set, .memory = memory, .report = report};
+    const struct list_lines lines = {take_line, &list, report};
+    return list_lines_parse(text, length, &lines);
+}

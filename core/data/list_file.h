@@ -1,4 +1,4 @@
-/* Lists in files, one thing a line. */
+/* Lists in files and texts, one thing a line. */
 #ifndef MOONDNS_DATA_LIST_FILE_H
 #define MOONDNS_DATA_LIST_FILE_H
 
@@ -25,8 +25,15 @@ MUST_CHECK enum status domain_from_text(const char *text, size_t length, struct 
 MUST_CHECK enum status domain_set_load(struct domain_set *set, const struct set_memory *memory, const char *path,
                                        const struct list_report *report, struct reason *reason);
 
+/* The same from the file's text. */
+MUST_CHECK enum status domain_set_parse(struct domain_set *set, const struct set_memory *memory, const char *text,
+                                        size_t length, const struct list_report *report);
+
 /* The same for addresses and prefixes. Comments begin with #, ; or !. */
 MUST_CHECK enum status address_set_load(struct address_set *set, const struct set_memory *memory, const char *path,
                                         const struct list_report *report, struct reason *reason);
+
+MUST_CHECK enum status address_set_parse(struct address_set *set, const struct set_memory *memory, const char *text,
+                                         size_t length, const struct list_report *report);
 
 #endif

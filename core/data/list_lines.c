@@ -15,10 +15,10 @@ struct reader {
     char chunk[CHUNK_SIZE];
 };
 
-static MUST_CHECK enum status take(struct reader *reader, const char *line, const char *end)
+static MUST_CHECK enum status take(const struct list_lines *lines, size_t number, const char *line, const char *end)
 {
     static const char mark[] = "\xef\xbb\xbf";
-    if (reader->number == 1 && end - line >= 3 && memcmp(line, mark, 3) == 0)
+    if (number == 1 && end - line >= 3 && memcmp(line, mark, 3) == 0)
         line += 3;
     while (line < end && list_is_blank(*line))
         line++;
@@ -26,15 +26,14 @@ static MUST_CHECK enum status take(struct reader *reader, const char *line, cons
         end--;
     if (line == end)
         return STATUS_OK;
-    return reader->lines->take(reader->lines->context, line, (size_t)(end - line), reader->number);
+    return lines->take(lines->context, line, (size_t)(end - line), number);
 }
 
-static void report_too_long(struct reader *reader)
+static void report_too_long(const struct list_lines *lines, size_t number, const char *line)
 {
     struct reason reason;
-    const struct list_report *report = reader->lines->report;
     reason_set(&reason, "longer than %d bytes", CHUNK_SIZE);
-    report->unusable(report->context, reader->number, reader->chunk, SHOWN_MAX, &reason);
+    lines->report->unusable(lines->report->context, number, line, SHOWN_MAX, &reason);
 }
 
 /* Takes the lines in the chunk that have come to their end (at the file's end all have), and leaves the rest. */
@@ -47,7 +46,7 @@ static MUST_CHECK enum status take_chunk(struct reader *reader, bool file_ends)
         if (!newline && !file_ends)
             break;
         if (!reader->too_long)
-            status = take(reader, at, newline ? newline : end);
+            status = take(reader->lines, reader->number, at, newline ? newline : end);
         reader->too_long = false;
         reader->number++;
         at = newline ? newline + 1 : end;
@@ -56,7 +55,7 @@ static MUST_CHECK enum status take_chunk(struct reader *reader, bool file_ends)
     memmove(reader->chunk, at, reader->length);
     if (reader->length == CHUNK_SIZE) {
         if (!reader->too_long)
-            report_too_long(reader);
+            report_too_long(reader->lines, reader->number, reader->chunk);
         reader->too_long = true;
         reader->length = 0;
     }
@@ -107,5 +106,20 @@ enum status list_lines_read(const char *path, const struct list_lines *lines, st
         }
     }
     close(fd);
+    return status;
+}
+
+enum status list_lines_parse(const char *text, size_t length, const struct list_lines *lines)
+{
+    const char *at = text, *end = text + length;
+    enum status status = STATUS_OK;
+    for (size_t number = 1; at < end && !status; number++) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at)), *line_end = newline ? newline : end;
+        if (line_end - at >= CHUNK_SIZE)
+            report_too_long(lines, number, at);
+        else
+            status = take(lines, number, at, line_end);
+        at = newline ? newline + 1 : end;
+    }
     return status;
 }

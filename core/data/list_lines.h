@@ -1,4 +1,4 @@
-/* A file line by line, in memory that does not grow with it. */
+/* A file line by line, in memory that does not grow with it; or a text. */
 #ifndef MOONDNS_DATA_LIST_LINES_H
 #define MOONDNS_DATA_LIST_LINES_H
 
@@ -16,6 +16,9 @@ struct list_lines {
 /* Reads the file, which must be a regular one; a byte order mark is passed over. STATUS_IO with the reason, or what
  * `take` answered. */
 MUST_CHECK enum status list_lines_read(const char *path, const struct list_lines *lines, struct reason *reason);
+
+/* The same for text that is in memory. */
+MUST_CHECK enum status list_lines_parse(const char *text, size_t length, const struct list_lines *lines);
 
 static inline bool list_is_blank(char byte)
 {

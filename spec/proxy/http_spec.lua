@@ -303,6 +303,36 @@ describe("http", function()
         assert.equal(#expected, #lines)
     end)
 
+    describe("in the guide's examples", function()
+        -- The script of this name in docs/scripting.md.
+        local function example(name, wanted, given)
+            local code = assert(files.read("docs/scripting.md"):match("```lua\n(%-%- " .. name .. "%.lua\n.-)```"), name)
+            return (code:gsub(wanted, given))
+        end
+
+        local function rcode(moondns, name)
+            return wire.parse(assert(moondns:udp():ask(wire.query(name, "A")))).rcode
+        end
+
+        it("brings a block list, again and again", function()
+            local knot = upstream.knot()
+            local moondns = proxy.start { code = example("hourly", "HOUR = 3600", "HOUR = 0.05"), upstream = knot,
+                args = { "--set", "list=http://127.0.0.1:" .. plain .. "/block_list/hourly" } }
+            moondns:wait_output("2 domains are blocked.*2 domains are blocked.*2 domains are blocked", "err")
+            moondns:wait_output("http://127.0.0.1:" .. plain .. "/block_list/hourly:4: '/banner/': ", "err")
+            assert.equal(3, rcode(moondns, "x.ads.example"))
+            assert.equal(3, rcode(moondns, "tracker.example"))
+            assert.equal(0, rcode(moondns, "example.com"))
+        end)
+
+        it("asks a policy service", function()
+            local moondns = proxy.start { upstream = upstream.knot(),
+                code = example("ask_policy", "127%.0%.0%.1:8181/v1/data/dns/allow", "127.0.0.1:" .. plain .. "/policy") }
+            assert.equal(5, rcode(moondns, "bad.example.com"))
+            assert.equal(0, rcode(moondns, "example.com"))
+        end)
+    end)
+
     it("holds up nobody: 1,000 hooks that ask a service, and one that does not", function()
         local moondns = start([[
             function dns_request(flow)

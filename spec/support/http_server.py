@@ -94,6 +94,14 @@ def garbage(request, argument):
     yield b"220 this is another service\r\n\r\n"
 
 
+def block_list(request, argument):
+    yield whole(b"! a list\n||ads.example^\n0.0.0.0 tracker.example\n/banner/\n")
+
+
+def policy(request, argument):
+    yield whole(b'{"result": %s}' % (b"false" if b"bad" in request[3] else b"true"))
+
+
 def silent(request, argument):
     yield None
 
@@ -104,7 +112,7 @@ def trickle(request, argument):
 
 
 ACTIONS = {action.__name__: action for action in (
-    echo, status, to, count, chunked, until_close, cut, cut_chunk, sized, endless, endless_headers, garbage, silent, trickle)}
+    echo, status, to, count, block_list, policy, chunked, until_close, cut, cut_chunk, sized, endless, endless_headers, garbage, silent, trickle)}
 
 
 def serve(connection, context):
