@@ -80,15 +80,9 @@ static unsigned append_answers(struct flow_print *print, const struct dns_messag
 }
 
 /* The answers, or what there is instead of them. */
-static void append_result(struct flow_print *print, const struct flow *flow)
+static void append_message(struct flow_print *print, const struct dns_message *response)
 {
-    const struct dns_message *response = &flow->response.view;
     char mnemonic[DNS_MNEMONIC_MAX];
-    if (flow->killed || !flow->response.present) {
-        paint(print, PAINT_BAD);
-        buffer_text(&print->lines, flow->dropped ? "dropped" : flow->killed ? "killed" : "no answer");
-        return;
-    }
     uint16_t code = dns_message_response_code(response);
     if (code != DNS_RCODE_NOERROR) {
         paint(print, code == DNS_RCODE_NXDOMAIN ? PAINT_EMPTY : PAINT_BAD);
@@ -97,12 +91,26 @@ static void append_result(struct flow_print *print, const struct flow *flow)
     }
     bool empty = response->header.counts[DNS_SECTION_ANSWER] == 0;
     paint(print, empty ? PAINT_EMPTY : PAINT_GOOD);
-    if (flow->messages > 0)
-        buffer_format(&print->lines, "%llu records in %u messages", (unsigned long long)flow->records, flow->messages);
-    else if (empty)
+    if (empty)
         buffer_text(&print->lines, op_code_of(response) ? "NOERROR" : "NODATA");
     else
         append_answers(print, response);
+}
+
+static void append_result(struct flow_print *print, const struct flow *flow)
+{
+    const struct dns_message *response = &flow->response.view;
+    if (flow->killed || !flow->response.present) {
+        paint(print, PAINT_BAD);
+        buffer_text(&print->lines, flow->dropped ? "dropped" : flow->killed ? "killed" : "no answer");
+        return;
+    }
+    if (flow->messages > 0 && dns_message_response_code(response) == DNS_RCODE_NOERROR) {
+        paint(print, PAINT_GOOD);
+        buffer_format(&print->lines, "%llu records in %u messages", (unsigned long long)flow->records, flow->messages);
+        return;
+    }
+    append_message(print, response);
 }
 
 /* Starts the next item of what stands in parentheses. */
@@ -284,6 +292,31 @@ void flow_print_free(struct flow_print *print)
     buffer_free(&print->text);
     buffer_free(&print->expanded);
     free(print);
+}
+
+/* Moves what was appended to the gathered lines from `before` on. */
+static void give(struct flow_print *print, size_t before, struct buffer *out)
+{
+    if (!print->lines.failed)
+        buffer_append(out, print->lines.data + before, print->lines.length - before);
+    print->lines.failed = false;
+    print->lines.length = before;
+}
+
+void flow_print_answer(struct flow_print *print, const struct flow *flow, struct buffer *out)
+{
+    size_t before = print->lines.length;
+    append_result(print, flow);
+    if (!flow->killed)
+        append_source(print, flow);
+    give(print, before, out);
+}
+
+void flow_print_message(struct flow_print *print, const struct dns_message *response, struct buffer *out)
+{
+    size_t before = print->lines.length;
+    append_message(print, response);
+    give(print, before, out);
 }
 
 struct flow_observer *flow_print_observer(struct flow_print *print)

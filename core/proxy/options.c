@@ -46,6 +46,8 @@ struct line {
     struct option_set *set;
     enum options_action action;
     const char *filter;
+    const char **words; /* where arguments that are no options go instead; NULL: they are a filter */
+    size_t words_max, words_count;
     struct reason *reason;
 };
 
@@ -138,6 +140,14 @@ static enum status read_filter(struct line *line, const char *argument)
         !access(argument, F_OK)) {
         reason_set(line->reason, "'%s' is a script: run it with --script %s", argument, argument);
         return STATUS_INVALID;
+    }
+    if (line->words && line->words_count == line->words_max) {
+        reason_set(line->reason, "'%s' is one argument too many", argument);
+        return STATUS_INVALID;
+    }
+    if (line->words) {
+        line->words[line->words_count++] = argument;
+        return STATUS_OK;
     }
     if (line->filter) {
         reason_set(line->reason, "one FILTER expected, got '%s' and '%s': quote the filter, it is one argument",
@@ -296,9 +306,21 @@ static void escape_reason(struct reason *reason)
 enum status options_parse(int argc, char **argv, struct options *out, enum options_action *action,
                           struct reason *reason)
 {
+    return options_parse_words(argc, argv, NULL, 0, out, action, reason);
+}
+
+enum status options_parse_words(int argc, char **argv, const char **words, size_t words_max, struct options *out,
+                                enum options_action *action, struct reason *reason)
+{
     struct options options = {0};
     struct option_set set = {.arena = &options.arena};
-    struct line line = {.argc = argc, .argv = argv, .at = argc > 0 ? 1 : 0, .set = &set, .reason = reason};
+    struct line line = {.argc = argc,
+                        .argv = argv,
+                        .at = argc > 0 ? 1 : 0,
+                        .set = &set,
+                        .reason = reason,
+                        .words = words,
+                        .words_max = words_max};
     enum status status = read_line(&line);
     if (!status && line.action == OPTIONS_RUN)
         status = read_run(&line, &options);

@@ -108,6 +108,11 @@ MUST_CHECK enum status options_parse(int argc, char **argv, struct options *out,
                                      struct reason *reason);
 void options_free(struct options *options);
 
+/* The same where up to `words_max` arguments that are no options mean something else than FILTER: they are borrowed in
+ * `words`, in order; what is beyond them there stays as it was. */
+MUST_CHECK enum status options_parse_words(int argc, char **argv, const char **words, size_t words_max,
+                                           struct options *out, enum options_action *action, struct reason *reason);
+
 /* Appends the names of those options whose values differ, joined by ", ": of those that count at run time, or of those
  * that count at the start only. False when there are none. */
 bool options_differ(const struct options *before, const struct options *after, bool at_run_time, struct buffer *names);

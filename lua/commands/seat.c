@@ -231,6 +231,10 @@ int seats_make(struct moondns *moondns, struct reason *reason)
             .context = seat,
         };
         enum status status = observing_seat(seat, &config.observers);
+        if (i == 0 && moondns->observer) {
+            moondns->observer->next = config.observers;
+            config.observers = moondns->observer;
+        }
         if (!status)
             status = worker_new(&config, &seat->worker, reason);
         if (status)

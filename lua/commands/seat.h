@@ -50,6 +50,7 @@ struct moondns {
     struct metrics_server *metrics; /* NULL: none */
     struct script_metrics *script_metrics;
     struct dnstap *dnstap; /* NULL: none */
+    struct flow_observer *observer; /* one more, of the first seat; NULL: none */
     struct seat *seats;
     unsigned count;
     bool stopping; /* all workers were told to */

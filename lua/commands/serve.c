@@ -1,17 +1,11 @@
-/* moondns without a subcommand: serves. Holds the process: options, rights, signals, start and stop. */
-#include "base/random.h"
-#include "data/metrics/script_metrics.h"
+/* moondns without a subcommand: serves. Ports, rights, signals, start and stop. */
 #include "lua/commands/commands.h"
 #include "lua/commands/observing.h"
-#include "lua/commands/renewal.h"
-#include "lua/commands/seat.h"
-#include "net/rate_limit.h"
+#include "lua/commands/process.h"
 
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 static void on_stop_signal(evutil_socket_t number, short what, void *context)
@@ -122,111 +116,13 @@ static void describe(struct moondns *moondns)
     print_buffer(&text);
 }
 
-/* What all engines have in common. */
-static bool make_common(struct moondns *moondns)
-{
-    const struct options *options = &moondns->options;
-    struct random random = {0};
-    uint64_t secret[2];
-    for (size_t i = 0; i < 2; i++)
-        secret[i] = (uint64_t)random_u32(&random) << 32 | random_u32(&random);
-    struct reloader_config config = {
-        .engines = options->workers,
-        .log = &moondns->log,
-        .wake = seat_wake,
-        .prepare_lists = seat_prepare_lists,
-        .take_lists = seat_take_lists,
-        .drop_lists = seat_drop_lists,
-        .offer_options = renewal_offer,
-        .take_options = renewal_take,
-        .end_options = renewal_end,
-        .context = moondns,
-    };
-    while (options->scripts[config.scripts])
-        config.scripts++;
-    moondns->reloader = reloader_new(&config);
-    if (!options->shared)
-        moondns->shared = shared_store_new(options->shared_memory, secret);
-    const struct options_rate *rate = &options->rate_limit;
-    if (rate->per_second)
-        moondns->rate_limit = rate_limit_new(rate->per_second, rate->prefix, secret);
-    moondns->script_metrics = script_metrics_new(&moondns->log);
-    return moondns->reloader && (moondns->rate_limit || !rate->per_second) && (options->shared || moondns->shared) &&
-           moondns->script_metrics;
-}
-
-static int run(struct moondns *moondns)
-{
-    struct reason reason = {"out of memory"};
-    if (privileges_find(moondns->options.user, moondns->options.group, &moondns->privileges, &reason)) {
-        log_line(&moondns->log, LOG_ERROR, "%s", reason.text);
-        return OPTIONS_EXIT_USAGE;
-    }
-    int code = make_common(moondns) ? seats_make(moondns, &reason) : OPTIONS_EXIT_FAILURE;
-    if (code) {
-        log_line(&moondns->log, LOG_ERROR, "%s", reason.text);
-        return code;
-    }
-    code = seat_load_scripts(&moondns->seats[0]);
-    if (code)
-        return code;
-    if (moondns->options.check || moondns->options.show_options) {
-        describe(moondns);
-        return OPTIONS_EXIT_DONE;
-    }
-    return serve(moondns);
-}
-
-static void tear_down(struct moondns *moondns)
-{
-    observing_stop(moondns);
-    if (!moondns->stopping) /* a second word would not let them answer what is in flight */
-        seats_stop(moondns);
-    for (unsigned i = 1; i < moondns->count; i++) {
-        struct seat *seat = &moondns->seats[i];
-        if (seat->has_thread)
-            pthread_join(seat->thread, NULL);
-    }
-    for (size_t i = 0; i < 3; i++)
-        if (moondns->signals[i])
-            event_free(moondns->signals[i]);
-    if (moondns->count && moondns->seats[0].worker)
-        seat_finish(&moondns->seats[0]);
-    seats_free(moondns);
-    observing_close(moondns);
-    reloader_free(moondns->reloader);
-    rate_limit_free(moondns->rate_limit);
-    shared_store_free(moondns->shared);
-    script_metrics_free(moondns->script_metrics);
-}
-
-static struct engine_option *options_for_scripts(const struct options *options)
-{
-    size_t count = 0;
-    while (options->values[count].name)
-        count++;
-    struct engine_option *list = calloc(count + 1, sizeof *list);
-    for (size_t i = 0; list && i < count; i++)
-        list[i] = (struct engine_option){options->values[i].script_name, options->values[i].value};
-    return list;
-}
-
-/* Every connection and every upstream socket takes a descriptor. */
-static void raise_descriptor_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 static int usage_error(const struct reason *reason)
 {
     fprintf(stderr, "moondns: %s\n", reason->text);
     fprintf(stderr, "moondns --help lists the options\n");
     return OPTIONS_EXIT_USAGE;
 }
+
 int command_serve(int argc, char **argv)
 {
     struct moondns moondns = {
@@ -244,21 +140,11 @@ int command_serve(int argc, char **argv)
         print_buffer(&text);
         return OPTIONS_EXIT_DONE;
     }
-    signal(SIGPIPE, SIG_IGN);
-    raise_descriptor_limit();
-    moondns.log = (struct log){
-        .level = moondns.options.level,
-        .json = moondns.options.log_json,
-        .colour = log_wants_colour(STDERR_FILENO),
-        .fd = STDERR_FILENO,
-    };
-    report_init(&moondns.report, &moondns.log);
-    moondns.engine_options = options_for_scripts(&moondns.options);
-    int code = moondns.engine_options ? run(&moondns) : OPTIONS_EXIT_FAILURE;
-    tear_down(&moondns);
-    report_end(&moondns.report);
-    renewal_free(&moondns);
-    free(moondns.engine_options);
-    options_free(&moondns.options);
+    int code = process_open(&moondns);
+    if (!code && (moondns.options.check || moondns.options.show_options))
+        describe(&moondns);
+    else if (!code)
+        code = serve(&moondns);
+    process_close(&moondns);
     return code;
 }
