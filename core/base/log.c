@@ -37,7 +37,24 @@ bool log_wants_colour(int fd)
     return isatty(fd) && (!no_colour || !no_colour[0]);
 }
 
-/* The length of the UTF-8 sequence at the start of `at` (RFC 3629); 0 for a broken one, and for C1 controls. */
+/* Characters that change what others look like: marks of direction (UAX #9) and the separators of lines. All of them
+ * begin with one of two bytes. */
+static bool misleads(const uint8_t *at, size_t size)
+{
+    static const char *const sequences[] = {
+        "\xd8\x9c",     "\xe2\x80\x8e", "\xe2\x80\x8f", "\xe2\x80\xa8", "\xe2\x80\xa9", "\xe2\x80\xaa", "\xe2\x80\xab",
+        "\xe2\x80\xac", "\xe2\x80\xad", "\xe2\x80\xae", "\xe2\x81\xa6", "\xe2\x81\xa7", "\xe2\x81\xa8", "\xe2\x81\xa9",
+    };
+    if (at[0] != 0xd8 && at[0] != 0xe2)
+        return false;
+    for (size_t i = 0; i < sizeof sequences / sizeof *sequences; i++)
+        if (size == strlen(sequences[i]) && !memcmp(at, sequences[i], size))
+            return true;
+    return false;
+}
+
+/* The length of the UTF-8 sequence at the start of `at` (RFC 3629); 0 for a broken one, for C1 controls and for what
+ * misleads. */
 static size_t printable_sequence(const uint8_t *at, size_t length)
 {
     static const struct {
@@ -59,7 +76,29 @@ static size_t printable_sequence(const uint8_t *at, size_t length)
             if ((at[k] & 0xc0) != 0x80)
                 return 0;
         }
-        return forms[i].size;
+        return misleads(at, forms[i].size) ? 0 : forms[i].size;
+    }
+    return 0;
+}
+
+/* The length of a whole character that must not be seen as it is, though it is right UTF-8: DEL, C1 controls, what
+ * misleads; 0: it is none. */
+static size_t hidden_character(const uint8_t *at, size_t length, unsigned *code_point)
+{
+    if (at[0] == 0x7f) {
+        *code_point = at[0];
+        return 1;
+    }
+    if (at[0] == 0xc2 && length > 1 && at[1] >= 0x80 && at[1] <= 0x9f) {
+        *code_point = at[1];
+        return 2;
+    }
+    for (size_t size = 2; size <= 3 && size <= length; size++) {
+        if (!misleads(at, size))
+            continue;
+        *code_point = size == 2 ? (at[0] & 0x1fu) << 6 | (at[1] & 0x3fu)
+                                : (at[0] & 0x0fu) << 12 | (at[1] & 0x3fu) << 6 | (at[2] & 0x3fu);
+        return size;
     }
     return 0;
 }
@@ -92,13 +131,16 @@ static void escape(struct buffer *out, const char *text, size_t length, const st
             continue;
         }
         buffer_append(out, bytes + plain, i - plain);
-        bool c1 = bytes[i] == 0xc2 && i + 1 < length && bytes[i + 1] >= 0x80 && bytes[i + 1] <= 0x9f;
-        if (own)
+        unsigned code_point = 0;
+        size_t taken = style->code_points ? hidden_character(bytes + i, length - i, &code_point) : 0;
+        if (own) {
             buffer_text(out, own);
-        else if (style->code_points && (c1 || bytes[i] == 0x7f))
-            buffer_format(out, "\\u%04x", bytes[i += c1]);
-        else
+        } else if (taken) {
+            buffer_format(out, "\\u%04x", code_point);
+            i += taken - 1;
+        } else {
             buffer_format(out, "%s\\x%02x", style->json ? "\\" : "", bytes[i]);
+        }
         plain = ++i;
     }
     buffer_append(out, bytes + plain, length - plain);
@@ -108,6 +150,12 @@ void log_escape(struct buffer *out, const char *text, size_t length, bool keep_n
 {
     static const struct escape_style one_line = {0}, lines = {.newline = "\n    | ", .tab = "\t"};
     escape(out, text, length, keep_newlines ? &lines : &one_line);
+}
+
+void log_escape_lines(struct buffer *out, const char *text, size_t length)
+{
+    static const struct escape_style lines = {.newline = "\n", .tab = "\t"};
+    escape(out, text, length, &lines);
 }
 
 void log_json_string(struct buffer *out, const char *text, size_t length)

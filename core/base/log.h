@@ -29,16 +29,19 @@ void log_line(const struct log *log, enum log_level level, const char *format, .
  * escaped). Lines behind the first begin with "    | ", so that none of them reads as a line of the log. */
 void log_text(const struct log *log, enum log_level level, const char *text, size_t length);
 
-/* Appends `text` with control bytes (C0, DEL, C1) and broken UTF-8 as \xNN. With `keep_newlines` tabs stay,
- * and so do newlines, the lines behind them marked as log_text has it. */
+/* Appends `text` with control bytes (C0, DEL, C1), marks of direction and broken UTF-8 as \xNN. With `keep_newlines`
+ * tabs stay, and so do newlines, the lines behind them marked as log_text has it. */
 void log_escape(struct buffer *out, const char *text, size_t length, bool keep_newlines);
+
+/* The same for text of several lines that stand for themselves. */
+void log_escape_lines(struct buffer *out, const char *text, size_t length);
 
 /* Appends text as a JSON string, quotes included: newlines and tabs in JSON's escapes, what log_escape escapes as \xNN.
  */
 void log_json_string(struct buffer *out, const char *text, size_t length);
 
-/* Appends JSON text that is already made, with the control bytes that JSON may hold bare (DEL, C1) as \u00NN and broken
- * UTF-8 as log_escape has it. */
+/* Appends JSON text that is already made, with the control bytes that JSON may hold bare (DEL, C1) and marks of
+ * direction as \uNNNN and broken UTF-8 as log_escape has it. */
 void log_json_text(struct buffer *out, const char *json, size_t length);
 
 /* Writes it all, in one write(2) where the system takes it whole. Output that nobody takes is dropped: a log never

@@ -130,7 +130,8 @@ static enum step share(struct exchange *exchange, const struct flow *leader, str
         flow_set_error(flow, "out of memory", exchange->wall_us);
         step = STEP_ERROR;
     } else {
-        flow->source = FLOW_SOURCE_UPSTREAM;
+        flow->source = leader->source;
+        memcpy(flow->source_name, leader->source_name, sizeof flow->source_name);
     }
     return step;
 }

@@ -107,13 +107,15 @@ static void print_buffer(struct buffer *text)
 static void describe(struct moondns *moondns)
 {
     struct engine *engine = moondns->seats[0].engine;
-    struct buffer text = {0};
+    struct buffer text = {0}, shown = {0};
     if (moondns->options.show_options)
         options_describe(&moondns->options, &text);
     engine_describe_options(engine, &text);
     if (moondns->options.check)
         engine_describe_hooks(engine, &text);
-    print_buffer(&text);
+    log_escape_lines(&shown, (const char *)text.data, text.length);
+    print_buffer(&shown);
+    buffer_free(&text);
 }
 
 static int usage_error(const struct reason *reason)

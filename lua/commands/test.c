@@ -1,6 +1,7 @@
 /* moondns test: runs scripts' tests. The Lua side (lua/lib/dns.runner.lua) does it; here is what it needs of the
  * system, and the guard that cuts off tests that compute without end. */
 #include "base/clock.h"
+#include "base/log.h"
 #include "lua/commands/commands.h"
 #include "lua/engine/error_text.h"
 #include "lua/engine/guard.h"
@@ -118,12 +119,20 @@ static int run(lua_State *L)
     return 0;
 }
 
+static void report_failure(const char *why)
+{
+    struct buffer text = {0};
+    log_escape_lines(&text, why, strlen(why));
+    fprintf(stderr, "moondns test: %s\n", buffer_c_string(&text) ? (const char *)text.data : "out of memory");
+    buffer_free(&text);
+}
+
 int command_test(int argc, char **argv)
 {
     struct tester tester = {.guard.option = "--test-timeout", .argc = argc, .argv = argv, .code = OPTIONS_EXIT_FAILURE};
     lua_State *L = luaL_newstate();
     if (!L || lua_cpcall(L, run, &tester) != 0)
-        fprintf(stderr, "moondns test: %s\n", L ? lua_tostring(L, -1) : "out of memory");
+        report_failure(L ? lua_tostring(L, -1) : "out of memory");
     guard_stop(&tester.guard);
     if (L)
         lua_close(L);

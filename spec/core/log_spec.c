@@ -46,6 +46,25 @@ static const char *escaped(struct buffer *out, const char *text, size_t length, 
 
 #define ESCAPED(text, keep) escaped(&out, text, sizeof text - 1, keep)
 
+/* Marks of direction make a name look like another one (UAX #9); what has its own script's direction stays. */
+static void escapes_what_misleads(void **state)
+{
+    (void)state;
+    struct buffer out = {0};
+    assert_string_equal(ESCAPED("a\xe2\x80\xae"
+                                "b\xe2\x81\xa6"
+                                "c\xd8\x9c"
+                                "d",
+                                false),
+                        "a\\xe2\\x80\\xaeb\\xe2\\x81\\xa6c\\xd8\\x9cd");
+    assert_string_equal(ESCAPED("\xe2\x80\xa8\xe2\x80\x90\xe2\x80", true), "\\xe2\\x80\\xa8\xe2\x80\x90\\xe2\\x80");
+    assert_string_equal(ESCAPED("\xd8\xb9\xd7\x90", false), "\xd8\xb9\xd7\x90");
+    buffer_clear(&out);
+    log_json_text(&out, "\"\xe2\x80\xae\xd8\x9c\xc2\x9b\x7f\xe2\x82\xac\"", 13);
+    assert_string_equal(buffer_c_string(&out), "\"\\u202e\\u061c\\u009b\\u007f\xe2\x82\xac\"");
+    buffer_free(&out);
+}
+
 static void escapes_control_bytes_and_broken_utf8(void **state)
 {
     (void)state;
@@ -240,6 +259,7 @@ static void finds_the_nearest_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(escapes_what_misleads),
         cmocka_unit_test(escapes_control_bytes_and_broken_utf8),
         cmocka_unit_test(escapes_every_pair_of_bytes),
         cmocka_unit_test(json_text_keeps_its_meaning),
