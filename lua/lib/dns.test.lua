@@ -12,6 +12,7 @@ local clock = internal.lib("dns.clock")
 local world = internal.lib("dns.world")
 local expected = internal.lib("dns.expected")
 local Upstream = internal.lib("dns.upstream")
+local web = internal.lib("dns.web")
 
 local test = {}
 
@@ -38,6 +39,18 @@ function test.upstream(given)
   if not upstream then error(reason, 2) end
   world.upstream = upstream
   return upstream
+end
+
+--- test.http{["https://lists.example/ads.txt"] = "||ads.example^\n", …}: what http.get and http.request bring from now on. Keys are
+-- URLs as scripts write them; "*" stands for all others. Values: a body, a table {status=, reason=, headers=, body=}, false (no
+-- answer: a time-out), or a function(request) that gives any of those, or nil and a reason; `request` has url, method and the
+-- options. Gives an object: `asked` is an array of what was asked so far ("GET https://lists.example/ads.txt").
+function test.http(given)
+  if type(given) ~= "table" then expected("test.http", "table", given) end
+  local made, reason = web.new(given)
+  if not made then error(reason, 2) end
+  web.current = made
+  return made
 end
 
 -- Flows that were resumed or killed while they were held go on.
@@ -81,6 +94,7 @@ end
 function test.reset()
   clock.reset()
   world.upstream = nil
+  web.current = nil
   runs = setmetatable({}, { __mode = "k" })
 end
 
@@ -337,7 +351,7 @@ local function globals(self)
     if not finished then self.write(3, reason) end
   end
   return {
-    sleep = clock.sleep, timer = clock.timers(run), shared = internal.shared(SHARED_BYTES, clock.now),
+    sleep = clock.sleep, timer = clock.timers(run), http = web.library, shared = internal.shared(SHARED_BYTES, clock.now),
     metrics = internal.metrics(),
   }
 end

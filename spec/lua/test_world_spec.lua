@@ -134,6 +134,66 @@ describe("test.upstream", function()
     end)
 end)
 
+describe("test.http", function()
+    local FETCH = [[
+        function dns_request(flow)
+            local answer, why = http.get("https://a.example/" .. flow.request.question.name, { timeout = 3 })
+            log.info("%s", answer and answer.status .. " " .. answer.body or why)
+        end]]
+
+    local function fetched(name)
+        local addon = load(FETCH)
+        ask(addon, name)
+        assert.same({}, addon.log.error)
+        return addon.log.info[1]
+    end
+
+    it("is what http.get brings", function()
+        local before = test.now()
+        local web = test.http {
+            ["https://a.example/text"] = "body",
+            ["https://a.example/table"] = { status = 404, body = "none" },
+            ["https://a.example/silent"] = false,
+            ["https://a.example/function"] = function(request) return request.method .. " " .. request.timeout end,
+            ["https://a.example/failure"] = function() return nil, "connection refused" end,
+        }
+        assert.equal("200 body", fetched "text")
+        assert.equal("404 none", fetched "table")
+        assert.equal(before, test.now())
+        assert.equal("time-out", fetched "silent")
+        assert.equal(before + 3, test.now())
+        assert.equal("200 GET 3", fetched "function")
+        assert.equal("connection refused", fetched "failure")
+        assert.equal("test.http has no answer for https://a.example/other", fetched "other")
+        assert.equal("GET https://a.example/text", web.asked[1])
+        test.http { ["*"] = "any" }
+        assert.equal("200 any", fetched "other")
+        test.reset()
+        assert.equal("no connection", fetched "text")
+    end)
+
+    it("takes requests whole, and gives headers in lower case", function()
+        local seen
+        test.http { ["http://a.example/"] = function(request) seen = request return { headers = { ["X-Own"] = "y" } } end }
+        local addon = load [[
+            function running()
+                local answer = http.request { url = "http://a.example/", method = "post", body = "b", headers = { X = "x" } }
+                log.info(answer.headers["x-own"] .. answer.status .. answer.body)
+            end]]
+        assert.same({ "y200" }, addon.log.info)
+        assert.same({ url = "http://a.example/", method = "POST", body = "b", headers = { X = "x" } }, seen)
+    end)
+
+    it("refuses what is none, as the proxy does", function()
+        raises("test.http: table expected, got 'x'", test.http, "x")
+        raises("test.http: %['http://a.example/'%]: string, table, function or false expected, got 7", test.http, { ["http://a.example/"] = 7 })
+        raises("http.get: a URL that begins with http:// or https:// expected", load, "http.get 'a.example'")
+        raises("http.get: cannot wait while the script is loaded", load, "http.get 'http://a.example'")
+        raises("http.get has no 'metod' %(did you mean 'method'%?%)", load, "http.get('http://a.example', { metod = 'GET' })")
+        raises("http.request: url: string expected, got nil", load, "http.request {}")
+    end)
+end)
+
 describe("waiting under test", function()
     it("takes no time, and moves the clock: sleep", function()
         local addon = load [[
