@@ -35,14 +35,16 @@ static bool make_common(struct moondns *moondns)
     while (options->scripts[config.scripts])
         config.scripts++;
     moondns->reloader = reloader_new(&config);
+    moondns->notices =
+        notices_new(&(struct notices_config){.members = options->workers, .wake = seat_wake, .context = moondns});
     if (!options->shared)
         moondns->shared = shared_store_new(options->shared_memory, secret);
     const struct options_rate *rate = &options->rate_limit;
     if (rate->per_second)
         moondns->rate_limit = rate_limit_new(rate->per_second, rate->prefix, secret);
     moondns->script_metrics = script_metrics_new(&moondns->log);
-    return moondns->reloader && (moondns->rate_limit || !rate->per_second) && (options->shared || moondns->shared) &&
-           moondns->script_metrics;
+    return moondns->reloader && moondns->notices && (moondns->rate_limit || !rate->per_second) &&
+           (options->shared || moondns->shared) && moondns->script_metrics;
 }
 
 static struct engine_option *options_for_scripts(const struct options *options)
@@ -118,6 +120,7 @@ static void end(struct moondns *moondns)
     observing_close(moondns);
     reloader_free(moondns->reloader);
     rate_limit_free(moondns->rate_limit);
+    notices_free(moondns->notices);
     shared_store_free(moondns->shared);
     script_metrics_free(moondns->script_metrics);
 }

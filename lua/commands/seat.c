@@ -42,9 +42,29 @@ static void on_outdated(void *context)
     reloader_catch_up(seat->moondns->reloader, seat->number);
 }
 
+static void on_option_set(void *context, struct span name, struct span text)
+{
+    struct seat *seat = context;
+    if (notices_tell(seat->moondns->notices, seat->number, name, text))
+        log_line(&seat->moondns->log, LOG_ERROR, "the other workers were not told of an option: out of memory");
+}
+
+static void take_notice(void *context, struct span name, struct span text)
+{
+    engine_set_option(context, name, text);
+}
+
+/* What other workers' scripts have set. */
+static void take_notices(struct seat *seat)
+{
+    if (seat->engine && notices_take(seat->moondns->notices, seat->number, take_notice, seat->engine))
+        log_line(&seat->moondns->log, LOG_ERROR, "an option of another worker was not taken: out of memory");
+}
+
 static void on_woken(void *context)
 {
     struct seat *seat = context;
+    take_notices(seat);
     reloader_woken(seat->moondns->reloader, seat->number);
     observing_woken(seat);
 }
@@ -117,6 +137,7 @@ int seat_load_scripts(struct seat *seat)
         .latest = reloader_latest(moondns->reloader),
         .outdated = on_outdated,
         .silent = seat->number > 0,
+        .option_set = moondns->count > 1 ? on_option_set : NULL,
         .measure = seat->tally != NULL,
         .context = seat,
     };
@@ -150,6 +171,7 @@ int seat_start(struct seat *seat)
         reloader_watch(seat->moondns->reloader, worker_base(seat->worker));
     if (seat->redis)
         redis_store_start(seat->redis);
+    take_notices(seat);
     engine_running(seat->engine);
     return OPTIONS_EXIT_DONE;
 }

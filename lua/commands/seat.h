@@ -4,6 +4,7 @@
 
 #include "data/shared_store.h"
 #include "lua/engine/reloader.h"
+#include "proxy/notices.h"
 #include "proxy/options.h"
 #include "proxy/privileges.h"
 #include "proxy/worker.h"
@@ -44,6 +45,7 @@ struct moondns {
     struct log log;
     struct report report;
     struct shared_store *shared; /* NULL: each seat has its way to a Redis server */
+    struct notices *notices;     /* options that scripts set */
     struct reloader *reloader;
     struct rate_limit *rate_limit; /* NULL: none */
     struct privileges privileges;

@@ -51,7 +51,9 @@ struct engine_config {
     const atomic_uint *latest;
     void (*outdated)(void *context);
     bool measure; /* the time that hooks take is wanted */
-    bool silent;  /* another engine does the same and tells of it */
+    /* A script has set one of the scripts' options: to tell the other engines (engine_set_option). May be NULL. */
+    void (*option_set)(void *context, struct span name, struct span text);
+    bool silent; /* another engine does the same and tells of it */
     void *context;
 };
 
@@ -95,6 +97,9 @@ bool engine_prepare_chosen(struct engine *engine, struct loading *loading);
 
 /* Other limits than the configuration had; between two runs of hooks. */
 void engine_set_limits(struct engine *engine, double hook_timeout, size_t held_max, double held_timeout);
+
+/* Another engine's script has set this option. Never from within a hook. */
+void engine_set_option(struct engine *engine, struct span name, struct span text);
 
 /* What was prepared takes over: the old scripts' `done`, the new ones' `running`. Counts, also where nothing was. */
 void engine_switch(struct engine *engine);

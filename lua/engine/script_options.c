@@ -34,6 +34,29 @@ static int configure_all(lua_State *L)
     return 0;
 }
 
+static struct span check_span(lua_State *L, int index)
+{
+    size_t length;
+    const char *bytes = luaL_checklstring(L, index, &length);
+    return (struct span){(const uint8_t *)bytes, length};
+}
+
+/* tell(name, text): a script has set this option. */
+static int tell_others(lua_State *L)
+{
+    const struct engine_config *config = &engine_of(L)->config;
+    config->option_set(config->context, check_span(L, 1), check_span(L, 2));
+    return 0;
+}
+
+void engine_set_option(struct engine *engine, struct span name, struct span text)
+{
+    push_method(engine, "receive");
+    lua_pushlstring(engine->L, (const char *)name.data, name.length);
+    lua_pushlstring(engine->L, (const char *)text.data, text.length);
+    (void)engine_call(engine, 3, 0, NULL);
+}
+
 /* Pushes {name = value} of the proxy's own options. */
 static void push_proxy_options(lua_State *L, const struct engine_option *options)
 {
@@ -75,6 +98,10 @@ void script_options_open(struct engine *engine)
     lua_call(L, 2, 1);
     engine_push_function(engine, configure_all);
     lua_setfield(L, -2, "configure");
+    if (engine->config.option_set) {
+        engine_push_function(engine, tell_others);
+        lua_setfield(L, -2, "tell");
+    }
     lua_pushvalue(L, -1);
     engine->options = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_getfield(L, -1, "view");

@@ -298,7 +298,52 @@ function Options:all()
   return set
 end
 
--- ctx.options. `self.configure(updated)`, set by the owner, tells all scripts and raises what they raise.
+-- A value as text, and back: for other workers.
+local function to_text(value)
+  if type(value) == "string" then return "s" .. value end
+  if type(value) == "boolean" then return value and "b1" or "b" end
+  if type(value) == "number" then return string.format("n%.17g", value) end
+  local entries = {}
+  for i, entry in ipairs(value) do entries[i] = #entry .. ":" .. entry end
+  return "l" .. table.concat(entries)
+end
+
+local function from_text(text)
+  local kind, rest = text:sub(1, 1), text:sub(2)
+  if kind == "s" then return rest end
+  if kind == "b" then return rest == "1" end
+  if kind == "n" then return tonumber(rest) end
+  local list, at = {}, 1
+  while at <= #rest do
+    local length, colon = rest:match("^(%d+)():", at)
+    list[#list + 1] = rest:sub(colon + 1, colon + length)
+    at = colon + length + 1
+  end
+  return list
+end
+
+-- Gives a declared option a value that fits; raises what a script's `configure` raises, and then keeps the old one.
+function Options:set(name, value)
+  local before, assigned = self.values[name], self.assigned or {}
+  self.values[name] = copy_list(value)
+  local accepted, reason = pcall(self.configure, { [name] = true })
+  if not accepted then
+    self.values[name] = before
+    pcall(self.configure, { [name] = true }) -- those that had taken it
+    error(reason, 0)
+  end
+  self.assigned = assigned
+  assigned[name] = self.values[name]
+end
+
+-- What a script of another worker assigned.
+function Options:receive(name, text)
+  local declared, value = self.declared[name], from_text(text)
+  if declared and fits(declared, value) and not same(self.values[name], value) then self:set(name, value) end
+end
+
+-- ctx.options. `self.configure(updated)`, set by the owner, tells all scripts and raises what they raise;
+-- `self.tell(name, text)`, where there is one, tells other workers.
 function Options:make_view()
   local view = {}
   local function read(_, name)
@@ -317,16 +362,8 @@ function Options:make_view()
     elseif not fits(declared, value) then
       error(string.format("ctx.options.%s: %s expected, got %s", name, expected(declared), shown(value)), 2)
     end
-    local before, assigned = self.values[name], self.assigned or {}
-    self.values[name] = copy_list(value)
-    local accepted, reason = pcall(self.configure, { [name] = true })
-    if not accepted then
-      self.values[name] = before
-      pcall(self.configure, { [name] = true }) -- those that had taken it
-      error(reason, 0)
-    end
-    self.assigned = assigned
-    assigned[name] = self.values[name]
+    self:set(name, value)
+    if self.tell and not self.before then self.tell(name, to_text(value)) end
   end
   local function walk()
     local all = {}

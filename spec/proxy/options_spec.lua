@@ -147,6 +147,57 @@ end)
 describe("ctx.options", function()
     scope.manage()
 
+    it("has its values in all workers, whichever set them last", function()
+        local moondns = proxy.start {
+            code = [[
+                function load(loader)
+                    loader:add_option("text", "str", "none", "")
+                    loader:add_option("list", "list", {}, "")
+                    loader:add_option("number", "number", 0.5, "")
+                    loader:add_option("flag", "bool", false, "")
+                end
+                function configure(updated)
+                    if ctx.options.text == "bad" then error("not that") end
+                end
+                function dns_request(flow)
+                    local o, name = ctx.options, flow.request.question.name
+                    local value = name:match "^set%-(.-)%."
+                    if value then
+                        o.list = { value, "", "3:a\0b" }
+                        o.number = 1 / 3
+                        o.flag = true
+                        pcall(function() o.text = value end)
+                    end
+                    flow.response = flow.request:succeed { dns.ResourceRecord.TXT(name, table.concat({ o.text, #o.list,
+                        (o.list[1] or "-"), (o.list[3] or "-"), tostring(o.number == 1 / 3), tostring(o.flag) }, ",")) }
+                end]],
+            args = { "--workers", "3" },
+        }
+        local clients = {}
+        for i = 1, 30 do
+            clients[i] = moondns:udp()
+        end
+        local function seen()
+            local all, last = {}, nil
+            for _, client in ipairs(clients) do
+                last = wire.parse(assert(client:ask(wire.query("a.example", "TXT")))).answers[1].data:sub(2)
+                all[last] = true
+            end
+            return next(all, next(all)) == nil and last
+        end
+        assert.equal("none,0,-,-,false,false", seen())
+        for i = 1, 3 do
+            assert(clients[i]:ask(wire.query("set-v" .. i .. ".example", "TXT")))
+            wait.eventually(function()
+                return seen() == ("v%d,3,v%d,3:a\0b,true,true"):format(i, i)
+            end, "v" .. i)
+        end
+        assert(clients[1]:ask(wire.query("set-bad.example", "TXT")))
+        wait.eventually(function()
+            return seen() == "v3,3,bad,3:a\0b,true,true"
+        end, "what was not refused")
+    end)
+
     it("configures the other scripts too, and keeps what one refuses", function()
         local setter = [[
             function dns_request(flow)
