@@ -134,8 +134,9 @@ static const struct lua_method methods[] = {
 static const struct lua_method statics[] = {
     {"load", set_load, "load(path, …)",
      "The set of all domains in these files; nil and the reason when one cannot be read. They may mix plain lists (one "
-     "domain a line), hosts files, `||domain^` and `@@||domain^`, with comments after `#` or `!`. Lines that cannot be "
-     "used, such as patterns, are left out and told of in `skipped`."},
+     "domain a line), hosts files, `||domain^` and `@@||domain^`, and dnsmasq's `address=/domain/0.0.0.0`, "
+     "`server=/domain/` and `local=/domain/`, with comments after `#`, `;` or `!`. Lines that cannot be used, such as "
+     "patterns, are left out and told of in `skipped`."},
     {"parse", set_parse, "parse(text [, name])",
      "The set of all that `load` would find in a file of this text; `name` is what `skipped` and the log call it."},
     {0},
@@ -152,7 +153,8 @@ const struct lua_class lua_domain_set_class = {
     .constructor_signature = "dns.DomainSet([entries])",
     .doc =
         "A set of domains, for block lists and the like: made for millions of them. An entry is a name and stands for "
-        "all names below it too; `\"*.ads.example\"` and `\"||ads.example^\"` are the same as `\"ads.example\"`. "
+        "all names below it too; `\"*.ads.example\"`, `\".ads.example\"` and `\"||ads.example^\"` are the same as "
+        "`\"ads.example\"`. "
         "`\"@@||good.ads.example^\"` is an exception, which wins over entries above and below it. `#set` is the "
         "number of entries, exceptions not counted.",
 };

@@ -32,3 +32,14 @@ void reason_prefix(struct reason *reason, const char *format, ...)
     text[(size_t)length + tail] = '\0';
     memcpy(reason->text, text, (size_t)length + tail + 1);
 }
+
+void reason_append(struct reason *reason, const char *format, ...)
+{
+    if (!reason)
+        return;
+    const size_t length = strlen(reason->text);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(reason->text + length, sizeof reason->text - length, format, arguments);
+    va_end(arguments);
+}

@@ -29,4 +29,7 @@ void reason_set(struct reason *reason, const char *format, ...) PRINTF_LIKE(2, 3
 /* Puts text before what the reason already says: "answer #1: " and so on. */
 void reason_prefix(struct reason *reason, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* Puts text behind what the reason already says: " (did you mean …?)". */
+void reason_append(struct reason *reason, const char *format, ...) PRINTF_LIKE(2, 3);
+
 #endif

@@ -58,17 +58,16 @@ static MUST_CHECK enum status check_options(struct word options, struct reason *
     return STATUS_OK;
 }
 
-/* The domain of "||domain^" or "||domain^$options". */
+/* The domain of "||domain^", "||domain^$options" or "||domain", with nothing behind it. */
 static MUST_CHECK enum status take_rule(struct word rule, struct word *domain, struct reason *reason)
 {
     rule = skip(rule, 2);
-    const char *caret = memchr(rule.text, '^', rule.length);
-    if (!caret) {
-        reason_set(reason, "'^' expected behind the domain");
-        return STATUS_INVALID;
-    }
-    const size_t length = (size_t)(caret - rule.text);
-    struct word behind = skip(rule, length + 1);
+    size_t length = 0;
+    while (length < rule.length && !strchr("^$/|", rule.text[length]))
+        length++;
+    struct word behind = skip(rule, length);
+    if (starts_with(behind, "^"))
+        behind = skip(behind, 1);
     if (starts_with(behind, "|"))
         behind = skip(behind, 1);
     if (behind.length && behind.text[0] != '$') {
@@ -102,6 +101,8 @@ static MUST_CHECK enum status unwrap(struct word word, struct word *domain, enum
     }
     if (starts_with(*domain, "*."))
         *domain = skip(*domain, 2);
+    else if (starts_with(*domain, ".") && domain->length > 1)
+        *domain = skip(*domain, 1);
     if (domain->length == 0) {
         reason_set(reason, "a domain expected");
         return STATUS_INVALID;
@@ -181,13 +182,18 @@ static MUST_CHECK enum status add(struct list *list, struct word word)
 
 /* --- lines --- */
 
+static bool is_comment(char byte)
+{
+    return byte == '#' || byte == ';';
+}
+
 /* The next word; empty at the line's end, or where a comment begins. */
 static struct word next_word(struct word *line)
 {
     while (line->length && list_is_blank(line->text[0]))
         *line = skip(*line, 1);
     struct word word = {line->text, 0};
-    if (line->length && line->text[0] == '#')
+    if (line->length && is_comment(line->text[0]))
         return word;
     while (word.length < line->length && !list_is_blank(word.text[word.length]))
         word.length++;
@@ -198,10 +204,10 @@ static struct word next_word(struct word *line)
 /* Cuts a comment off that touches the word. */
 static struct word without_comment(struct word word)
 {
-    const char *comment = memchr(word.text, '#', word.length);
-    if (comment)
-        word.length = (size_t)(comment - word.text);
-    return word;
+    struct word out = {word.text, 0};
+    while (out.length < word.length && !is_comment(word.text[out.length]))
+        out.length++;
+    return out;
 }
 
 /* "example.com##.banner" and its kin hide parts of pages. */
@@ -254,6 +260,37 @@ static MUST_CHECK enum status take_hosts(struct list *list, struct word address,
     return status;
 }
 
+/* "address=/domain/IP" of dnsmasq's, with one domain or more, and "server=/domain/" or "local=/domain/", which answer
+ * that there is no such name. With a server behind them, they send queries there, which is no reason to be in a list.
+ */
+static MUST_CHECK enum status take_dnsmasq(struct list *list, struct word word)
+{
+    const bool is_address_line = starts_with(word, "address=");
+    struct word line = skip(word, (size_t)((const char *)memchr(word.text, '/', word.length) - word.text) + 1);
+    struct word value = line;
+    for (const char *slash; (slash = memchr(value.text, '/', value.length));)
+        value = skip(value, (size_t)(slash - value.text) + 1);
+    if (value.text == line.text || (value.length && !is_address_line)) {
+        struct reason reason;
+        reason_set(&reason, value.text == line.text ? "'/' expected behind the domain"
+                                                    : "a server for a domain does not put it into a list");
+        list->report->unusable(list->report->context, list->line, word.text, word.length, &reason);
+        return STATUS_OK;
+    }
+    enum status status = STATUS_OK;
+    while (!status && line.text < value.text) {
+        const size_t length = (size_t)((const char *)memchr(line.text, '/', line.length) - line.text);
+        status = add(list, (struct word){line.text, length});
+        line = skip(line, length + 1);
+    }
+    return status;
+}
+
+static bool is_dnsmasq(struct word word)
+{
+    return starts_with(word, "address=/") || starts_with(word, "server=/") || starts_with(word, "local=/");
+}
+
 static enum status take_line(void *context, const char *text, size_t length, size_t number)
 {
     struct list *list = context;
@@ -268,6 +305,8 @@ static enum status take_line(void *context, const char *text, size_t length, siz
         reason_set(&reason, "only whole domains can be matched, not parts of pages");
     } else if (first.length == 0) {
         return STATUS_OK;
+    } else if (is_dnsmasq(word)) {
+        return take_dnsmasq(list, word);
     } else if (first.length < word.length || next_word(&line).length == 0) {
         return add(list, first);
     } else if (is_address(first)) {

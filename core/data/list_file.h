@@ -12,14 +12,15 @@ struct list_report {
     void *context;
 };
 
-/* What a domain is written as: "ads.example"; "*.ads.example" and "||ads.example^", which are the same; and
- * "@@||good.ads.example^", an exception. The reason says what is wrong with the text. */
+/* What a domain is written as: "ads.example"; "*.ads.example", ".ads.example", "||ads.example^" and "||ads.example",
+ * which are the same; and "@@||good.ads.example^", an exception. The reason says what is wrong with the text. */
 MUST_CHECK enum status domain_from_text(const char *text, size_t length, struct dns_name *name, enum domain_kind *kind,
                                         struct reason *reason);
 
 /* Adds the domains of a file, which may mix the usual forms of lists: domain_from_text's, with "$important" and its
  * like behind the last; hosts files (the names count, of whatever address; the machine's own, localhost and so on, are
- * passed over). Comments begin with # or !, or with # in a line. UTF-8 is turned into A-labels. Lines that cannot be
+ * passed over); dnsmasq's "address=/ads.example/0.0.0.0", "server=/ads.example/" and "local=/ads.example/". Comments begin
+ * with #, ; or !, or with # or ; in a line. UTF-8 is turned into A-labels. Lines that cannot be
  * used are reported and left out. STATUS_IO (with the reason) when the file cannot be read, STATUS_NO_MEMORY: what came
  * before is in the set. */
 MUST_CHECK enum status domain_set_load(struct domain_set *set, const struct set_memory *memory, const char *path,

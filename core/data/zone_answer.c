@@ -37,8 +37,10 @@ struct answer {
     struct set fixed[SETS_FIXED];
     struct set *sets; /* `fixed`, or more of them, owned */
     size_t count, room;
-    bool failed;                     /* no memory for more */
-    bool cut_off;                    /* needed glue does not fit */
+    size_t named;    /* sets of the sections before, whose additional ones come behind them */
+    uint32_t *index; /* of these, when there are many: a hash table of twice `room`, owned; 0 is free, else set + 1 */
+    bool failed;     /* no memory for more */
+    bool cut_off;    /* needed glue does not fit */
     struct dns_name made[LINKS_MAX]; /* targets of CNAMEs made from DNAMEs */
     size_t made_count;
 };
@@ -52,8 +54,34 @@ static void start(struct answer *answer, const struct zone *zone, uint16_t type)
     answer->authoritative = true;
     answer->sets = answer->fixed;
     answer->room = SETS_FIXED;
+    answer->index = NULL;
     answer->failed = answer->cut_off = false;
-    answer->count = answer->made_count = 0;
+    answer->count = answer->named = answer->made_count = 0;
+}
+
+/* Where in the index the set under that name is, or would be. */
+static uint32_t *find_indexed(const struct answer *answer, uint32_t first, const uint8_t *owner)
+{
+    uint64_t hash = first;
+    const size_t length = dns_name_wire_length(owner, DNS_NAME_MAX), mask = answer->room * 2 - 1;
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ dns_lower(owner[i])) * UINT64_C(0x100000001b3);
+    for (size_t at = (hash ^ hash >> 32) & mask;; at = (at + 1) & mask) {
+        uint32_t *slot = &answer->index[at];
+        const struct set *set = &answer->sets[*slot ? *slot - 1 : 0];
+        if (*slot == 0 || (set->first == first && dns_name_equal(set->owner, owner)))
+            return slot;
+    }
+}
+
+/* Makes the index of the additional sets. */
+static bool make_index(struct answer *answer)
+{
+    free(answer->index);
+    answer->index = calloc(answer->room * 2, sizeof *answer->index);
+    for (size_t i = answer->named; answer->index && i < answer->count; i++)
+        *find_indexed(answer, answer->sets[i].first, answer->sets[i].owner) = (uint32_t)i + 1;
+    return answer->index != NULL;
 }
 
 /* Makes room for one set more. */
@@ -71,7 +99,8 @@ static bool reserve(struct answer *answer)
         memcpy(sets, answer->fixed, sizeof answer->fixed);
     answer->sets = sets;
     answer->room = room;
-    return true;
+    answer->failed = answer->failed || (answer->named && !make_index(answer));
+    return !answer->failed;
 }
 
 static struct set *add_set(struct answer *answer, enum dns_section section, uint32_t first, uint32_t count,
@@ -218,20 +247,32 @@ static const uint8_t *named_by(const struct dns_record *record)
     return NULL;
 }
 
-static void add_additional(struct answer *answer, uint32_t node, uint16_t type, const uint8_t *owner, bool needed)
+/* Whether one of the sets from `from` to `end` has these records under that name. */
+static bool is_among(const struct answer *answer, size_t from, size_t end, uint32_t first, const uint8_t *owner)
 {
-    uint32_t first, count = zone_find_set(answer->zone, node, type, &first);
-    for (size_t i = 0; i < answer->count && count > 0; i++) {
+    for (size_t i = from; i < end; i++) {
         const struct set *set = &answer->sets[i];
         bool holds = first >= set->first && first < set->first + set->count && !set->target;
         const uint8_t *name =
             set->owner ? set->owner : zone_bytes(answer->zone, zone_sorted(answer->zone, first)->name);
         if (holds && dns_name_equal(name, owner))
-            return;
+            return true;
     }
+    return false;
+}
+
+static void add_additional(struct answer *answer, uint32_t node, uint16_t type, const uint8_t *owner, bool needed)
+{
+    uint32_t first, count = zone_find_set(answer->zone, node, type, &first);
+    if (count == 0 || is_among(answer, 0, answer->index ? answer->named : answer->count, first, owner) ||
+        (answer->index && *find_indexed(answer, first, owner)))
+        return;
     struct set *set = add_set(answer, DNS_SECTION_ADDITIONAL, first, count, owner);
-    if (set)
-        set->needed = needed;
+    if (!set)
+        return;
+    set->needed = needed;
+    if (answer->index)
+        *find_indexed(answer, first, owner) = (uint32_t)answer->count;
 }
 
 /* Adds what belongs to the name in a record: addresses, and for SVCB and HTTPS the target's records of that type. */
@@ -257,8 +298,8 @@ static void add_named(struct answer *answer, enum dns_section section, const str
 
 static void add_all_named(struct answer *answer)
 {
-    size_t named = answer->count;
-    for (size_t i = 0; i < named; i++) {
+    answer->named = answer->count;
+    for (size_t i = 0; i < answer->named; i++) {
         const struct set set = answer->sets[i];
         for (uint32_t at = set.first; at < set.first + set.count && !set.target; at++) {
             struct dns_record record = zone_record_of(answer->zone, zone_sorted(answer->zone, at));
@@ -365,5 +406,6 @@ enum status zone_answer(const struct zone *zone, const struct dns_message *query
     }
     if (answer.sets != answer.fixed)
         free(answer.sets);
+    free(answer.index);
     return status;
 }

@@ -61,6 +61,12 @@ cJSON *dns_svcb_to_json(const uint8_t *data, size_t length)
     return json;
 }
 
+/* What an empty table of Lua's is: it may have been meant for an array. */
+static bool is_empty_object(const cJSON *json)
+{
+    return cJSON_IsObject(json) && !json->child;
+}
+
 /* What is no value of a field becomes NULL, with a reason. */
 static struct dns_value *value_from_json(const cJSON *json, bool flag, struct arena *arena, struct reason *reason)
 {
@@ -71,13 +77,13 @@ static struct dns_value *value_from_json(const cJSON *json, bool flag, struct ar
     double number;
     if (!flag && cJSON_IsNumber(json) && json_integer(json, 0, UINT32_MAX, &number, NULL) == STATUS_OK)
         return dns_value_number(arena, (uint64_t)number);
-    if (!cJSON_IsArray(json)) {
+    if (!cJSON_IsArray(json) && !is_empty_object(json)) {
         json_refuse(json, flag ? "true" : "text, number or array", reason);
         return NULL;
     }
     struct dns_value *list = dns_value_group(arena, DNS_VALUE_LIST), *last = NULL;
     for (const cJSON *item = json->child; list && item; item = item->next) {
-        if (cJSON_IsArray(item)) {
+        if (cJSON_IsArray(item) || is_empty_object(item)) {
             json_refuse(item, "text or number", reason);
             return NULL;
         }
@@ -110,6 +116,15 @@ static enum status place(const cJSON *item, struct arena *arena, struct dns_valu
     return STATUS_OK;
 }
 
+/* In JSON the parameters are not in a field of their own: takes its name off the reason. */
+static void without_field(struct reason *reason)
+{
+    static const char field[] = "params: ";
+    const size_t length = sizeof field - 1;
+    if (reason && strncmp(reason->text, field, length) == 0)
+        memmove(reason->text, reason->text + length, strlen(reason->text + length) + 1);
+}
+
 enum status dns_svcb_from_json(const cJSON *json, struct buffer *out, struct reason *reason)
 {
     if (!cJSON_IsObject(json))
@@ -124,6 +139,8 @@ enum status dns_svcb_from_json(const cJSON *json, struct buffer *out, struct rea
         params->key = "params";
         dns_value_add(fields, &last_field, params);
         status = dns_rdata_from_value(DNS_TYPE_SVCB, fields, out, reason);
+        if (status == STATUS_INVALID)
+            without_field(reason);
     }
     arena_free(&arena);
     return status;

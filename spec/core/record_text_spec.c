@@ -91,7 +91,7 @@ static void what_is_wrong_is_said(void **state)
         {"a HTTPS 1 . port=1 port=1", "params: port: given twice"},
         {"a HTTPS 1 . mandatory=port", "params: mandatory names port, which is missing"},
         {"a HTTPS 1 . no-default-alpn", "params: no-default-alpn without alpn"},
-        {"a HTTPS 1 . key01=x", "params: KEY=VALUE expected, got 'key01=x'"},
+        {"a HTTPS 1 . key01=x", "params: service parameter key expected, got 'key01'"},
         {"a HTTPS 1 . key65535", "params: key65535: not to be used"},
         {"a HTTPS 1 . mandatory=key04 ipv4hint=192.0.2.1", "params: mandatory: list of keys expected, got 'key04'"},
         {"a HTTPS 1 . dohpath=/q", "params: dohpath: URI template in UTF-8 with {?dns} expected"},
@@ -102,7 +102,8 @@ static void what_is_wrong_is_said(void **state)
         {"a NSEC3 1 0 0 - 01 A", "next_hashed_owner_name: bytes in base32hex expected, got '01'"},
         {"a EUI48 \1\xc3'", "address: six bytes as 01-23-45-67-89-ab expected, got '\\001\\195''"},
         {"a LOC 91 N 0 E 0", "latitude up to 90 degrees expected, got 'N'"},
-        {"a HTTPS 1 . nosuchkey=1", "params: KEY=VALUE expected, got 'nosuchkey=1'"},
+        {"a HTTPS 1 . alpnn=h2", "params: service parameter key expected, got 'alpnn' (did you mean 'alpn'?)"},
+        {"a HTTPS 1 . nosuchkey=1", "params: service parameter key expected, got 'nosuchkey'"},
         {"a RRSIG A 5 3 1 20010229000000 0 1 a. AQID",
          "signature_expiration: time in seconds or as YYYYMMDDHHMMSS expected, got '20010229000000'"},
     };

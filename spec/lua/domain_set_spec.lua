@@ -239,7 +239,7 @@ describe("dns.DomainSet", function()
         raises("DomainSet[1]: domain name expected, got 'a..b' (empty label)", function() dns.DomainSet { "a..b" } end)
         raises("DomainSet: array without holes and other keys expected, got table", function() dns.DomainSet { x = "a" } end)
         raises("DomainSet.add: domain name expected, got nil", function() set:add() end)
-        raises("DomainSet.add: '^' expected behind the domain", function() set:add "||a" end)
+        raises("DomainSet.add: only a whole domain can be matched", function() set:add "||a/b" end)
         raises("DomainSet.add: '||' expected behind '@@'", function() set:add "@@a" end)
         raises("DomainSet.add: a domain expected", function() set:add "||^" end)
         raises("DomainSet.add: the option 'third-party' cannot be honoured", function() set:add "||a^$third-party" end)
@@ -271,6 +271,16 @@ describe("dns.DomainSet.load", function()
         line_gives("fe80::1%lo0 localhost a.example", "a.example")
         line_gives("||a.example^", "a.example")
         line_gives("||a.example^|", "a.example")
+        line_gives("||a.example", "a.example")
+        line_gives("||a.example$important", "a.example")
+        line_gives(".a.example", "a.example")
+        line_gives("a.example ; why", "a.example")
+        line_gives("a.example;why", "a.example")
+        line_gives("address=/a.example/0.0.0.0", "a.example")
+        line_gives("address=/A.example/b.example/#", "a.example", "b.example")
+        line_gives("address=/a.example/", "a.example")
+        line_gives("server=/a.example/", "a.example")
+        line_gives("local=/a.example/b.example/ # why", "a.example", "b.example")
         line_gives("||*.a.example^", "a.example")
         line_gives("||a.example^$important", "a.example")
         line_gives("||a.example^$document,all", "a.example")
@@ -282,7 +292,7 @@ describe("dns.DomainSet.load", function()
     end)
 
     it("passes over comments, headings and the names of the machine itself", function()
-        local text = "# a.example\n! b.example\n  # c.example\n[Adblock Plus 2.0]\n#\n!\n##.banner\n"
+        local text = "# a.example\n; a.example\n! b.example\n  # c.example\n[Adblock Plus 2.0]\n#\n!\n##.banner\n"
             .. "127.0.0.1 localhost localhost.localdomain local\n255.255.255.255 broadcasthost\n::1 ip6-localhost ip6-loopback\n"
             .. "0.0.0.0 0.0.0.0\n"
         local set = load(text)
@@ -304,7 +314,13 @@ describe("dns.DomainSet.load", function()
             { "||ads.example^$third-party", "the option 'third-party' cannot be honoured" },
             { "||ads.example^$important,domain=x.example", "the option 'domain=x.example' cannot be honoured" },
             { "||ads.example^path", "only a whole domain can be matched" },
-            { "||ads.example", "'^' expected behind the domain" },
+            { "||ads.example/path", "only a whole domain can be matched" },
+            { "||ads.example$third-party", "the option 'third-party' cannot be honoured" },
+            { "||ads.example:8080^", "a domain expected, and no ':' in it" },
+            { "server=/ads.example/192.0.2.1", "a server for a domain does not put it into a list" },
+            { "server=/ads.example/#", "a server for a domain does not put it into a list" },
+            { "local=/ads.example", "'/' expected behind the domain" },
+            { "conf-dir=/etc/dnsmasq.d", "a domain expected, and no '=' in it" },
             { "||ads*.example^", "a domain expected, and no '*' in it" },
             { "@@ads.example", "'||' expected behind '@@'" },
             { "example.com##.banner", "only whole domains can be matched, not parts of pages" },

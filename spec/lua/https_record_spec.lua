@@ -83,4 +83,14 @@ describe("dns.HTTPSRecord", function()
         assert.is_string(tostring(r))
         assert.is_false(r == H(1, "a"))
     end)
+
+    it("says once what is wrong with a parameter, and which one may have been meant", function()
+        local R = dns.HTTPSRecord
+        raises("HTTPSRecord.params: port: integer from 0 to 65535 expected, got 'x'", function() R(1, "a", { port = "x" }) end)
+        raises("HTTPSRecord.params: service parameter key expected, got 'alpnn' (did you mean 'alpn'?)",
+            function() R(1, "a", { alpnn = { "h2" } }) end)
+        raises("HTTPSRecord.params: alpn: list of protocol ids expected, got an empty table", function() R(1, "a", { alpn = {} }) end)
+        raises("HTTPSRecord.from_json: port: integer from 0 to 65535 expected, got 'x'",
+            function() R.from_json { priority = 1, target_name = "a", port = "x" } end)
+    end)
 end)

@@ -167,4 +167,15 @@ describe("dns.json.array", function()
         raises("dns.json.array: table expected, got nil", function() json.array() end)
         assert.is_false((pcall(json.array, setmetatable({}, {}))))
     end)
+
+    it("keeps the data of TXT records, whatever bytes they hold", function()
+        for _, data in ipairs { "\3a\0b", "\1\0", "\0", "\2\255\254", "\4\195\188ab", "\3a\200b\2hi", "\1\\", "\3\1\2\127",
+            "\6\240\144\128\128ab", "\3\237\160\128", "\4\\000", "\0\0", "\0060x6162", "\3abc\0060x6162", "", "\5abc" } do
+            local record = dns.ResourceRecord("a.example", "TXT", "IN", 60, data)
+            assert.equal(record, dns.ResourceRecord.from_json(record:to_json()))
+            assert.equal(record, dns.ResourceRecord.from_json(dns.json.decode(dns.json.encode(record))))
+            local message = dns.DNSMessage { answers = { record } }
+            assert.equal(message, dns.DNSMessage.from_json(dns.json.decode(dns.json.encode(message))))
+        end
+    end)
 end)

@@ -93,4 +93,10 @@ describe("dns.idna", function()
         end
         assert.is_true(dns.name.is_subdomain("x." .. given, name))
     end)
+
+    it("turns names with labels of other kinds and a final dot into A-labels", function()
+        assert.equal("_dmarc.xn--bcher-kva.example", dns.idna.to_ascii "_dmarc.bücher.example")
+        assert.equal("_dmarc.xn--bcher-kva.example.", dns.idna.to_ascii "_dmarc.bücher.example.")
+        assert.equal("_dmarc.xn--bcher-kva.example", dns.Question("_dmarc.bücher.example.", "TXT").name)
+    end)
 end)

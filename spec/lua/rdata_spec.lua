@@ -171,4 +171,11 @@ describe("ResourceRecord.rdata", function()
         assert.is_false((pcall(function() rr.rdata = deep end)))
         assert.equal("10 mx.", tostring(rr))
     end)
+
+    it("takes the names of protocols and services in WKS records, and gives numbers", function()
+        local rr = dns.ResourceRecord.from_text "a. WKS 10.0.0.1 TCP smtp Domain 80 ftp-data"
+        assert.equal("10.0.0.1 6 20 25 53 80", tostring(rr))
+        rr.rdata = { address = "10.0.0.1", protocol = "udp", ports = { "ntp", 53 } }
+        assert.equal("10.0.0.1 17 53 123", tostring(rr))
+    end)
 end)

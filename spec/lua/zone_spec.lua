@@ -511,4 +511,22 @@ long DNAME ]] .. ("a"):rep(63) .. "." .. ("b"):rep(63) .. "\n"))
         assert.is_true(collectgarbage "count" - before < held / 2)
         assert.is_nil(zone)
     end)
+
+    it("adds each address once, of however many names", function()
+        local lines = { "$ORIGIN example.\n@ 60 SOA ns. h. 1 2 3 4 5\n@ NS ns.other.\n*.wild A 192.0.2.9\n" }
+        for i = 1, 200 do
+            lines[#lines + 1] = ("@ MX 1 m%d\n@ MX 2 M%d\nm%d A 192.0.2.%d\nm%d AAAA ::%x\n"):format(i, i, i, i % 250, i, i)
+            lines[#lines + 1] = ("@ MX 1 w%d.wild\n@ MX 2 w%d.WILD\n"):format(i, i)
+        end
+        local answer = dns.Zone.parse(table.concat(lines), "example"):answer(dns.DNSMessage.make_query("example", "MX"))
+        assert.equal(800, #answer.answers)
+        local counts, names = {}, 0
+        for _, record in ipairs(answer.additionals) do
+            local key = record.name .. " " .. record.type
+            counts[key] = (counts[key] or 0) + 1
+            names = names + 1
+            assert.equal(1, counts[key], key)
+        end
+        assert.equal(600, names)
+    end)
 end)

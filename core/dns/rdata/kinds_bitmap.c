@@ -2,6 +2,7 @@
 #include "dns/rdata/layout.h"
 
 #include <limits.h>
+#include <strings.h>
 
 enum {
     NUMBERS = 65536,
@@ -164,6 +165,33 @@ static struct dns_value *decode_set(struct dns_data_in *in, struct arena *arena)
     return lister.list && for_each(in, list_one, &lister) ? lister.list : NULL;
 }
 
+/* The services of a WKS record's ports by name, taken and not written. They are here, and not the system's, so that a
+ * zone means the same on every machine. */
+static const struct dns_registry_entry services[] = {
+    {"ECHO", 7},       {"DISCARD", 9},     {"SYSTAT", 11},      {"DAYTIME", 13},      {"QOTD", 17},
+    {"CHARGEN", 19},   {"FTP-DATA", 20},   {"FTP", 21},         {"SSH", 22},          {"TELNET", 23},
+    {"SMTP", 25},      {"TIME", 37},       {"NAMESERVER", 42},  {"WHOIS", 43},        {"NICNAME", 43},
+    {"TACACS", 49},    {"DOMAIN", 53},     {"BOOTPS", 67},      {"BOOTPC", 68},       {"TFTP", 69},
+    {"GOPHER", 70},    {"FINGER", 79},     {"HTTP", 80},        {"WWW", 80},          {"KERBEROS", 88},
+    {"HOSTNAME", 101}, {"HOSTNAMES", 101}, {"ISO-TSAP", 102},   {"RTELNET", 107},     {"POP2", 109},
+    {"POP3", 110},     {"SUNRPC", 111},    {"AUTH", 113},       {"SFTP", 115},        {"UUCP-PATH", 117},
+    {"NNTP", 119},     {"NTP", 123},       {"NETBIOS-NS", 137}, {"NETBIOS-DGM", 138}, {"NETBIOS-SSN", 139},
+    {"IMAP", 143},     {"IMAP2", 143},     {"SNMP", 161},       {"SNMP-TRAP", 162},   {"SNMPTRAP", 162},
+    {"BGP", 179},      {"IRC", 194},       {"LDAP", 389},       {"HTTPS", 443},       {"SUBMISSIONS", 465},
+    {"SYSLOG", 514},   {"PRINTER", 515},   {"SUBMISSION", 587}, {"LDAPS", 636},       {"DOMAIN-S", 853},
+    {"IMAPS", 993},    {"POP3S", 995},     {NULL, 0},
+};
+
+static bool service_from_text(const char *text, size_t length, uint16_t *out)
+{
+    const struct dns_registry_entry *entry = services;
+    while (entry->name && (strlen(entry->name) != length || strncasecmp(entry->name, text, length) != 0))
+        entry++;
+    if (entry->name)
+        *out = entry->number;
+    return entry->name != NULL;
+}
+
 static bool number_from_text(const struct dns_kind *kind, const char *text, size_t length, uint16_t *out)
 {
     if (kind->registry >= 0)
@@ -171,7 +199,9 @@ static bool number_from_text(const struct dns_kind *kind, const char *text, size
     uint32_t number = 0;
     for (size_t i = 0; i < length; i++) {
         unsigned digit = (unsigned)(text[i] - '0');
-        if (digit > 9 || number > UINT16_MAX)
+        if (digit > 9)
+            return service_from_text(text, length, out);
+        if (number > UINT16_MAX)
             return false;
         number = number * 10 + digit;
     }
@@ -240,7 +270,7 @@ const struct dns_kind dns_kind_old_bitmap = {
 };
 
 const struct dns_kind dns_kind_ports = {
-    .expected = "port from 0 to 65535",
+    .expected = "port from 0 to 65535 or a service's name",
     .registry = -1,
     .check = check_bare,
     .print = print_set,

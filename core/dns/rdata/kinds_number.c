@@ -292,7 +292,10 @@ static const struct dns_registry_entry cert_types[] = {
 
 static const struct dns_registry_entry tsig_errors[] = {{"BADSIG", 16}, {NULL, 0}};
 static const struct dns_registry_entry dsync_schemes[] = {{"NOTIFY", 1}, {NULL, 0}};
-static const struct dns_registry_entry protocols[] = {{"ICMP", 1}, {"TCP", 6}, {"UDP", 17}, {NULL, 0}};
+static const struct dns_registry_entry protocols[] = {
+    {"ICMP", 1}, {"IGMP", 2}, {"GGP", 3},  {"TCP", 6}, {"EGP", 8},   {"IGP", 9},    {"PUP", 12},
+    {"UDP", 17}, {"RDP", 27}, {"ESP", 50}, {"AH", 51}, {"OSPF", 89}, {"SCTP", 132}, {NULL, 0},
+};
 
 const struct dns_kind dns_kind_type = MNEMONIC_KIND(2, NULL, DNS_TYPES, false, "record type");
 const struct dns_kind dns_kind_algorithm = MNEMONIC_KIND(1, algorithms, -1, true, "algorithm, 0 to 255 or its name");

@@ -1,7 +1,11 @@
 /* Service parameters as a field of SVCB and HTTPS records: (key, length, value) in order of keys, each once. */
 #include "dns/rdata/svcb.h"
 
+#include "base/nearest.h"
+
 #include <stdlib.h>
+
+enum { NAMES_MAX = 32 /* registered keys that may have been meant */ };
 
 bool svc_is_flag(uint16_t key)
 {
@@ -20,6 +24,24 @@ enum status svc_key_from_text(const char *text, size_t length, uint16_t *out)
     if (is_numbered_key(text, length) && (text[3] == '(' || (text[3] == '0' && length > 4)))
         return STATUS_INVALID;
     return dns_registry_from_text(DNS_SVC_PARAMS, text, length, out);
+}
+
+enum status svc_key_refuse(const char *text, size_t length, struct reason *reason)
+{
+    char word[DNS_MNEMONIC_MAX] = "";
+    const char *names[NAMES_MAX + 1] = {NULL};
+    size_t count;
+    const struct dns_registry_entry *entries = dns_registry_entries(DNS_SVC_PARAMS, &count);
+    for (size_t i = 0; i < count && i < NAMES_MAX; i++)
+        names[i] = entries[i].name;
+    if (length < sizeof word)
+        memcpy(word, text, length);
+    const struct dns_token token = {text, length, false};
+    const char *near = nearest_name(word, names);
+    const enum status status = dns_word_refuse(&token, "service parameter key", reason);
+    if (near)
+        reason_append(reason, " (did you mean '%s'?)", near);
+    return status;
 }
 
 bool svc_next(struct cursor *cursor, uint16_t *key, struct span *value)
@@ -195,8 +217,10 @@ static enum status scan_param(const struct dns_token *word, struct builder *buil
     size_t key_length = equals ? (size_t)(equals - word->text) : word->length;
     const char *value = equals ? equals + 1 : end;
     uint16_t key;
-    if (word->quoted || svc_key_from_text(word->text, key_length, &key))
+    if (word->quoted)
         return dns_word_refuse(word, "KEY=VALUE", reason);
+    if (svc_key_from_text(word->text, key_length, &key))
+        return svc_key_refuse(word->text, key_length, reason);
     bool generic = is_numbered_key(word->text, key_length);
     if (end - value >= 2 && *value == '"') {
         value++;
@@ -244,8 +268,10 @@ static enum status encode_param(const struct dns_value *item, struct builder *bu
     uint16_t key = (uint16_t)item->key_number;
     char name[DNS_MNEMONIC_MAX];
     size_t at = builder->values.length;
-    if (item->key ? svc_key_from_text(item->key, strlen(item->key), &key) : item->key_number > UINT16_MAX) {
-        reason_set(reason, "service parameter key expected, got '%s'", item->key ? item->key : "a number above 65535");
+    if (item->key && svc_key_from_text(item->key, strlen(item->key), &key))
+        return svc_key_refuse(item->key, strlen(item->key), reason);
+    if (!item->key && item->key_number > UINT16_MAX) {
+        reason_set(reason, "service parameter key expected, got a number above 65535");
         return STATUS_INVALID;
     }
     const struct svc_format *format = svc_format(key);

@@ -42,6 +42,9 @@ const struct svc_format *svc_format(uint16_t key);
  * 2.1). */
 MUST_CHECK enum status svc_key_from_text(const char *text, size_t length, uint16_t *out);
 
+/* Says that the word is no key, and which one it may have meant. STATUS_INVALID. */
+enum status svc_key_refuse(const char *text, size_t length, struct reason *reason);
+
 /* Whether the key says all by being there: its typed value is true. */
 bool svc_is_flag(uint16_t key);
 

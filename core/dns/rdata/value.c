@@ -93,6 +93,8 @@ enum status dns_value_refuse(const struct dns_value *value, const char *expected
                    (const char *)value->bytes.data);
     else if (value->form == DNS_VALUE_NUMBER)
         reason_set(reason, "%s expected, got %llu", expected, (unsigned long long)value->number);
+    else if (!value->first)
+        reason_set(reason, "%s expected, got an empty table", expected);
     else
         reason_set(reason, "%s expected, got %s", expected, value->form == DNS_VALUE_LIST ? "a list" : "a table");
     return STATUS_INVALID;
