@@ -110,6 +110,14 @@ enum { LUA_CLASS_SLOTS = 16 };
 /* Pushes the object's table of slots, made when there is none. */
 void lua_class_slots_push(lua_State *L, int object, void *self);
 
+/* The object's slots are nil from now on. The values stay in the table of slots, where they are, for whoever knows of
+ * them and reaches for them; or the object does without that table. */
+static inline void lua_class_slots_forget(void *self);
+static inline void lua_class_slots_drop(void *self);
+
+/* The slot's value in the table of slots, forgotten before, counts again. */
+static inline void lua_class_slot_note(void *self, int slot);
+
 /* Gives the object at the top, which has no slots yet, those from `first` on in the table at `slots`, which is another
  * object's: what they hold lives as long as either of them. */
 void lua_class_slots_share(lua_State *L, int slots, void *self, int first);
@@ -139,6 +147,24 @@ static inline bool lua_class_slot_used(const void *self, int slot)
 static inline uint32_t lua_class_slots_used(const void *self)
 {
     return ((const struct lua_object *)self)[-1].slots;
+}
+
+static inline void lua_class_slots_forget(void *self)
+{
+    ((struct lua_object *)self)[-1].slots = 0;
+}
+
+static inline void lua_class_slots_drop(void *self)
+{
+    struct lua_object *at = (struct lua_object *)self - 1;
+    at->slots = 0;
+    at->direct = at->first = 0;
+    at->has_table = false;
+}
+
+static inline void lua_class_slot_note(void *self, int slot)
+{
+    ((struct lua_object *)self)[-1].slots |= 1u << slot;
 }
 
 /* Pops a value that is not nil into the slot, in the table of slots at `slots`. */

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
-#include "lua/message_class.h"
+#include "lua/message_lent.h"
 
 static const double MICROSECONDS = 1e6;
 static const char KILLED_MESSAGE[] = "Connection killed.";
@@ -14,19 +14,48 @@ static double seconds(int64_t us)
 
 /* --- making and letting go --- */
 
-enum { ROOM_FOR_RESPONSE = 96 /* bytes: many answers */ };
+enum {
+    ROOM_FOR_RESPONSE = 96, /* bytes: many answers */
+    ROOM_FOR_QUERIES = 192, /* of an object that serves several flows */
+};
 
-struct lua_flow *lua_flow_push_live(lua_State *L, struct flow *flow, const struct lua_flow_host *host)
+static void begin_live(struct lua_flow *self, struct flow *flow, const struct lua_flow_host *host)
 {
-    size_t length = flow->query.wire.length;
-    struct lua_flow *self = lua_class_new_bare(L, &lua_flow_class, sizeof *self + length + ROOM_FOR_RESPONSE);
     memset(self, 0, offsetof(struct lua_flow, tag));
     self->flow = flow;
     self->host = host;
     self->hook = HOOK_COUNT;
-    self->query_length = (uint32_t)length;
-    memcpy(self->wire, flow->query.wire.data, length);
+    self->query_length = (uint32_t)flow->query.wire.length;
+    memcpy(self->wire, flow->query.wire.data, flow->query.wire.length);
+}
+
+struct lua_flow *lua_flow_push_live(lua_State *L, struct flow *flow, const struct lua_flow_host *host, bool lends)
+{
+    size_t room = flow->query.wire.length;
+    lends = lends && room <= ROOM_FOR_QUERIES;
+    if (lends)
+        room = ROOM_FOR_QUERIES;
+    struct lua_flow *self = lua_class_new_bare(L, &lua_flow_class, sizeof *self + room + ROOM_FOR_RESPONSE);
+    begin_live(self, flow, host);
+    self->spare = NULL;
+    self->lends = lends;
+    self->query_room = (uint32_t)room;
     return self;
+}
+
+bool lua_flow_lend_again(struct lua_flow *self, struct flow *flow, const struct lua_flow_host *host)
+{
+    if (flow->query.wire.length > self->query_room)
+        return false;
+    lua_class_slots_forget(self);
+    begin_live(self, flow, host);
+    return true;
+}
+
+void lua_flow_leave(struct lua_flow *self)
+{
+    self->flow = NULL;
+    self->host = NULL;
 }
 
 struct lua_flow *lua_flow_push_new(lua_State *L)
@@ -89,7 +118,7 @@ void lua_flow_detach(struct lua_flow *self)
     const struct flow *flow = self->flow;
     const struct buffer *response = &flow->response.wire;
     if (has_unread_response(self) && response->length <= ROOM_FOR_RESPONSE) {
-        memcpy(self->wire + self->query_length, response->data, response->length);
+        memcpy(self->wire + self->query_room, response->data, response->length);
         self->response_length = (uint32_t)response->length;
     }
     self->tag = flow->exchange_tag;
@@ -152,11 +181,26 @@ static void push_wire(lua_State *L, int index, struct lua_flow *self, int slot, 
                       double timestamp)
 {
     lua_class_slots_push(L, index, self);
-    struct lua_message *message = lua_message_push(L, wire, length, timestamp);
+    struct lua_message *message = NULL;
+    if (slot == LUA_FLOW_REQUEST && self->lends)
+        message = self->spare = lua_message_lend(L, wire, length, timestamp);
+    if (!message)
+        message = lua_message_push(L, wire, length, timestamp);
     if (slot == LUA_FLOW_REQUEST)
         lua_class_slots_share(L, -2, message, LUA_FLOW_REQUEST_SLOTS);
     lua_pushvalue(L, -1);
     lua_class_slots_set(L, -3, self, slot);
+}
+
+/* Pushes the request's object of an earlier flow, if there is one. */
+static bool lend_request(lua_State *L, int index, struct lua_flow *self, const struct flow_message *request)
+{
+    if (!self->spare ||
+        !lua_message_lend_again(self->spare, request->wire.data, request->wire.length, seconds(request->timestamp_us)))
+        return false;
+    lua_class_slot_reach(L, index, self, LUA_FLOW_REQUEST);
+    lua_class_slot_note(self, LUA_FLOW_REQUEST);
+    return true;
 }
 
 /* Both leave something below what they push. */
@@ -167,6 +211,8 @@ static void push_request(lua_State *L, int index, struct lua_flow *self)
         lua_class_slot_reach(L, index, self, LUA_FLOW_REQUEST);
     } else if (self->flow) {
         const struct flow_message *request = flow_request(self->flow);
+        if (lend_request(L, index, self, request))
+            return;
         push_wire(L, index, self, LUA_FLOW_REQUEST, request->wire.data, request->wire.length,
                   seconds(request->timestamp_us));
     } else if (self->query_length) {
@@ -188,7 +234,7 @@ static void push_response(lua_State *L, int index, struct lua_flow *self)
         push_wire(L, index, self, LUA_FLOW_RESPONSE, response->wire.data, response->wire.length,
                   seconds(response->timestamp_us));
     } else if (self->response_length) {
-        push_wire(L, index, self, LUA_FLOW_RESPONSE, self->wire + self->query_length, self->response_length,
+        push_wire(L, index, self, LUA_FLOW_RESPONSE, self->wire + self->query_room, self->response_length,
                   seconds(self->response_us));
     } else if (lua_class_slot_used(self, LUA_FLOW_RESPONSE_WIRE)) {
         lua_class_slot_get(L, index, LUA_FLOW_RESPONSE_WIRE);

@@ -51,7 +51,7 @@ struct lua_flow {
     enum hook hook;                                     /* the one that runs, or ran last; HOOK_COUNT: none */
     bool live, killed, dropped, intercepted, is_replay; /* what counts where `flow` is NULL */
     bool has_client, has_server, cache_hit;
-    uint32_t query_length, response_length; /* of the wire bytes below, the response's behind the query's; 0: none */
+    uint32_t query_length, response_length; /* of the wire bytes below; 0: none */
     /* What the flow was, from here on once it has ended. */
     uint32_t tag;
     uint64_t serial;
@@ -61,11 +61,21 @@ struct lua_flow {
     bool resend;                  /* of a flow made by hand: a hook sends the query again … */
     uint8_t resends;              /* … as so often before … */
     struct address resend_target; /* … there; AF_UNSPEC: to the configured upstreams */
+    struct lua_message *spare;    /* the request of flows before this one, in its slot, to be used again; NULL: none */
+    bool lends;                   /* there may be one: scripts keep nothing of this flow */
+    uint32_t query_room;          /* bytes */
     uint8_t wire[];               /* what came in, and room for an answer, for whoever reads them after the end */
 };
 
-/* Pushes the object of a live flow. */
-struct lua_flow *lua_flow_push_live(lua_State *L, struct flow *flow, const struct lua_flow_host *host);
+/* Pushes the object of a live flow. `lends`: one that can serve further flows, as long as scripts keep nothing of them.
+ */
+struct lua_flow *lua_flow_push_live(lua_State *L, struct flow *flow, const struct lua_flow_host *host, bool lends);
+
+/* Has it serve another flow; false when it cannot. */
+bool lua_flow_lend_again(struct lua_flow *self, struct flow *flow, const struct lua_flow_host *host);
+
+/* A flow ends whose object is to serve again. */
+void lua_flow_leave(struct lua_flow *self);
 
 /* The flow ends: the object takes copies of what it has not got yet, and lets go of `struct flow`. Where some of that
  * has no room in the object itself, lua_flow_keep must come first, for the object at `index`. */

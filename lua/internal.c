@@ -38,6 +38,14 @@ static int internal_lib(lua_State *L)
     return 1;
 }
 
+/* once(name): what the chunk returns, for one that is seldom wanted and not worth its memory. */
+static int internal_once(lua_State *L)
+{
+    lua_lib_load(L, lua_check_text(L, 1, NULL, "once"));
+    lua_call(L, 0, 1);
+    return 1;
+}
+
 /* prepare(flow, {live=, hook=, created=, client=, server=}): sets what scripts cannot set of a flow made by hand. */
 static int internal_prepare(lua_State *L)
 {
@@ -121,6 +129,7 @@ static void push_internal(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"nearest", internal_nearest},
                                          {"lib", internal_lib},
+                                         {"once", internal_once},
                                          {"prepare", internal_prepare},
                                          {"take_resend", internal_take_resend},
                                          {"escape", internal_escape},

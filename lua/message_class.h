@@ -26,7 +26,7 @@ MUST_CHECK enum status lua_message_pack_view(lua_State *L, int index, struct buf
                                              struct reason *reason);
 
 /* How many of an object's slots a message uses, from 1 on. */
-enum { LUA_MESSAGE_SLOTS = 5 };
+enum { LUA_MESSAGE_SLOTS = 6 };
 
 /* The message's timestamp in seconds, negative for nil. */
 double lua_message_timestamp(lua_State *L, int index);

@@ -2,7 +2,7 @@
 #include "base/clock.h"
 #include "dns/json.h"
 #include "lua/json.h"
-#include "lua/message_object.h"
+#include "lua/message_lent.h"
 #include "lua/registries.h"
 
 static double now(void)
@@ -163,7 +163,9 @@ static void push_answer(lua_State *L, struct lua_message *self, unsigned flags, 
 {
     bool edited = !lua_message_section_unchanged(L, 1, self, DNS_SECTION_QUESTION);
     size_t length = edited ? DNS_HEADER_SIZE : questions_end(L, self);
-    struct lua_message *answer = lua_message_push(L, self->wire, length, now());
+    struct lua_message *answer = self->lent ? lua_message_lend_answer(L, 1, self, length, now()) : NULL;
+    if (!answer)
+        answer = lua_message_push(L, self->wire, length, now());
     answer->made = true;
     answer->name_length = edited ? 0 : self->name_length;
     answer->id = self->id;
@@ -188,7 +190,7 @@ static int fail(lua_State *L)
         lua_raise_expected(L, 2, what, "without edns, response code up to 15");
     push_answer(L, self, code & DNS_FLAG_RCODE, what);
     if (code > DNS_FLAG_RCODE)
-        lua_message_add_opt(L, 3, code, opt.ttl & 0x8000);
+        lua_message_add_opt(L, lua_gettop(L), code, opt.ttl & 0x8000);
     return 1;
 }
 

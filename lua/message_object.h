@@ -8,8 +8,11 @@
 
 enum { LUA_MESSAGE_SECTIONS = 4 };
 
-/* Slots of the object: the sections' tables, by enum dns_section from 1 on; the question. */
-enum { LUA_MESSAGE_SLOT_SECTION = 1, LUA_MESSAGE_SLOT_QUESTION = LUA_MESSAGE_SLOTS };
+/* Slots of the object: the sections' tables, by enum dns_section from 1 on; the question; an answer that is used again.
+ */
+enum { LUA_MESSAGE_SLOT_SECTION = 1, LUA_MESSAGE_SLOT_QUESTION = 5, LUA_MESSAGE_SLOT_ANSWER = LUA_MESSAGE_SLOTS };
+
+struct lua_lent;
 
 struct lua_message {
     uint16_t id, flags;  /* as they are now; the wire has those that came */
@@ -18,8 +21,9 @@ struct lua_message {
     uint32_t length;     /* of the wire */
     /* The only one, in its slot, while no script has seen the table of questions; else NULL. */
     struct lua_question *question;
-    double timestamp; /* seconds; negative: none */
-    uint64_t serial;  /* of the state's messages, what records decoded from this one bear; 0: none yet */
+    double timestamp;      /* seconds; negative: none */
+    struct lua_lent *lent; /* what is used again with this message (message_lent.h); NULL: it serves once */
+    uint64_t serial;       /* of the state's messages, what records decoded from this one bear; 0: none yet */
     uint8_t wire[];
 };
 

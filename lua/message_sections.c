@@ -1,5 +1,5 @@
 /* dns.DNSMessage: the sections, on the wire and as tables. */
-#include "lua/message_object.h"
+#include "lua/message_lent.h"
 
 const char *lua_message_section_name(unsigned section)
 {
@@ -146,6 +146,9 @@ void lua_message_push_question(lua_State *L, int index, struct lua_message *self
         push_only_element(L, index, self);
     } else if (lua_message_count_on_wire(self, DNS_SECTION_QUESTION) != 1) {
         lua_pushnil(L);
+    } else if (self->lent) {
+        struct dns_question question = lua_message_only_question(self);
+        self->question = lua_message_lend_question(L, index, self, &question);
     } else {
         struct dns_question question = lua_message_only_question(self);
         lua_class_slots_push(L, index, self);

@@ -6,15 +6,27 @@
 
 enum { SLOT_NAME = 1, NAME_ROOM = 32 /* bytes a name can have at least before it needs a blob */ };
 
+void lua_question_fill(struct lua_question *self, const struct dns_question *question)
+{
+    memcpy(self->name.data, question->name, question->name_length);
+    self->name.length = question->name_length;
+    self->type = question->type;
+    self->class_ = question->class_;
+    self->origin = (struct lua_origin){0};
+}
+
+struct lua_question *lua_question_push_with_room(lua_State *L, const struct dns_question *question, uint32_t room)
+{
+    struct lua_question *self = lua_class_new_bare(L, &lua_question_class, sizeof *self + room);
+    self->name = (struct lua_bytes){.data = (uint8_t *)(self + 1), .capacity = room};
+    lua_question_fill(self, question);
+    return self;
+}
+
 struct lua_question *lua_question_push(lua_State *L, const struct dns_question *question)
 {
-    uint32_t room = question->name_length > NAME_ROOM ? question->name_length : NAME_ROOM;
-    struct lua_question *self = lua_class_new_bare(L, &lua_question_class, sizeof *self + room);
-    *self = (struct lua_question){.name = {(uint8_t *)(self + 1), question->name_length, room},
-                                  .type = question->type,
-                                  .class_ = question->class_};
-    memcpy(self->name.data, question->name, question->name_length);
-    return self;
+    return lua_question_push_with_room(L, question,
+                                       question->name_length > NAME_ROOM ? question->name_length : NAME_ROOM);
 }
 
 void lua_question_push_arguments(lua_State *L, int first)

@@ -16,6 +16,10 @@ extern const struct lua_class lua_question_class;
 /* Pushes a Question that copies what it is given. */
 struct lua_question *lua_question_push(lua_State *L, const struct dns_question *question);
 
+/* The same with room for a name of `room` bytes; and makes a Question with room for it another one. */
+struct lua_question *lua_question_push_with_room(lua_State *L, const struct dns_question *question, uint32_t room);
+void lua_question_fill(struct lua_question *self, const struct dns_question *question);
+
 /* The Question's values; they point into the object and hold until it is changed. */
 static inline struct dns_question lua_question_view(const struct lua_question *question)
 {

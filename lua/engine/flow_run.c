@@ -7,6 +7,34 @@
 
 enum { RUNS_PER_BLOCK = 64 };
 
+/* --- the flows' objects --- */
+
+/* Pops the run's object, or nil, to where the main state keeps it. */
+static void keep_object(struct flow_run *run)
+{
+    lua_State *L = run->task.engine->L;
+    if (run->number <= ENGINE_PLACES)
+        lua_replace(L, ENGINE_LIVE + run->number);
+    else
+        lua_rawseti(L, ENGINE_LIVE, run->number);
+}
+
+static void forget_object(struct flow_run *run)
+{
+    lua_pushnil(run->task.engine->L);
+    keep_object(run);
+    run->spare = NULL;
+}
+
+void flow_run_push_object(struct flow_run *run)
+{
+    lua_State *L = run->task.engine->L;
+    if (run->number <= ENGINE_PLACES)
+        lua_pushvalue(L, ENGINE_LIVE + run->number);
+    else
+        lua_rawgeti(L, ENGINE_LIVE, run->number);
+}
+
 /* --- runs --- */
 
 static void awake(struct task *task);
@@ -74,8 +102,11 @@ static bool more_runs(struct engine *engine)
 
 static void free_block(struct flow_run *block)
 {
-    for (size_t i = 0; block && i < RUNS_PER_BLOCK; i++)
+    for (size_t i = 0; block && i < RUNS_PER_BLOCK; i++) {
         task_free(&block[i].task);
+        if (block[i].spare)
+            forget_object(&block[i]);
+    }
     free(block);
 }
 
@@ -116,27 +147,6 @@ void flow_runs_free(struct engine *engine)
     *runs = (struct flow_runs){0};
 }
 
-/* --- the flows' objects --- */
-
-/* Pops the run's object, or nil, to where the main state keeps it. */
-static void keep_object(struct flow_run *run)
-{
-    lua_State *L = run->task.engine->L;
-    if (run->number <= ENGINE_PLACES)
-        lua_replace(L, ENGINE_LIVE + run->number);
-    else
-        lua_rawseti(L, ENGINE_LIVE, run->number);
-}
-
-void flow_run_push_object(struct flow_run *run)
-{
-    lua_State *L = run->task.engine->L;
-    if (run->number <= ENGINE_PLACES)
-        lua_pushvalue(L, ENGINE_LIVE + run->number);
-    else
-        lua_rawgeti(L, ENGINE_LIVE, run->number);
-}
-
 /* --- what a live object asks of the engine --- */
 
 static void on_intercept(lua_State *L, struct flow *flow)
@@ -172,8 +182,13 @@ static struct flow_run *begin(struct engine *engine, struct flow *flow)
     run->next = NULL;
     run->flow = flow;
     run->suspended = run->ready = false;
-    run->object = lua_flow_push_live(engine->L, flow, &host);
-    keep_object(run);
+    run->object = run->spare;
+    if (!run->spare || !lua_flow_lend_again(run->spare, flow, &host)) {
+        const struct generation *generation = (const struct generation *)flow->hooks;
+        run->object = lua_flow_push_live(engine->L, flow, &host, !generation->keeps);
+        run->spare = NULL;
+        keep_object(run);
+    }
     flow->wrapper = run;
     return run;
 }
@@ -271,25 +286,34 @@ static void leave_ready(struct flow_run *run)
     run->ready = false;
 }
 
-void flow_run_ended(struct hooks *hooks, struct flow *flow)
+/* The object takes along what it needs, for whoever has it. */
+static void let_go(struct flow_run *run)
 {
-    (void)hooks;
-    struct flow_run *run = flow->wrapper;
-    struct engine *engine = run->task.engine;
-    lua_State *L = engine->L;
-    if (run->ready)
-        leave_ready(run);
-    held_remove(run);
-    task_end(&run->task);
-    flow_sync_notes(run);
+    lua_State *L = run->task.engine->L;
     if (!lua_flow_has_room(run->object)) {
         flow_run_push_object(run);
         lua_flow_keep(L, lua_gettop(L));
         lua_pop(L, 1);
     }
     lua_flow_detach(run->object);
-    lua_pushnil(L);
-    keep_object(run);
+    forget_object(run);
+}
+
+void flow_run_ended(struct hooks *hooks, struct flow *flow)
+{
+    struct flow_run *run = flow->wrapper;
+    struct engine *engine = run->task.engine;
+    if (run->ready)
+        leave_ready(run);
+    held_remove(run);
+    task_end(&run->task);
+    flow_sync_notes(run);
+    if (run->object->lends && !((const struct generation *)hooks)->keeps) {
+        lua_flow_leave(run->object);
+        run->spare = run->object;
+    } else {
+        let_go(run);
+    }
     flow->wrapper = NULL;
     run->flow = NULL;
     run->object = NULL;

@@ -12,6 +12,7 @@ struct flow_run {
     struct flow_run *next; /* free ones, or those that go on once no hook runs */
     struct flow *flow;
     struct lua_flow *object; /* kept by the main state, by `number` */
+    struct lua_flow *spare;  /* the object of flows before, kept there, to be used again; NULL: none */
     int number;
     enum hook hook;
     size_t call;                     /* the one that runs, of the generation's calls */

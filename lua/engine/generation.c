@@ -48,8 +48,10 @@ static bool gather_hook(struct generation *generation, int hook)
         struct script *script = generation->scripts[i];
         for (size_t j = 0; j < script->count; j++) {
             const struct addon *addon = &script->addons[j];
-            if (addon->functions[hook] != LUA_NOREF)
-                list[calls->count++] = (struct hook_call){addon->functions[hook], addon->self, script};
+            if (addon->functions[hook] == LUA_NOREF)
+                continue;
+            list[calls->count++] = (struct hook_call){addon->functions[hook], addon->self, script};
+            generation->keeps |= addon->keeps;
         }
     }
     if (count)
@@ -61,6 +63,7 @@ static bool gather_hook(struct generation *generation, int hook)
 
 bool generation_gather(struct generation *generation)
 {
+    generation->keeps = false;
     for (int hook = 0; hook < HOOK_COUNT; hook++)
         if (!gather_hook(generation, hook))
             return false;

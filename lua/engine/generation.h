@@ -24,6 +24,7 @@ struct generation {
     struct script **scripts; /* holds one reference to each */
     size_t count;
     struct hook_calls calls[HOOK_COUNT];
+    bool keeps; /* a hook may keep something of a flow (dns.keeps) */
 };
 
 /* Of all sources' scripts, the next one where there is one; NULL when there is no memory. */

@@ -122,6 +122,9 @@ bool script_gather(struct script *script)
     if (addons) {
         for (size_t i = 0; i < count; i++) {
             lua_rawgeti(L, -1, (int)i + 1);
+            lua_getfield(L, -1, "keeps");
+            addons[i].keeps = lua_toboolean(L, -1);
+            lua_pop(L, 1);
             addons[i].self = reference_field(L, "self");
             for (int hook = 0; hook < SCRIPT_HOOK_COUNT; hook++)
                 addons[i].functions[hook] = reference_field(L, script_hook_names[hook]);

@@ -24,6 +24,7 @@ extern const char *const script_hook_names[SCRIPT_HOOK_COUNT];
 struct addon {
     int self;                         /* reference; LUA_NOREF for global functions */
     int functions[SCRIPT_HOOK_COUNT]; /* references, LUA_NOREF where it has none */
+    bool keeps;                       /* one of those that are given flows may keep something of them */
 };
 
 struct script {

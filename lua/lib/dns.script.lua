@@ -19,6 +19,8 @@ script.hooks = {
   "client_disconnected",
 }
 
+local of_flows = { "dns_request", "dns_response", "dns_error" }
+
 local is_hook = {}
 for _, name in ipairs(script.hooks) do is_hook[name] = true end
 
@@ -87,7 +89,17 @@ local function lists_of(loaded, own)
   return lists
 end
 
--- The addons of a loaded script: arrays of {self = table or nil, HOOK = function, …}, each table once. To be asked again
+-- Whether one of the addon's hooks may keep something of the flows that it is given.
+local function may_keep(addon)
+  local keeps = internal.once("dns.keeps")
+  local parameter = addon.self and 2 or 1
+  for _, name in ipairs(of_flows) do
+    if addon[name] and keeps(addon[name], parameter) then return true end
+  end
+  return false
+end
+
+-- The addons of a loaded script: arrays of {self = table or nil, HOOK = function, …, keeps = boolean}, each table once. To be asked again
 -- whenever the script may have defined more.
 function script.addons(loaded)
   local own, seen, addons = own_globals(loaded), {}, {}
@@ -101,6 +113,7 @@ function script.addons(loaded)
     add(entry.list)
     for _, addon in ipairs(entry.list) do add(addon) end
   end
+  for _, addon in ipairs(addons) do addon.keeps = may_keep(addon) end
   return addons
 end
 

@@ -1,0 +1,68 @@
+-- Which hooks may keep something of the flows that they are given: only for the others are objects used again.
+local keeps = assert(loadfile "lua/lib/dns.keeps.lua")()
+
+-- The hook with this code; `kept` is a table of the script's, `f` a function, `up` a local variable.
+local function hook(code)
+    local chunk = assert(loadstring("local kept, f, up = ... return function(flow) " .. code .. " end", code))
+    return chunk({}, print)
+end
+
+local KEEPING = {
+    -- in tables, variables, closures
+    "kept[1] = flow", "kept[1] = flow.request", "kept[flow] = 1", "kept.x = flow.request.question", "up = flow",
+    "a_global = flow.response", "kept.f = function() return flow end", "for i = 1, 3 do kept[i] = flow end",
+    "local t = { flow.request } kept[1] = t", "f { flow }", "local t = { 1, 2, flow.request:fail(3) }",
+    "kept.r = flow.request:fail(3)", "local r = flow.request:fail(3) kept.r = r flow.response = r",
+    "local f = flow.request.succeed local r = f(flow.request, {}) kept.r = r",
+    -- by way of other variables
+    "local a, b = 1, flow a, b = b, a kept.x = a", "local x for i = 1, 3 do kept.x = x x = flow.request end",
+    "local q = flow.request.question or nil kept.q = q", "local q = kept.z or flow.request kept.q = q",
+    "if flow.live then up = 1 else flow = kept[1] end kept.x = flow",
+    -- given to functions, metamethods among them
+    "f(flow)", "f(1, flow.request)", "return f(flow)", "f(flow.request:fail(3))", "f(2, flow.request:fail(3))",
+    "return f(flow.request:fail(3))", "kept:add(flow)", "setmetatable(kept, flow)", "local x = kept[flow.request]",
+    "for k, v in pairs(flow) do end", "for k, v in flow.request, kept do end", "local x = flow + kept",
+    "local x = kept - flow.request", "local x = flow ^ kept", "local x = -flow", "local x = #flow",
+    "if flow < kept then f() end", "local s = 'x' .. flow", "while true do local q = flow.request.question if q then f(q) end end",
+    -- what leads further, or is not known
+    "local m = flow.metadata", "flow.metadata = kept", "kept.x = flow.client_conn", "flow:intercept()", "local c = flow:copy()",
+    "flow.request.questions = {}", "local x = flow.response.answers", "local key = 'request' kept[1] = flow[key]",
+    "flow.request.name = flow.request", "flow.marked = 'x'", "flow.request = kept[1]",
+}
+
+local NOT_KEEPING = {
+    "", "kept[1] = flow.request.question.name", "kept.n = kept.n + flow.request.question.type * 2",
+    "local q = flow.request.question if q and q.type == 1 then flow.response = flow.request:fail 'NXDOMAIN' end",
+    "flow.response = flow.request:succeed { f(flow.request.question.name, '192.0.2.1', { ttl = 3 }) }",
+    "local q = flow.request.question for i = 1, 3 do kept[i] = q.name end",
+    "for name, answer in pairs(kept) do if flow.request.question.name == name then flow.response = answer end end",
+    "local name = flow.request.question.name:lower() if name:find 'x' then flow:kill() end",
+    "flow.request.question.name = 'x.example'", "flow.response.recursion_available = true",
+    "f(('%s'):format(flow.request.question.name)) return", "if flow.response then return flow end",
+    "local r = flow.request:fail(3) r.authoritative_answer = true flow.response = r", "flow = flow.request.question.name kept[1] = flow",
+    "local name = flow.request.question.name repeat name = name:sub(2) until #name < 3 kept[name] = (kept[name] or 0) + 1",
+}
+
+describe("hooks that may keep something of a flow", function()
+    for _, code in ipairs(KEEPING) do
+        it("are told: " .. code, function() assert.is_true(keeps(hook(code), 1)) end)
+    end
+
+    for _, code in ipairs(NOT_KEEPING) do
+        it("are not those: " .. code, function() assert.is_false(keeps(hook(code), 1)) end)
+    end
+
+    it("are told whichever argument the flow is", function()
+        local add = loadstring "return function(self, flow) self.last = flow end" ()
+        local note = loadstring "return function(self, flow) self.last = flow.request.question.name end" ()
+        assert.is_true(keeps(add, 2))
+        assert.is_false(keeps(note, 2))
+        assert.is_false(keeps(function() end, 1))
+    end)
+
+    it("are all those whose code cannot be seen", function()
+        assert.is_true(keeps(print, 1))
+        assert.is_true(keeps(function(...) end, 1))
+        assert.is_true(keeps(coroutine.wrap(function() end), 1))
+    end)
+end)
