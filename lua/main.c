@@ -8,6 +8,7 @@ static const struct command {
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"test", command_test},
+    {"explain", command_explain},
 };
 
 int main(int argc, char **argv)

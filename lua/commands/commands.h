@@ -5,5 +5,6 @@
 /* Each gives the exit code. argv[0] is the program, or the subcommand's name. */
 int command_serve(int argc, char **argv);
 int command_test(int argc, char **argv);
+int command_explain(int argc, char **argv);
 
 #endif

@@ -263,6 +263,7 @@ void engine_free(struct engine *engine)
         memory_free(&engine->memory);
     }
     watch_stop(&engine->watch);
+    trace_free(engine);
     free(engine->sources);
     buffer_free(&engine->scratch);
     free(engine);

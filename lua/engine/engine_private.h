@@ -14,6 +14,7 @@
 #include "lua/engine/report.h"
 #include "lua/engine/script.h"
 #include "lua/engine/task.h"
+#include "lua/engine/trace.h"
 #include "lua/engine/watch.h"
 #include "lua/metrics_library.h"
 #include "lua/shared_library.h"
@@ -50,6 +51,7 @@ struct engine {
     struct quiet quiet;
     struct flow_runs flows;
     struct held held;
+    struct trace *trace;  /* NULL: nobody wants to know */
     struct task *running; /* whose coroutine runs now; NULL: none */
     struct http_client *http;
     struct lifecycle *lifecycles; /* lifecycle hooks that run or wait */

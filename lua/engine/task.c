@@ -39,6 +39,8 @@ static enum task_result finish(struct task *task, int code)
     lua_State *co = task->coroutine.L;
     if (code == LUA_YIELD && task->waiting) {
         engine->tasks.waits++;
+        if (engine->trace)
+            trace_waits(engine, task);
         return TASK_WAITS;
     }
     task_end_wait(task);
