@@ -571,6 +571,7 @@ static struct exchange_config config_of(struct world *world)
                                     .payload_size = 1232,
                                     .op_codes_refused = more & 4 ? 0xfff0 : 0,
                                     .stream_idle_us = more & 8 ? 10000000 : 0,
+                                    .coalesce = more & 64,
                                     .cache_entries = more >> 4 & 3};
 }
 
