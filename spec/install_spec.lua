@@ -19,13 +19,25 @@ describe("an installation", function()
     end)
 
     it("has the binary, the module, the man page and every example", function()
-        local expected = { "bin/moondns", "lib/lua/5.1/dns.so", "share/man/man1/moondns.1" }
+        local expected = { "bin/moondns", "lib/lua/5.1/dns.so", "share/man/man1/moondns.1", "share/moondns/moondns.json",
+            "etc/moondns/moondns.json", "lib/systemd/system/moondns.service", "lib/systemd/system/moondns.socket" }
         for path in io.popen "ls scripts/*.lua":lines() do
             expected[#expected + 1] = "share/moondns/" .. path
         end
         for _, path in ipairs(expected) do
             assert.truthy(stat.stat(root .. "/" .. path), path)
         end
+    end)
+
+    it("leaves a configuration as it is", function()
+        files.write(root .. "/etc/moondns/moondns.json", "{}")
+        local build = os.getenv "MOONDNS_BUILD" or "build"
+        local result = process.run({ "cmake", "--install", build, "--prefix", "/opt/moondns" },
+            { environment = { DESTDIR = (root:gsub("/opt/moondns$", "")) } })
+        assert.equal(0, result.code, result.err)
+        assert.equal("{}", files.read(root .. "/etc/moondns/moondns.json"))
+        local unit = files.read(root .. "/lib/systemd/system/moondns.service")
+        assert.truthy(unit:find("ExecStart=/opt/moondns/bin/moondns -C /opt/moondns/etc/moondns/moondns.json", 1, true))
     end)
 
     it("runs an example", function()

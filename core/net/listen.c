@@ -3,6 +3,7 @@
 #include "net/transport.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -164,10 +165,37 @@ static size_t add_listeners(struct net *net, const struct net_listen *listen, si
     return count;
 }
 
+/* Takes a socket that somebody else has opened. */
+static enum status adopt(struct net *net, int fd, size_t index, struct reason *reason)
+{
+    struct sockaddr_storage name;
+    socklen_t length = sizeof name, type_length = sizeof(int);
+    struct listener *listener = &net->listeners[index];
+    int type = 0, error = 0;
+    *listener = (struct listener){.net = net, .index = (uint32_t)index, .fd = -1, .inherited = true};
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_length) ||
+        getsockname(fd, (struct sockaddr *)&name, &length) || (listener->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0)) < 0)
+        error = errno;
+    for (size_t i = 0; i < TRANSPORT_KINDS; i++)
+        if (transports[i]->socket_type == type)
+            listener->ops = transports[i];
+    net->listener_count = index + 1;
+    if (!error) {
+        listener->local = address_from_sockaddr((const struct sockaddr *)&name);
+        listener->wildcard = is_wildcard(&listener->local);
+        error = listener->ops->open(listener);
+    }
+    if (!error)
+        return STATUS_OK;
+    reason_set(reason, "cannot use socket %d, which was passed: %s", fd, net_error_text(error));
+    return STATUS_IO;
+}
+
 enum status net_bind(struct net *net, const struct net *sibling, struct reason *reason)
 {
     size_t first = 0;
-    net->listeners = calloc(net->config.listen_count * TRANSPORT_KINDS + 1, sizeof *net->listeners);
+    net->listeners =
+        calloc(net->config.listen_count * TRANSPORT_KINDS + net->config.inherited_count + 1, sizeof *net->listeners);
     if (!net->listeners) {
         reason_set(reason, "out of memory");
         return STATUS_NO_MEMORY;
@@ -182,6 +210,11 @@ enum status net_bind(struct net *net, const struct net *sibling, struct reason *
         if (status)
             return status;
         first += count;
+    }
+    for (size_t i = 0; i < net->config.inherited_count; i++) {
+        enum status status = adopt(net, net->inherited[i], first + i, reason);
+        if (status)
+            return status;
     }
     net_admission_start(net);
     return STATUS_OK;

@@ -189,9 +189,10 @@ static enum status copy_config(struct net *net, const struct net_config *config)
     net->hosts_path = config->hosts ? strdup(config->hosts) : NULL;
     net->resolv_conf_path = config->resolv_conf ? strdup(config->resolv_conf) : NULL;
     net->listens = copy_items(config->listens, config->listen_count, sizeof *config->listens);
+    net->inherited = copy_items(config->inherited, config->inherited_count, sizeof *config->inherited);
     net->given_upstreams = copy_items(config->upstreams, config->upstream_count, sizeof *config->upstreams);
     bool whole = (net->hosts_path || !config->hosts) && (net->resolv_conf_path || !config->resolv_conf) &&
-                 net->listens && net->given_upstreams;
+                 net->listens && net->inherited && net->given_upstreams;
     return whole ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
@@ -332,6 +333,7 @@ void net_free(struct net *net)
     free(net->stream_bytes);
     free(net->listeners);
     free(net->listens);
+    free(net->inherited);
     free(net->given_upstreams);
     free(net->hosts_path);
     free(net->resolv_conf_path);

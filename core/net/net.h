@@ -50,6 +50,8 @@ enum net_upstream_policy {
 struct net_config {
     const struct net_listen *listens;
     size_t listen_count;
+    const int *inherited; /* sockets that are bound (and listen) already; each net has duplicates of its own */
+    size_t inherited_count;
     const struct net_upstream *upstreams;
     size_t upstream_count;
     enum net_upstream_policy upstream_policy;

@@ -31,9 +31,10 @@ struct listener {
     uint32_t index; /* reply_to.listener */
     int fd;         /* -1: closed */
     struct address local;
-    bool wildcard; /* bound to all addresses: each packet tells which one was asked */
-    bool guarded;  /* not everybody is allowed */
-    bool checks;   /* guarded, or the rate of queries is limited */
+    bool wildcard;  /* bound to all addresses: each packet tells which one was asked */
+    bool guarded;   /* not everybody is allowed */
+    bool checks;    /* guarded, or the rate of queries is limited */
+    bool inherited; /* others have the same socket, and may use it on */
     bool event_added;
     unsigned crowded; /* UDP: turns to go on with batches of packets */
     unsigned turns;   /* UDP: counts, to look for batches now and then */
@@ -193,7 +194,8 @@ struct net {
     struct zone_list zones;
     struct net_lists next;
     char *hosts_path, *resolv_conf_path;
-    struct net_listen *listens; /* both as configured, owned */
+    struct net_listen *listens; /* all as configured, owned */
+    int *inherited;             /* borrowed descriptors */
     struct net_upstream *given_upstreams;
 
     struct event turn_end_event, deadline_event, tick_event;

@@ -90,12 +90,14 @@ static void reply(struct listener *listener, const struct reply_to *to, const ui
     datagrams_add(listener->net->answers_out, &way, wire, length);
 }
 
-/* The socket stays for the answers in flight. Connected to itself it gets no more packets, so that clients learn at
- * once that nobody is here. */
+/* The socket stays for the answers in flight. Packets that come for an inherited one are its next owner's. Connected to
+ * itself it gets no more packets, so that clients learn at once that nobody is here. */
 static void stop(struct listener *listener)
 {
     struct sockaddr_storage self;
     socklen_t length = address_to_sockaddr(&listener->local, &self);
+    if (listener->inherited)
+        return;
     (void)connect(listener->fd, (const struct sockaddr *)&self, length);
     for (unsigned i = 0; i < DRAIN_BATCHES && receive(listener, DATAGRAMS_MAX) > 0; i++)
         continue;

@@ -53,6 +53,7 @@ struct options {
     const char *const *settings;    /* "NAME=VALUE" in order */
     struct options_listen *listens; /* at least one */
     size_t listens_count;
+    bool listens_default;               /* none was given */
     struct options_upstream *upstreams; /* without one for all names (and no `none`), resolv.conf's servers are those */
     size_t upstreams_count;
     bool upstream_none;       /* `none` for all names; it is not in `upstreams` */

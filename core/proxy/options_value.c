@@ -266,6 +266,7 @@ static enum status apply_listens(const struct option_spec *spec, const struct op
             return name_text(status, given->texts[i], reason);
     }
     options->listens_count = given->count;
+    options->listens_default = given->origin == OPTION_FROM_TABLE;
     return STATUS_OK;
 }
 

@@ -147,7 +147,9 @@ static enum status make_net(struct worker *worker, struct reason *reason)
             upstreams[i].domain = (struct dns_name){.length = 1}; /* the root: all names */
     }
     config.listens = listens;
-    config.listen_count = options->listens_count;
+    config.inherited = worker->config.inherited;
+    config.inherited_count = worker->config.inherited_count;
+    config.listen_count = config.inherited_count && options->listens_default ? 0 : options->listens_count;
     config.upstreams = upstreams;
     config.upstream_count = options->upstreams_count;
     config.upstream_policy = (enum net_upstream_policy)options->upstream_policy;

@@ -15,7 +15,9 @@ struct worker_config {
     bool colour;                     /* flows are printed in colour */
     struct flow_observer *observers; /* further ones, which see what the printer sees; borrowed */
     struct rate_limit *rate_limit;   /* all workers' together; borrowed; NULL: none */
-    bool silent;                     /* another worker says what concerns all of them */
+    const int *inherited; /* sockets to serve on, in place of the default address (borrowed for worker_new) */
+    size_t inherited_count;
+    bool silent; /* another worker says what concerns all of them */
 
     /* A stream client came or went. */
     void (*on_connection)(void *context, const struct reply_to *connection, bool connected);

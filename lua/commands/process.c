@@ -2,6 +2,7 @@
 
 #include "base/random.h"
 #include "data/metrics/script_metrics.h"
+#include "lua/commands/attendance.h"
 #include "lua/commands/observing.h"
 #include "lua/commands/renewal.h"
 #include "net/rate_limit.h"
@@ -11,6 +12,11 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+static void on_reloaded(void *context)
+{
+    attendance_reloaded(context);
+}
 
 /* What all engines have in common. */
 static bool make_common(struct moondns *moondns)
@@ -30,6 +36,7 @@ static bool make_common(struct moondns *moondns)
         .offer_options = renewal_offer,
         .take_options = renewal_take,
         .end_options = renewal_end,
+        .finished = on_reloaded,
         .context = moondns,
     };
     while (options->scripts[config.scripts])
@@ -75,6 +82,8 @@ static int make(struct moondns *moondns)
     if (privileges_find(moondns->options.user, moondns->options.group, &moondns->privileges, &reason))
         goto failed;
     code = OPTIONS_EXIT_FAILURE;
+    if (service_open(&moondns->service, &reason))
+        goto failed;
     if (!moondns->engine_options || !make_common(moondns))
         goto failed;
     code = seats_make(moondns, &reason);
@@ -96,6 +105,7 @@ int process_open(struct moondns *moondns)
         .colour = log_wants_colour(STDERR_FILENO),
         .fd = STDERR_FILENO,
     };
+    moondns->service.fd = -1;
     report_init(&moondns->report, &moondns->log);
     moondns->engine_options = options_for_scripts(&moondns->options);
     return make(moondns);
@@ -116,7 +126,9 @@ static void end(struct moondns *moondns)
             event_free(moondns->signals[i]);
     if (moondns->count && moondns->seats[0].worker)
         seat_finish(&moondns->seats[0]);
+    attendance_end(moondns);
     seats_free(moondns);
+    service_close(&moondns->service);
     observing_close(moondns);
     reloader_free(moondns->reloader);
     rate_limit_free(moondns->rate_limit);

@@ -64,6 +64,7 @@ static void take_notices(struct seat *seat)
 static void on_woken(void *context)
 {
     struct seat *seat = context;
+    atomic_fetch_add_explicit(&seat->beats, 1, memory_order_relaxed);
     take_notices(seat);
     reloader_woken(seat->moondns->reloader, seat->number);
     observing_woken(seat);
@@ -247,6 +248,8 @@ int seats_make(struct moondns *moondns, struct reason *reason)
             .colour = log_wants_colour(STDOUT_FILENO),
             .rate_limit = moondns->rate_limit,
             .silent = i > 0,
+            .inherited = moondns->service.sockets,
+            .inherited_count = moondns->service.socket_count,
             .on_connection = on_connection,
             .on_woken = on_woken,
             .on_draining = on_draining,

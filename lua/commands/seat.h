@@ -7,11 +7,14 @@
 #include "proxy/notices.h"
 #include "proxy/options.h"
 #include "proxy/privileges.h"
+#include "proxy/service.h"
 #include "proxy/worker.h"
 #include "redis/redis_store.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
+struct attendance;
 struct dnstap;
 struct dnstap_tap;
 struct event;
@@ -30,6 +33,7 @@ struct seat {
     struct dnstap_tap *tap;    /* NULL: there is no dnstap */
     struct redis_store *redis; /* NULL: `shared` is in memory */
     unsigned number;
+    atomic_uint beats; /* how often it was woken: its loop turns */
     pthread_t thread;
     bool has_thread;
     enum seat_state state; /* guarded by moondns->lock */
@@ -49,6 +53,8 @@ struct moondns {
     struct reloader *reloader;
     struct rate_limit *rate_limit; /* NULL: none */
     struct privileges privileges;
+    struct service service;
+    struct attendance *attendance;  /* what the service manager is told while it serves; NULL: nothing */
     struct metrics_server *metrics; /* NULL: none */
     struct script_metrics *script_metrics;
     struct dnstap *dnstap; /* NULL: none */

@@ -1,4 +1,5 @@
 /* moondns without a subcommand: serves. Ports, rights, signals, start and stop. */
+#include "lua/commands/attendance.h"
 #include "lua/commands/commands.h"
 #include "lua/commands/observing.h"
 #include "lua/commands/process.h"
@@ -12,6 +13,7 @@ static void on_stop_signal(evutil_socket_t number, short what, void *context)
 {
     (void)number;
     (void)what;
+    attendance_stopping(context);
     seats_stop(context);
 }
 
@@ -20,6 +22,7 @@ static void on_reload_signal(evutil_socket_t number, short what, void *context)
     (void)number;
     (void)what;
     struct moondns *moondns = context;
+    attendance_reloading(moondns);
     observing_reopen(moondns);
     reloader_all(moondns->reloader);
 }
@@ -36,24 +39,30 @@ static bool watch_signals(struct moondns *moondns)
     return true;
 }
 
-static void say_started(struct moondns *moondns)
+/* "listening on …, upstream …, scripts: …" */
+static void describe_service(const struct moondns *moondns, struct buffer *out)
 {
-    struct net *net = worker_net(moondns->seats[0].worker);
-    struct buffer text = {0};
-    buffer_text(&text, "listening on ");
-    net_describe_listeners(net, &text);
-    buffer_text(&text, ", upstream ");
-    net_describe_upstreams(net, &text);
+    const struct net *net = worker_net(moondns->seats[0].worker);
+    buffer_text(out, "listening on ");
+    net_describe_listeners(net, out);
+    buffer_text(out, ", upstream ");
+    net_describe_upstreams(net, out);
     if (moondns->options.scripts[0]) {
-        buffer_text(&text, ", scripts: ");
-        engine_script_names(moondns->seats[0].engine, &text);
+        buffer_text(out, ", scripts: ");
+        engine_script_names(moondns->seats[0].engine, out);
     }
+}
+
+static enum status say_started(struct moondns *moondns, struct reason *reason)
+{
+    const struct net *net = worker_net(moondns->seats[0].worker);
+    struct buffer text = {0}, clients = {0};
+    describe_service(moondns, &text);
     log_text(&moondns->log, LOG_INFO, (const char *)text.data, text.length);
-    buffer_clear(&text);
-    net_describe_clients(net, &text);
-    if (text.length && buffer_c_string(&text))
+    net_describe_clients(net, &clients);
+    if (clients.length && buffer_c_string(&clients))
         log_line(&moondns->log, LOG_INFO, "clients served: %s; --allow PREFIX or --allow any lets others in",
-                 (const char *)text.data);
+                 (const char *)clients.data);
     struct address address = net_first_address(net);
     if (address.family != AF_UNSPEC) {
         char ip[ADDRESS_TEXT_MAX];
@@ -61,7 +70,11 @@ static void say_started(struct moondns *moondns)
         log_line(&moondns->log, LOG_INFO, "try: dig @%s -p %u example.com", address_ip_text(&address, ip),
                  (unsigned)address.port);
     }
+    const char *said = buffer_c_string(&text);
+    enum status status = attendance_begin(moondns, said ? said : "", reason);
     buffer_free(&text);
+    buffer_free(&clients);
+    return status;
 }
 
 static int serve(struct moondns *moondns)
@@ -86,9 +99,8 @@ static int serve(struct moondns *moondns)
         goto failed;
     }
     reloader_started(moondns->reloader);
-    if (observing_start(moondns, &reason))
+    if (observing_start(moondns, &reason) || say_started(moondns, &reason))
         goto failed;
-    say_started(moondns);
     worker_run(first->worker);
     return OPTIONS_EXIT_DONE;
 failed:

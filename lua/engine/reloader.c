@@ -75,6 +75,7 @@ static void on_finished(void *context, void *change, bool switched)
     if (!switched)
         log_line(reloader->config.log, LOG_WARN,
                  "not every worker could load what has changed: the versions that were loaded before stay");
+    reloader->config.finished(reloader->config.context);
     loading_free(change);
     reloader->loading = NULL;
     if (reloader->timer && !evtimer_pending(reloader->timer, NULL)) /* what was written meanwhile */

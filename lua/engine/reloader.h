@@ -27,6 +27,9 @@ struct reloader_config {
     void (*offer_options)(void *context, struct loading *loading);
     void (*take_options)(void *context, unsigned engine);
     void (*end_options)(void *context, bool taken);
+
+    /* A reload has ended, and counts; in the first engine's thread. */
+    void (*finished)(void *context);
     void *context;
 };
 

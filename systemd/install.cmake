@@ -1,0 +1,13 @@
+# The systemd unit knows where the rest goes; a configuration that is there stays as it is.
+set(BINARY ${CMAKE_INSTALL_PREFIX}/bin/moondns)
+if(CMAKE_INSTALL_PREFIX STREQUAL "/usr")
+  set(CONFIG /etc/moondns/moondns.json)
+else()
+  set(CONFIG ${CMAKE_INSTALL_PREFIX}/etc/moondns/moondns.json)
+endif()
+set(root "$ENV{DESTDIR}")
+configure_file(${SYSTEMD}/moondns.service.in ${root}${CMAKE_INSTALL_PREFIX}/lib/systemd/system/moondns.service @ONLY)
+if(NOT EXISTS ${root}${CONFIG})
+  get_filename_component(folder ${root}${CONFIG} DIRECTORY)
+  file(COPY ${SYSTEMD}/moondns.json DESTINATION ${folder})
+endif()
