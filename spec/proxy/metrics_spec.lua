@@ -216,7 +216,7 @@ describe("metrics", function()
     end)
 
     it("are served while a hook computes, and the health page tells of it", function()
-        local moondns = proxy.start { code = ANSWERING, args = { "--metrics", "0", "--hook-timeout", "6" } }
+        local moondns = proxy.start { code = ANSWERING, args = { "--metrics", "0", "--hook-timeout", "2.5" } }
         moondns:dig "a.answered.example"
         assert.equal(1, metrics.scrape(moondns)['moondns_queries_total{transport="udp",type="A"}'])
         moondns:udp():send(wire.query("busy.example", "A"))
