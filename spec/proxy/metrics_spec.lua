@@ -1,5 +1,6 @@
 -- --metrics: what Prometheus reads, after known traffic and under load.
 local socket = require "socket"
+local stat = require "posix.sys.stat"
 local files = require "spec.support.files"
 local metrics = require "spec.support.metrics"
 local net = require "spec.support.net"
@@ -15,7 +16,7 @@ function dns_request(flow)
     local name = flow.request.question.name
     if name == "bad.example" then error("no") end
     if name == "killed.example" then flow:kill() return end
-    if name == "busy.example" then while true do end end
+    if name == "busy.example" then io.open("BUSY"):read("*a") end
     if name:find("%.answered%.example$") then
         flow.response = flow.request:succeed{dns.ResourceRecord.A(name, "192.0.2.9")}
     elseif name == "none.example" then
@@ -215,8 +216,10 @@ describe("metrics", function()
         assert.equal(1, values["moondns_reload_last_failed"])
     end)
 
-    it("are served while a hook computes, and the health page tells of it", function()
-        local moondns = proxy.start { code = ANSWERING, args = { "--metrics", "0", "--hook-timeout", "2.5" } }
+    it("are served while a hook holds up its worker, and the health page tells of it", function()
+        local folder = files.temp_folder()
+        assert(stat.mkfifo(folder .. "/BUSY")) -- to open it for reading takes until somebody opens it for writing
+        local moondns = proxy.start { code = ANSWERING, args = { "--metrics", "0" }, folder = folder }
         moondns:dig "a.answered.example"
         assert.equal(1, metrics.scrape(moondns)['moondns_queries_total{transport="udp",type="A"}'])
         moondns:udp():send(wire.query("busy.example", "A"))
@@ -224,6 +227,7 @@ describe("metrics", function()
             return metrics.request(metrics.base(moondns) .. "/health").code == 503
         end, "the worker to be noticed")
         assert.equal(1, metrics.scrape(moondns)['moondns_queries_total{transport="udp",type="A"}'])
+        files.write(folder .. "/BUSY", "")
         wait.eventually(function()
             return metrics.request(metrics.base(moondns) .. "/health").code == 200
         end, "the worker to be back")

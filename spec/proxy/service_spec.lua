@@ -1,5 +1,6 @@
 -- As a service: what the service manager is told, the sockets it passes, the unit file.
 local unistd = require "posix.unistd"
+local stat = require "posix.sys.stat"
 local dig = require "spec.support.dig"
 local files = require "spec.support.files"
 local net = require "spec.support.net"
@@ -12,7 +13,7 @@ local wire = require "spec.support.wire"
 
 local ANSWERING = [[
 function dns_request(flow)
-    if flow.request.question.name == "busy.example" then while true do end end
+    if flow.request.question.name == "busy.example" then io.open("BUSY"):read("*a") end
     flow.response = flow.request:succeed{dns.ResourceRecord.A(flow.request.question.name, "192.0.2.9")}
 end
 ]]
@@ -54,10 +55,12 @@ describe("the service manager", function()
     end
 
     it("gets signs of life, but not while a worker's loop stands still", function()
-        local address = files.temp_folder() .. "/notify"
+        local folder = files.temp_folder()
+        local address = folder .. "/notify"
+        assert(stat.mkfifo(folder .. "/BUSY")) -- to open it for reading takes until somebody opens it for writing
         local ear = manager(address)
         local moondns = proxy.start {
-            code = ANSWERING, args = { "--workers", "2", "--hook-timeout", "2.5" },
+            code = ANSWERING, args = { "--workers", "2" }, folder = folder,
             environment = { NOTIFY_SOCKET = address, WATCHDOG_USEC = "300000" },
         }
         ear:wait_output "WATCHDOG=1\nWATCHDOG=1\nWATCHDOG=1\n"
@@ -70,6 +73,7 @@ describe("the service manager", function()
             end
             return wait.now() - since > 1
         end, "the signs to cease")
+        files.write(folder .. "/BUSY", "")
         wait.eventually(function()
             return count(ear:out(), "WATCHDOG=1") > seen + 2
         end, "new signs")
