@@ -169,3 +169,26 @@ void lua_check_keys(lua_State *L, int index, const char *const *keys, const char
         lua_pop(L, 1);
     }
 }
+
+static bool is_any_of(const char *key, const char *const *keys)
+{
+    while (*keys && strcmp(*keys, key) != 0)
+        keys++;
+    return *keys != NULL;
+}
+
+void lua_check_class_keys(lua_State *L, int index, const char *const *keys, const struct lua_class *class)
+{
+    luaL_checkstack(L, 4, NULL);
+    for (const struct lua_property *property = class->properties; property->name; property++) {
+        if (property->set || is_any_of(property->name, keys))
+            continue;
+        lua_getfield(L, index, property->name);
+        if (!lua_isnil(L, -1)) {
+            lua_pushfstring(L, "%s.%s: cannot be given, as it is read-only", class->name, property->name);
+            raise_top(L);
+        }
+        lua_pop(L, 1);
+    }
+    lua_check_keys(L, index, keys, class->name);
+}

@@ -202,6 +202,9 @@ int lua_raise_no_name(lua_State *L, int index, const char *owner, const char *ki
  * `what` owns the keys: "DNSMessage". */
 void lua_check_keys(lua_State *L, int index, const char *const *keys, const char *what);
 
+/* The same for a class's constructor: other properties of the class are said to be read-only, not unknown. */
+void lua_check_class_keys(lua_State *L, int index, const char *const *keys, const struct lua_class *class);
+
 /* Pushes the value at `index` as errors show it: 'soon' (cut and escaped), 7, true, nil, or the name of its class or
  * type. */
 void lua_push_shown(lua_State *L, int index);

@@ -530,7 +530,7 @@ static int flow_construct(lua_State *L)
         lua_replace(L, 2);
     }
     lua_check_table(L, 2, "DNSFlow");
-    lua_check_keys(L, 2, keys, "DNSFlow");
+    lua_check_class_keys(L, 2, keys, &lua_flow_class);
     lua_remove(L, 1);
     lua_flow_push_new(L);
     lua_insert(L, 1);

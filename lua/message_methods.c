@@ -53,7 +53,7 @@ int lua_message_construct(lua_State *L)
         return 1;
     }
     lua_check_table(L, 2, "DNSMessage");
-    lua_check_keys(L, 2, keys, "DNSMessage");
+    lua_check_class_keys(L, 2, keys, &lua_message_class);
     for (const char *const *key = keys; *key; key++) {
         const struct lua_property *property = lua_message_properties;
         while (strcmp(property->name, *key) != 0)

@@ -19,10 +19,10 @@ MUST_CHECK enum status domain_from_text(const char *text, size_t length, struct 
 
 /* Adds the domains of a file, which may mix the usual forms of lists: domain_from_text's, with "$important" and its
  * like behind the last; hosts files (the names count, of whatever address; the machine's own, localhost and so on, are
- * passed over); dnsmasq's "address=/ads.example/0.0.0.0", "server=/ads.example/" and "local=/ads.example/". Comments begin
- * with #, ; or !, or with # or ; in a line. UTF-8 is turned into A-labels. Lines that cannot be
- * used are reported and left out. STATUS_IO (with the reason) when the file cannot be read, STATUS_NO_MEMORY: what came
- * before is in the set. */
+ * passed over); dnsmasq's "address=/ads.example/0.0.0.0", "server=/ads.example/" and "local=/ads.example/". Comments
+ * begin with #, ; or !, or with # or ; in a line. UTF-8 is turned into A-labels. Lines that cannot be used are reported
+ * and left out. STATUS_IO (with the reason) when the file cannot be read, STATUS_NO_MEMORY: what came before is in the
+ * set. */
 MUST_CHECK enum status domain_set_load(struct domain_set *set, const struct set_memory *memory, const char *path,
                                        const struct list_report *report, struct reason *reason);
 
