@@ -105,8 +105,26 @@ describe("the examples of", function()
                 end
             end
 
+            -- moondns test, moondns explain: they end by themselves. A page that shows a failing test says "not ok".
+            local function run_subcommand(name, arguments, lines)
+                local argv = { proxy.binary, name }
+                if name == "explain" then
+                    argv[3], argv[4] = "-u", "127.0.0.1:" .. knot.port
+                end
+                for word in arguments:gmatch "%S+" do
+                    argv[#argv + 1] = word
+                end
+                local result = process.run(argv, { folder = folder })
+                assert.equal(table.concat(lines, "\n"):find "not ok" and 4 or 0, result.code, result.out .. result.err)
+                assert.is_nil(missing_line(lines, result.out), result.out)
+            end
+
             local function run(command, lines)
                 local arguments = command:match "^moondns%s*(.*)$"
+                local subcommand, rest = (arguments or ""):match "^(%a+)%s*(.*)$"
+                if subcommand == "test" or subcommand == "explain" then
+                    return run_subcommand(subcommand, rest, lines)
+                end
                 if arguments then
                     return run_moondns(arguments, lines)
                 end

@@ -214,7 +214,7 @@ end
 local function run_file(host, path, given, out)
   local function log(_, text) out:comment(text) end
   internal.say = function(text) out:comment(text) end
-  begin_world()
+  local messages = begin_world()
   local tests, names = load_file(host, path, log)
   if not tests and names == FOR_BUSTED then return out:skipped(path, "written for busted: run busted " .. path) end
   if not tests then return out:broken(path, names) end
@@ -222,9 +222,9 @@ local function run_file(host, path, given, out)
   for _, name in ipairs(names) do
     if not given.filter or name:find(given.filter) then
       local began = host.seconds()
-      local messages = begin_world()
       local fine, reason = true, nil
       if not fresh then
+        messages = begin_world()
         tests, reason = load_file(host, path, log)
         fine = tests ~= nil and tests[name] ~= nil
       end

@@ -83,6 +83,25 @@ describe("moondns test", function()
         assert.equal(0, result.code, result.out)
     end)
 
+    it("keeps what a file does before its tests: upstreams, timers, logs", function()
+        write("s.lua", "ticks = 0; timer.every(1, function() ticks = ticks + 1 end) log.info 'loaded'")
+        local result = run_text [[
+            test.upstream { ["*"] = "192.0.2.1" }
+            local addon = test.load "s.lua"
+            local function check()
+                test.equal({ "192.0.2.1" }, test.answers(addon:run(test.flow { name = "a.example" })))
+                test.advance(2)
+                test.equal(2, addon.globals.ticks)
+            end
+            function test_one() check() end
+            function test_two() check() end
+            function test_fails() assert(false) end
+        ]]
+        finds(result.out, "ok 1 - x_test.lua: test_one\nok 2 - x_test.lua: test_two\nnot ok 3")
+        finds(result.out, '  log:\n    - "info: loaded"\n')
+        finds(run("--filter", "fails").out, '  log:\n    - "info: loaded"\n')
+    end)
+
     it("tells what failed: the expression, the values, the place, the log", function()
         write("s.lua", "function dns_request(flow) log.warn('look \\27here') flow.response = flow.request:fail('REFUSED') end")
         local result = run_text [[
