@@ -171,6 +171,7 @@ static void connect_next(struct http_request *request)
 static void connect_elsewhere(struct http_request *request, const char *why)
 {
     event_del(&request->patience);
+    event_del(&request->step); /* of the connection that is given up */
     http_connection_close(&request->connection);
     if (++request->attempt < request->lookup.count)
         connect_next(request);
