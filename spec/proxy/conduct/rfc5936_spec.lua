@@ -195,6 +195,22 @@ describe("zone transfers", function()
             assert_over(stream)
         end)
 
+        it("end when the client leaves while a hook holds a message", function()
+            start { code = [[
+                function dns_response(flow)
+                    log.info("has %d", #flow.response.answers)
+                    if #flow.response.answers == 100 then sleep(60) end
+                end]] }
+            local client, stream, send = ask()
+            send { soa(1) }
+            receive(client)
+            send(records(0, 100))
+            moondns:wait_output("has 100", "err")
+            client:reset()
+            assert_over(stream)
+            moondns:wait_output("the client is gone", "out")
+        end)
+
         it("RFC 5936 section 2.2.1: later messages may lack the question", function()
             start()
             local client, stream, send = ask()
