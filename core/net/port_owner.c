@@ -195,7 +195,8 @@ void port_owner_explain(const char *proc, const struct address *address, bool st
     else if (error == EACCES || error == EPERM)
         explain_rights(reason);
     else if (error == EADDRNOTAVAIL)
-        reason_set(reason, "this machine has no such address");
+        reason_set(reason, "this machine has no such address%s",
+                   address->family == AF_INET6 ? "; with a port, an IPv6 address is written [ADDR]:PORT" : "");
     else
         reason_set(reason, "%s", strerrordesc_np(error));
     reason_prefix(reason, "cannot listen on %s (%s): ", address_text(address, text), stream ? "tcp" : "udp");

@@ -158,6 +158,8 @@ static void says_what_to_do(void **state)
     assert_non_null(strstr(explained("127.0.0.1:53", false, EACCES), "sudo setcap cap_net_bind_service=+ep /"));
     assert_non_null(strstr(explained("127.0.0.1:53", false, EACCES), "port_owner_spec"));
     assert_non_null(strstr(explained("192.0.2.1:53", false, EADDRNOTAVAIL), "this machine has no such address"));
+    assert_null(strstr(explained("192.0.2.1:53", false, EADDRNOTAVAIL), "[ADDR]:PORT"));
+    assert_non_null(strstr(explained("::1:5300", false, EADDRNOTAVAIL), "an IPv6 address is written [ADDR]:PORT"));
     assert_non_null(strstr(explained("[::1]:53", true, EAFNOSUPPORT), "cannot listen on [::1]:53 (tcp): "));
 }
 
