@@ -11,7 +11,7 @@ static const char INCR[] =
     "if not text then\n"
     "  if ARGV[2] == '' then return false end\n"
     "  number = tonumber(ARGV[2])\n"
-    "elseif text == 'inf' or text == '-inf' or text == 'nan' or text:find('^-?%d[%d.eE+-]*$') then\n"
+    "elseif text == 'inf' or text == '-inf' or text == 'nan' or #text < 64 and text:find('^-?%d[%d.eE+-]*$') then\n"
     "  number = tonumber(text)\n"
     "end\n"
     "if not number then return 0 end\n"
@@ -45,7 +45,8 @@ static void add_text(struct words *words, const char *text)
 static enum status format(const struct words *words, char **out, size_t *length)
 {
     char *text = NULL;
-    int made = redisFormatCommandArgv(&text, words->count, (const char **)(uintptr_t)words->texts, words->lengths);
+    long long made =
+        redisFormatCommandArgv(&text, words->count, (const char **)(uintptr_t)words->texts, words->lengths);
     if (made < 0)
         return STATUS_NO_MEMORY;
     *out = text;

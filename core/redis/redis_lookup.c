@@ -45,16 +45,20 @@ static void *look_up(void *context)
     if (list)
         freeaddrinfo(list);
     lookup->reason = code ? gai_strerror(code) : "the name has no address";
-    if (eventfd_write(lookup->fd, 1) == 0)
-        let_go(lookup);
+    const uint64_t one = 1;
+    ssize_t written = write(lookup->fd, &one, sizeof one); /* a new eventfd has room */
+    (void)written;
+    let_go(lookup);
     return NULL;
 }
 
 static void on_done(evutil_socket_t fd, short what, void *context)
 {
-    (void)fd;
     (void)what;
     struct redis_lookup *lookup = context;
+    uint64_t count;
+    if (read(fd, &count, sizeof count) < 0)
+        return;
     event_free(lookup->event);
     lookup->found(lookup->context, lookup->addresses, lookup->count, lookup->reason);
     let_go(lookup);
@@ -83,7 +87,7 @@ struct redis_lookup *redis_lookup_start(struct event_base *base, const char *hos
     if (!lookup)
         return NULL;
     lookup->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    lookup->event = event_new(base, lookup->fd, EV_READ, on_done, lookup);
+    lookup->event = event_new(base, lookup->fd, EV_READ | EV_PERSIST, on_done, lookup);
     lookup->found = found;
     lookup->context = context;
     memcpy(lookup->host, host, strlen(host));

@@ -3,16 +3,12 @@ local copy = os.tmpname()
 local URL = "http://lists.example/ads.txt"
 local LIST = "||ads.example^\n@@||good.ads.example^\n"
 
--- The script with an http.get that gives these answers, one after the other.
-local function load(...)
-    local answers = { ... }
+-- The script once it has fetched the list.
+local function load()
+    test.http { [URL] = LIST }
     local addon = test.load("fetched_blocklist.lua", { url = URL, copy = copy, hours = 1 })
-    addon.globals.http = { get = function(url)
-        assert(url == URL)
-        local answer = table.remove(answers, 1)
-        if type(answer) == "string" then return nil, answer end
-        return answer
-    end }
+    test.advance(0)
+    os.remove(copy)
     return addon
 end
 
@@ -22,18 +18,17 @@ local function code(addon, name)
 end
 
 function test_blocks_what_it_fetched()
-    local addon = load { status = 200, body = LIST }
-    test.advance(0)
-    os.remove(copy)
+    local addon = load()
     assert(code(addon, "x.ads.example") == "NXDOMAIN")
     assert(code(addon, "good.ads.example") == "NOERROR")
 end
 
 function test_keeps_the_list_when_a_later_fetch_fails()
-    local addon = load({ status = 200, body = LIST }, "time-out", { status = 404, reason = "Not Found" })
-    test.advance(0)
-    os.remove(copy)
-    test.advance(2 * 3600)
+    local addon = load()
+    for answer, why in pairs { [{ status = 404, reason = "Not Found" }] = "Not Found", [false] = "time-out" } do
+        test.http { [URL] = answer }
+        test.advance(3600 + 10)
+        assert(addon.log.warn[#addon.log.warn] == "the list stays as it is: " .. why)
+    end
     assert(code(addon, "ads.example") == "NXDOMAIN")
-    assert(addon.log.warn[#addon.log.warn] == "the list stays as it is: Not Found")
 end
