@@ -101,13 +101,12 @@ struct exchange_flow *exchange_flow_new(struct exchange *exchange, const struct 
         return NULL;
     }
     begin(exchange, &flow->flow, to, hooks);
-    flow->suspended = flow->replied = flow->stream_again = flow->is_ask = flow->delayed = false;
-    flow->plain_again = flow->without_opt = false;
+    flow->suspended = flow->parked = flow->replied = flow->delayed = flow->is_ask = flow->stream_again =
+        flow->plain_again = flow->without_opt = flow->transfers = flow->more = flow->began = flow->busy = flow->full =
+            flow->leads = flow->follows = false;
     flow->reasks = 0;
-    flow->transfers = flow->more = flow->busy = flow->full = flow->began = false;
     flow->deadline_us = 0;
     flow->runners = flow->race = flow->followers = NULL;
-    flow->leads = flow->follows = false;
     flow->member = 0;
     flow->failure[0] = '\0';
     flow->failure_info = DNS_EDE_OTHER;

@@ -27,34 +27,40 @@ struct exchange_flow {
     struct exchange_flow *previous, *next; /* all that are under way */
     struct pending pending;                /* while an upstream is asked … */
     struct channel channel;                /* … on this channel */
-    bool suspended;                        /* hooks run; flow.state is the step after them */
-    bool replied;                          /* something went to the client */
-    bool stream_again;                     /* the answer came cut: this try goes on over a stream */
-    bool plain_again;                      /* the server did not understand OPT: this try goes on without */
-    uint8_t reasks;                        /* tries made again as a channel that worked was closed */
-    bool without_opt;                      /* the upstream was asked without the request's OPT */
-    bool transfers;                        /* a zone transfer is asked for, over a stream; the next six are for such */
-    bool more;                             /* the response is a message that others follow … */
-    bool began;                            /* … and the client has got one already */
-    bool busy;                             /* hooks have it */
-    bool full;                             /* the client has to read first; in exchange->full */
-    struct exchange_flow *next_full;
-    bool parked; /* in exchange->parked */
+
+    /* False at the beginning, all of them, and side by side, so that a few stores do it. */
+    bool suspended;    /* hooks run; flow.state is the step after them */
+    bool parked;       /* in exchange->parked */
+    bool replied;      /* something went to the client */
+    bool delayed;      /* `pending` keeps time for an answer that goes out later, or has done so */
+    bool is_ask;       /* a script's query */
+    bool stream_again; /* the answer came cut: this try goes on over a stream */
+    bool plain_again;  /* the server did not understand OPT: this try goes on without */
+    bool without_opt;  /* the upstream was asked without the request's OPT */
+    bool transfers;    /* a zone transfer is asked for, over a stream; the next four are for such alone */
+    bool more;         /* the response is a message that others follow … */
+    bool began;        /* … and the client has got one already */
+    bool busy;         /* hooks have it */
+    bool full;         /* the client has to read first; in exchange->full */
+    bool leads;        /* it asks for others too, as their questions are the same; in exchange->leaders */
+    bool follows;      /* or another one asks for it */
+    uint8_t reasks;    /* tries made again as a channel that worked was closed; 0 at the beginning */
+
     struct exchange_flow *previous_parked, *next_parked;
+    struct exchange_flow *next_full;
     struct transfer transfer;
-    bool delayed;        /* `pending` keeps time for an answer that goes out later, or has done so */
-    uint32_t flushes;    /* of the cache, when the upstream was asked */
-    bool is_ask;         /* a script's query; the next four are for such alone */
+    uint32_t flushes; /* of the cache, when the upstream was asked */
+
+    /* Of scripts' queries alone. */
     bool being_made;     /* exchange_ask has not returned */
     int64_t deadline_us; /* monotonic; 0: none */
     void (*finished)(void *context);
     void *context;
+
     char failure[FLOW_ERROR_MAX]; /* how the last try failed */
     uint16_t failure_info;        /* the same as an extended error */
 
-    /* Identical questions in flight (exchange_coalesce.c): */
-    bool leads;                        /* it asks for others too; in exchange->leaders, … */
-    bool follows;                      /* or another one asks for it */
+    /* Identical questions in flight (exchange_coalesce.c). */
     struct exchange_flow *next_leader; /* of the same bucket; `*leader_link` is this flow */
     struct exchange_flow **leader_link;
     struct exchange_flow *followers; /* the newest first, by next_follower */

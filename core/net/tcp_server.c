@@ -168,12 +168,14 @@ static void write_answers(struct tcp_connection *connection)
             return; /* the next drop comes with its event */
         ssize_t sent =
             send(connection->fd, connection->out.data + connection->written, length, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent >= 0)
-            connection->written += (size_t)sent, connection->progress += (size_t)sent;
-        else if (errno == EAGAIN || errno == EWOULDBLOCK)
+        if (sent >= 0) {
+            connection->written += (size_t)sent;
+            connection->progress += (size_t)sent;
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             break;
-        else if (errno != EINTR)
+        } else if (errno != EINTR) {
             connection->broken = true;
+        }
     }
     if (waiting_output(connection)) {
         if (connection->progress >= PROGRESS_BYTES)
