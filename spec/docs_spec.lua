@@ -1,6 +1,6 @@
 -- Runs every example in README.md and docs/*.md. Their conventions:
 --   ```lua      a complete script. `-- NAME.lua` in its first line names it for the commands that follow. It must load; one
---               that is called NAME_test.lua must pass `moondns test`.
+--               that is called NAME_test.lua must pass `moondns test`, NAME_spec.lua busted.
 --   ```console  commands after `$ `. `moondns …` stays, until the next one or the end of the page, unless it ends by itself;
 --               whatever else is run to its end. The lines below a command must appear in what it prints, in that order;
 --               blanks count as one, and ports of clients and milliseconds may differ.
@@ -134,10 +134,27 @@ describe("the examples of", function()
                 assert.is_nil(missing_line(lines, result.out), command .. "\n" .. result.out)
             end
 
+            -- A spec for busted, on dns.so.
+            local function run_busted(name)
+                local library = process.run({ "cc", "-print-file-name=libasan.so" }).out:match "%S+"
+                local result = process.run({ "sh", "-c", "exec busted --lua=$(command -v luajit) " .. name }, {
+                    folder = folder,
+                    environment = {
+                        LD_PRELOAD = library,
+                        ASAN_OPTIONS = "detect_leaks=0",
+                        LUA_CPATH = proxy.binary:match "^.*/" .. "?.so;;",
+                    },
+                })
+                assert.equal(0, result.code, result.out .. result.err)
+            end
+
             local RUN = {
                 lua = function(block)
                     local name = block[1]:match "^%-%- ([%w_]+%.lua)$" or "example.lua"
                     files.write(folder .. "/" .. name, block.text)
+                    if name:find "_spec%.lua$" then
+                        return run_busted(name)
+                    end
                     local arguments = name:find "_test%.lua$" and { "test", name } or { "--check", "-s", name }
                     local result = proxy.run(arguments, { folder = folder })
                     assert.equal(0, result.code, result.out .. result.err)

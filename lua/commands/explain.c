@@ -27,26 +27,43 @@ struct explanation {
 
 /* --- lines --- */
 
+static void step_json(struct buffer *line, const char *place, const char *text, size_t length)
+{
+    buffer_text(line, "{\"place\": ");
+    log_json_string(line, place, strlen(place));
+    buffer_text(line, ", \"text\": ");
+    log_json_string(line, text, length);
+    buffer_text(line, "}\n");
+}
+
+static void step_text(struct buffer *line, const char *place, const char *text, size_t length)
+{
+    log_escape(line, place, strlen(place), false);
+    do
+        buffer_text(line, " ");
+    while (!line->failed && line->length < PLACE_COLUMNS);
+    log_escape(line, text, length, true);
+    buffer_text(line, "\n");
+}
+
 static void step(void *context, const char *place, const char *text, size_t length)
 {
-    (void)context;
+    const struct explanation *explanation = context;
     struct buffer line = {0};
-    log_escape(&line, place, strlen(place), false);
-    do
-        buffer_text(&line, " ");
-    while (!line.failed && line.length < PLACE_COLUMNS);
-    log_escape(&line, text, length, true);
-    buffer_text(&line, "\n");
+    if (explanation->moondns.options.log_json)
+        step_json(&line, place, text, length);
+    else
+        step_text(&line, place, text, length);
     if (!line.failed)
         log_write(STDOUT_FILENO, line.data, line.length);
     buffer_free(&line);
 }
 
 /* Moves the text into a line, and empties it. */
-static void step_buffer(const char *place, struct buffer *text)
+static void step_buffer(struct explanation *explanation, const char *place, struct buffer *text)
 {
     if (!text->failed)
-        step(NULL, place, text->length ? (const char *)text->data : "", text->length);
+        step(explanation, place, text->length ? (const char *)text->data : "", text->length);
     buffer_free(text);
 }
 
@@ -77,15 +94,15 @@ static void on_passed(void *context, const struct flow *flow, enum passage passa
     if (passage == PASSAGE_CLIENT_QUERY) {
         append_question(&text, &message);
         buffer_format(&text, " from %s", address_ip_text(&flow->reply_to.client, address));
-        step_buffer("question", &text);
+        step_buffer(explanation, "question", &text);
     } else if (passage == PASSAGE_UPSTREAM_QUERY) {
         buffer_format(&text, "%s is asked: ", address_text(&flow->server, address));
         append_question(&text, &message);
-        step_buffer("upstream", &text);
+        step_buffer(explanation, "upstream", &text);
     } else if (passage == PASSAGE_UPSTREAM_ANSWER) {
         buffer_format(&text, "%s answers: ", address_text(&flow->server, address));
         flow_print_message(explanation->print, &message, &text);
-        step_buffer("upstream", &text);
+        step_buffer(explanation, "upstream", &text);
     }
 }
 
@@ -97,7 +114,7 @@ static void on_finished(void *context, const struct flow *flow)
         return;
     explanation->ended = true;
     flow_print_answer(explanation->print, flow, &text);
-    step_buffer("answer", &text);
+    step_buffer(explanation, "answer", &text);
     seats_stop(&explanation->moondns);
 }
 
@@ -162,6 +179,7 @@ static int run(struct explanation *explanation)
         return code;
     struct seat *seat = &moondns->seats[0];
     moondns->log.sink = on_log;
+    moondns->log.context = explanation;
     if (!engine_trace(seat->engine, (struct trace_sink){step, explanation}) || worker_bind(seat->worker, NULL, &reason))
         goto failed;
     if ((code = seat_start(seat)))
@@ -217,7 +235,7 @@ static void print_usage(void)
     static const char text[] = "usage: moondns explain [OPTION…] NAME [TYPE]\n\n"
                                "Takes one question through the scripts and the upstream, and prints step by step\n"
                                "which line of which script changes what. The options are the proxy's: -s, --set,\n"
-                               "-u and so on (moondns --help); -u none asks nobody.\n";
+                               "-u and so on (moondns --help); -u none asks nobody. --log-json prints JSON.\n";
     log_write(STDOUT_FILENO, text, sizeof text - 1);
 }
 

@@ -112,6 +112,16 @@ describe("moondns explain", function()
             "-s", "first.lua", "-s", "s.lua", "--set", "word=y", "-u", "none", "a.example"))
     end)
 
+    it("prints JSON too", function()
+        assert.same({
+            '{"place": "question", "text": "A a.example from 127.0.0.1"}',
+            '{"place": "log", "text": "a\\nb"}',
+            '{"place": "s.lua:1", "text": "dns_request flow.comment: \\"\\" → x"}',
+            '{"place": "s.lua:1", "text": "dns_request flow.error: none → Connection killed."}',
+            '{"place": "answer", "text": "killed"}',
+        }, explain("function dns_request(flow) log.info 'a\\nb' flow.comment = 'x' flow:kill() end", "-s", "s.lua", "-u", "none", "--log-json", "a.example"))
+    end)
+
     it("ends when nobody answers: killed flows, silent upstreams", function()
         assert.equal("answer killed", explain("function dns_request(flow) flow:kill() end", "-s", "s.lua", "-u", "none", "a.example")[3])
         local server = net.server()
