@@ -121,6 +121,9 @@ enum status dnstap_new(const struct dnstap_config *config, struct dnstap **out, 
         return STATUS_NO_MEMORY;
     struct fstrm_writer *writer = NULL;
     dnstap->log = config->log;
+    dnstap->anonymize = config->anonymize != NULL;
+    if (config->anonymize)
+        dnstap->cut = *config->anonymize;
     if (config->identity)
         snprintf(dnstap->identity, sizeof dnstap->identity, "%s", config->identity);
     else if (gethostname(dnstap->identity, sizeof dnstap->identity - 1))
@@ -210,11 +213,12 @@ static void set_socket(Dnstap__Message *message, const struct address *address, 
     message->socket_protocol = protocols[transport];
 }
 
-static void describe_client(Dnstap__Message *message, const struct flow *flow)
+/* The client's address is given as it is to be told. */
+static void describe_client(Dnstap__Message *message, const struct flow *flow, const struct address *client)
 {
     const struct reply_to *to = &flow->reply_to;
-    set_socket(message, &to->client, to->transport);
-    set_address(&to->client, &message->has_query_address, &message->query_address, &message->has_query_port,
+    set_socket(message, client, to->transport);
+    set_address(client, &message->has_query_address, &message->query_address, &message->has_query_port,
                 &message->query_port);
     set_address(&to->local, &message->has_response_address, &message->response_address, &message->has_response_port,
                 &message->response_port);
@@ -261,9 +265,12 @@ static void passed(void *context, const struct flow *flow, enum passage passage,
         return;
     Dnstap__Dnstap frame = DNSTAP__DNSTAP__INIT;
     Dnstap__Message message = DNSTAP__MESSAGE__INIT;
+    struct address client = flow->reply_to.client;
+    if (tap->dnstap->anonymize)
+        address_cut(&client, tap->dnstap->cut);
     message.type = types[passage];
     if (passage == PASSAGE_CLIENT_QUERY || passage == PASSAGE_CLIENT_ANSWER)
-        describe_client(&message, flow);
+        describe_client(&message, flow, &client);
     else
         describe_upstream(&message, flow);
     if (passage == PASSAGE_CLIENT_QUERY || passage == PASSAGE_UPSTREAM_QUERY) {

@@ -16,6 +16,7 @@ struct dnstap_config {
     const char *identity; /* who says it; NULL: the host's name */
     const struct log *log;
     unsigned workers;
+    const struct address_cut *anonymize; /* clients' addresses are cut so; NULL: they are not */
 };
 
 /* Whether text is such a target; STATUS_INVALID, and the reason says what works. */

@@ -16,6 +16,8 @@ struct dnstap {
     struct fstrm_iothr *writer;
     struct dnstap_file *file; /* the writer's, which frees it; NULL: a socket */
     char identity[DNSTAP_IDENTITY_MAX];
+    bool anonymize;         /* clients' addresses are cut … */
+    struct address_cut cut; /* … so */
 };
 
 /* Opens the file for a writer, which owns `*file` and frees it with itself. STATUS_IO with the reason. */

@@ -49,6 +49,9 @@ static const struct row rows[] = {
     {"moondns_dropped", "reason", "client_gone", AT(net.tcp_gone), 0, NULL},
     {"moondns_dropped", "reason", "client_left", AT(exchange.clients_left), 0, NULL},
     {"moondns_dropped", "reason", "killed", AT(exchange.killed), 0, NULL},
+    {"moondns_refused", "reason", "prohibited", AT(net.prohibited), METRIC_COUNTER,
+     "Queries and connections of clients that are not allowed, and queries beyond a client's rate."},
+    {"moondns_refused", "reason", "rate_limited", AT(net.rate_limited), 0, NULL},
     {"moondns_errors", NULL, NULL, AT(exchange.errors), METRIC_COUNTER,
      "Flows that came to an error: no upstream answered, or a script set one."},
     {"moondns_truncated_responses", NULL, NULL, AT(exchange.truncated), METRIC_COUNTER,
@@ -68,8 +71,10 @@ static const struct row rows[] = {
      "Tries whose socket or connection failed."},
     {"moondns_upstream_retries", NULL, NULL, AT(exchange.retries), METRIC_COUNTER, "Tries after the first one."},
     {"moondns_upstream_discarded_answers", "reason", "unmatched", AT(exchange.unmatched_dropped), METRIC_COUNTER,
-     "Packets of upstreams that answer nothing that was asked, or are malformed."},
+     "Packets of upstreams that answer nothing that was asked, are malformed, or kept from clients (private "
+     "addresses)."},
     {"moondns_upstream_discarded_answers", "reason", "malformed", AT(exchange.malformed_answers), 0, NULL},
+    {"moondns_upstream_discarded_answers", "reason", "blocked", AT(exchange.blocked_answers), 0, NULL},
     {"moondns_upstream_sockets_opened", "protocol", "udp", AT(net.upstream_sockets_opened), METRIC_COUNTER,
      "Sockets and connections to upstreams that were opened."},
     {"moondns_upstream_sockets_opened", "protocol", "tcp", AT(net.upstream_connections_opened), 0, NULL},
@@ -195,6 +200,76 @@ static void write_flows(const struct all *all)
     write_durations(all);
 }
 
+/* --- upstreams --- */
+
+struct upstream_column {
+    const char *name;
+    enum metric_kind kind;
+    const char *help;
+    size_t offset; /* of a uint64_t in struct upstream_counts */
+};
+
+static const struct upstream_column upstream_columns[] = {
+    {"moondns_upstream_server_up", METRIC_GAUGE, "0 where the upstream rests, as it does not answer.",
+     offsetof(struct upstream_counts, up)},
+    {"moondns_upstream_server_queries", METRIC_COUNTER, "Tries sent to the upstream.",
+     offsetof(struct upstream_counts, queries)},
+    {"moondns_upstream_server_answers", METRIC_COUNTER, "Its answers.", offsetof(struct upstream_counts, answers)},
+    {"moondns_upstream_server_timeouts", METRIC_COUNTER, "Tries that it did not answer in time.",
+     offsetof(struct upstream_counts, timeouts)},
+    {"moondns_upstream_server_failures", METRIC_COUNTER, "Tries that its sockets or connections cost.",
+     offsetof(struct upstream_counts, failures)},
+    {"moondns_upstream_server_probes", METRIC_COUNTER, "Probes while it rested.",
+     offsetof(struct upstream_counts, probes)},
+};
+
+/* The first worker's list; others' rows of the same upstream are added. It is up where all find it so. */
+static struct upstream_counts sum_upstream(const struct all *all, size_t index)
+{
+    struct upstream_counts sum = all->snapshots[0]->upstreams[index];
+    unsigned rtts = sum.rtt_us > 0;
+    for (unsigned i = 1; i < all->workers; i++) {
+        const struct snapshot *snapshot = all->snapshots[i];
+        if (index >= snapshot->upstreams_count || strcmp(snapshot->upstreams[index].name, sum.name) != 0)
+            continue;
+        const struct upstream_counts *other = &snapshot->upstreams[index];
+        sum.up = sum.up && other->up;
+        sum.queries += other->queries;
+        sum.answers += other->answers;
+        sum.timeouts += other->timeouts;
+        sum.failures += other->failures;
+        sum.probes += other->probes;
+        sum.rtt_us += other->rtt_us;
+        rtts += other->rtt_us > 0;
+    }
+    sum.rtt_us = rtts ? sum.rtt_us / rtts : 0;
+    return sum;
+}
+
+static void write_upstreams(const struct all *all)
+{
+    const struct snapshot *first = all->snapshots[0];
+    for (size_t i = 0; i < sizeof upstream_columns / sizeof *upstream_columns; i++) {
+        const struct upstream_column *column = &upstream_columns[i];
+        exposition_family(all->out, column->name, column->kind, column->help);
+        for (size_t j = 0; j < first->upstreams_count; j++) {
+            struct upstream_counts sum = sum_upstream(all, j);
+            struct metric_label labels[2] = {label("upstream", sum.name), label("domain", sum.domain)};
+            uint64_t value;
+            memcpy(&value, (const char *)&sum + column->offset, sizeof value);
+            exposition_sample(all->out, labels, 2, (double)value);
+        }
+    }
+    exposition_family(all->out, "moondns_upstream_server_rtt_seconds", METRIC_GAUGE,
+                      "Its round trip, smoothed; missing where it is not known.");
+    for (size_t j = 0; j < first->upstreams_count; j++) {
+        struct upstream_counts sum = sum_upstream(all, j);
+        struct metric_label labels[2] = {label("upstream", sum.name), label("domain", sum.domain)};
+        if (sum.rtt_us)
+            exposition_sample(all->out, labels, 2, (double)sum.rtt_us / 1e6);
+    }
+}
+
 /* --- scripts --- */
 
 /* The hook's times summed over the workers from this row on; false: an earlier row was of the same hook. */
@@ -293,6 +368,7 @@ void metrics_write(struct exposition *exposition, const struct snapshot *const *
     write_plain(exposition, "moondns_workers", METRIC_GAUGE, "Workers.", workers);
     write_flows(&all);
     write_rows(&all);
+    write_upstreams(&all);
     write_scripts(&all, common);
     write_process(exposition);
 }

@@ -12,6 +12,15 @@ struct hook_time {
     uint64_t calls, nanoseconds, errors;
 };
 
+/* An upstream of one domain. */
+struct upstream_counts {
+    char name[ADDRESS_TEXT_MAX]; /* "9.9.9.9:53" */
+    char domain[DNS_NAME_TEXT_MAX];
+    uint64_t up; /* 1, or 0 while it rests */
+    uint64_t queries, answers, timeouts, failures, probes;
+    uint64_t rtt_us; /* 0: not known */
+};
+
 /* Reloads of scripts and lists; the first worker's. */
 struct reload_counts {
     uint64_t succeeded, failed;
@@ -30,7 +39,12 @@ struct snapshot {
     uint64_t dnstap_queued, dnstap_dropped;
     struct hook_time *hooks; /* owned */
     size_t hooks_count, hooks_capacity;
+    struct upstream_counts *upstreams; /* owned */
+    size_t upstreams_count, upstreams_capacity;
 };
+
+/* Fills in what is the net's: its counters and its upstreams. Without memory those are left out. */
+void snapshot_take_net(struct snapshot *snapshot, const struct net *net);
 
 /* Appends a row to snapshot->hooks; without memory it is left out. */
 void snapshot_add_hook(struct snapshot *snapshot, const struct hook_time *hook);

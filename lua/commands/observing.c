@@ -42,7 +42,13 @@ enum status observing_begin(struct moondns *moondns, struct reason *reason)
     const struct options *options = &moondns->options;
     if (!options->dnstap)
         return STATUS_OK;
-    struct dnstap_config config = {options->dnstap, options->dnstap_identity, &moondns->log, moondns->count};
+    struct dnstap_config config = {
+        .target = options->dnstap,
+        .identity = options->dnstap_identity,
+        .log = &moondns->log,
+        .workers = moondns->count,
+        .anonymize = options->anonymize ? &options->anonymize_cut : NULL,
+    };
     enum status status = dnstap_new(&config, &moondns->dnstap, reason);
     for (unsigned i = 0; i < moondns->count && !status; i++)
         dnstap_tap_open(moondns->seats[i].tap, moondns->dnstap, i);
@@ -93,7 +99,7 @@ enum status observing_start(struct moondns *moondns, struct reason *reason)
 static void fill_in(struct seat *seat, struct snapshot *out)
 {
     struct exchange *exchange = worker_exchange(seat->worker);
-    out->net = net_counters(worker_net(seat->worker));
+    snapshot_take_net(out, worker_net(seat->worker));
     out->flows = seat->tally->counts;
     if (exchange) {
         out->exchange = *exchange_counters(exchange);

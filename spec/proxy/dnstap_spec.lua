@@ -129,6 +129,18 @@ describe("dnstap", function()
         assert.truthy(text.out:find "CR 127.0.0.1 UDP %d+b \"c.answered.example.\" IN A", text.out)
     end)
 
+    it("cuts clients' addresses where that is asked for", function()
+        local path = files.temp_folder() .. "/messages.fstrm"
+        local moondns = proxy.start { code = ANSWERING, args = { "--dnstap", "file:" .. path, "--anonymize=16,32" } }
+        moondns:udp("127.0.0.1"):ask(wire.query("a.answered.example", "A"))
+        assert.equal(0, moondns:stop())
+        local messages = read(path)
+        assert.equal(2, #messages)
+        for _, message in ipairs(messages) do
+            assert.same({ "127.0.0.0", "127.0.0.1" }, { message.query_address, message.response_address })
+        end
+    end)
+
     it("speaks TCP as well", function()
         local port = ports.free()
         local reader = capture { "-a", "127.0.0.1", "-p", tostring(port) }

@@ -193,10 +193,29 @@ describe("metrics", function()
             assert.equal(1, values["moondns_upstream_retries_total"])
             assert.equal(1, values['moondns_upstream_discarded_answers_total{reason="unmatched"}'])
             assert.equal(1, values['moondns_responses_by_source_total{source="upstream"}'])
+            local labels = '{domain=".",upstream="127.0.0.1:' .. server.port .. '"}'
+            assert.equal(1, values["moondns_upstream_server_up" .. labels])
+            assert.equal(2, values["moondns_upstream_server_queries_total" .. labels])
+            assert.equal(1, values["moondns_upstream_server_answers_total" .. labels])
+            assert.equal(1, values["moondns_upstream_server_timeouts_total" .. labels])
+            assert.is_true(values["moondns_upstream_server_rtt_seconds" .. labels] < 5)
             assert.equal(1, values['moondns_response_duration_seconds_count{source="upstream"}'])
             assert.equal(0, values['moondns_response_duration_seconds_bucket{le="0.1",source="upstream"}'])
             return true
         end, "the counts")
+    end)
+
+    it("count clients that are refused", function()
+        local moondns = proxy.start {
+            code = ANSWERING, args = { "--metrics", "0", "--allow", "127.0.0.2", "--rate-limit", "100000" },
+        }
+        assert.equal("REFUSED", moondns:dig("a.answered.example").rcode)
+        assert.equal("REFUSED", moondns:dig("b.answered.example").rcode)
+        assert.equal("NOERROR", moondns:dig("c.answered.example -b 127.0.0.2").rcode)
+        local values = metrics.scrape(moondns)
+        assert.equal(2, values['moondns_refused_total{reason="prohibited"}'])
+        assert.equal(0, values['moondns_refused_total{reason="rate_limited"}'])
+        assert.equal(1, values['moondns_queries_total{transport="udp",type="A"}'])
     end)
 
     it("count reloads that went well and those that failed", function()

@@ -27,7 +27,7 @@ end
 local function check(argv, text)
     local path = files.temp_file("exposition", text)
     local result = process.run { "sh", "-c", 'path=$1; shift; exec "$@" <"$path"', "sh", path, unpack(argv) }
-    assert(result.code == 0 and result.err == "", argv[1] .. ": " .. result.err .. result.out .. "\n" .. text)
+    assert(result.code == 0 and result.err == "", argv[1] .. ": " .. result.err .. result.out)
     return result.out
 end
 
