@@ -28,7 +28,7 @@ TEST_NEEDS := $(RUN_NEEDS) luajit=command:luajit lua-busted=command:busted lua-p
 	libcmocka-dev=pc:cmocka knot=command:knotd nsd=command:nsd knot-dnsutils=command:kdig \
 	ldnsutils=command:ldns-signzone dnsperf=command:dnsperf openssl=command:openssl \
 	python3-dnspython=python:dns.message python3-prometheus-client=python:prometheus_client.openmetrics.parser \
-	fstrm-bin=command:fstrm_capture dnstap-ldns=command:dnstap-ldns \
+	curl=command:curl fstrm-bin=command:fstrm_capture dnstap-ldns=command:dnstap-ldns \
 	redis-server=command:redis-server redis-tools=command:redis-cli man-db=command:man
 FUZZ_NEEDS := clang=command:clang libclang-rt-dev=fuzzer:clang
 BENCH_NEEDS := $(RUN_NEEDS) libknot-dev=pc:libknot libldns-dev=pc:ldns luajit=command:luajit lua-posix=lua:posix \
@@ -94,7 +94,7 @@ test: build-needs test-needs
 	@spec/run $(BUILD)
 
 TSAN_SPECS := spec/core/shared_store_spec.c spec/core/rollout_spec.c spec/proxy/workers_spec.lua \
-	spec/proxy/reload_spec.lua spec/proxy/signals_spec.lua spec/proxy/shared_redis_spec.lua spec/proxy/metrics_spec.lua
+	spec/proxy/reload_spec.lua spec/proxy/signals_spec.lua spec/proxy/shared_redis_spec.lua spec/proxy/metrics_spec.lua spec/proxy/dnstap_spec.lua
 
 tsan: build-needs test-needs
 	cmake -S . -B $(BUILD)/tsan/debug -DCMAKE_BUILD_TYPE=RelWithDebInfo -DTHREAD_SANITIZE=ON

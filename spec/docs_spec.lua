@@ -5,6 +5,7 @@
 --               whatever else is run to its end. The lines below a command must appear in what it prints, in that order;
 --               blanks count as one, and ports of clients and milliseconds may differ.
 --   ```sh       commands for a fresh machine: apt-get, and targets of the Makefile, which must exist.
+-- Port 5300 stands for the proxy's, 9153 for that of its metrics.
 -- Commands run in a folder that holds the page's scripts, with the test zone as upstream, and as what is 9.9.9.9 there.
 local files = require "spec.support.files"
 local ports = require "spec.support.ports"
@@ -67,7 +68,7 @@ describe("the examples of", function()
 
     for _, path in ipairs(pages()) do
         describe(path, function()
-            local folder, port, running, expected
+            local folder, port, metrics_port, running, expected
 
             setup(function()
                 folder = files.temp_folder()
@@ -88,10 +89,10 @@ describe("the examples of", function()
 
             local function run_moondns(arguments, lines)
                 check_running()
-                port = ports.free()
+                port, metrics_port = ports.free(), ports.free()
                 local argv = { proxy.binary, "-l", "127.0.0.1:" .. port, "-u", "127.0.0.1:" .. knot.port }
                 for word in arguments:gmatch "%S+" do
-                    argv[#argv + 1] = (word:gsub("9%.9%.9%.9", "127.0.0.1:" .. knot.port))
+                    argv[#argv + 1] = (word:gsub("9%.9%.9%.9", "127.0.0.1:" .. knot.port):gsub("^9153$", metrics_port))
                 end
                 local started = process.start(argv, { folder = folder })
                 wait.eventually(function()
@@ -129,6 +130,7 @@ describe("the examples of", function()
                     return run_moondns(arguments, lines)
                 end
                 command = command:gsub("^dig ", "dig -r +tries=1 +time=15 "):gsub("%-p 5300", "-p " .. tostring(port))
+                    :gsub(":9153", ":" .. tostring(metrics_port))
                 local result = process.run({ "sh", "-c", command }, { folder = folder })
                 assert.equal(0, result.code, result.err)
                 assert.is_nil(missing_line(lines, result.out), command .. "\n" .. result.out)
