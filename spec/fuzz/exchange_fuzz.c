@@ -51,6 +51,7 @@ struct world {
     struct asked asked[ASKS_MAX];
     size_t query_count, sent_count, routed, released;
     int64_t now_us;
+    bool races, blocks; /* several upstreams may be asked at once; answers may be kept from clients */
 };
 
 static struct span take(struct world *world, size_t length)
@@ -155,6 +156,28 @@ static enum status route(void *context, const struct route *wanted, struct chann
     out->scheme = how & 64 ? UPSTREAM_UDP : UPSTREAM_PLAIN;
     world->routed++;
     return STATUS_OK;
+}
+
+static unsigned rivals(void *context, const struct flow *flow, uint8_t members[static RIVALS_MAX])
+{
+    struct world *world = context;
+    (void)flow;
+    if (!world->races)
+        return 0;
+    unsigned count = cursor_u8(&world->input) % 4;
+    for (unsigned i = 0; i < count; i++)
+        members[i] = (uint8_t)i;
+    return count;
+}
+
+static bool blocks(void *context, const struct flow *flow, const struct channel *channel,
+                   const struct dns_message *answer, char why[static FLOW_SOURCE_NAME_MAX])
+{
+    struct world *world = context;
+    (void)flow;
+    MUST(channel->number < 5 && answer->wire);
+    strcpy(why, "private address 10.0.0.1");
+    return world->blocks && cursor_u8(&world->input) >= 128;
 }
 
 static enum status send_query(void *context, const struct channel *channel, const uint8_t *wire, size_t length,
@@ -565,6 +588,8 @@ static struct exchange_config config_of(struct world *world)
 {
     int64_t timeout_us = 1 + cursor_u8(&world->input) * 2000;
     uint8_t more = cursor_u8(&world->input);
+    world->races = more & 64;
+    world->blocks = more & 128;
     return (struct exchange_config){.timeout_us = timeout_us,
                                     .retries = more & 3,
                                     .flows_max = 8,
@@ -622,6 +647,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                              .no_reply = no_reply,
                              .reply_part = reply_part,
                              .reply_again = reply_again,
+                             .rivals = rivals,
+                             .blocks = blocks,
                              .route = route,
                              .send = send_query,
                              .release = release,
