@@ -86,6 +86,7 @@ struct options {
     struct redis_url *shared; /* NULL: in memory */
     size_t shared_memory;     /* bytes */
     unsigned held_max;        /* flows that scripts hold at one time */
+    size_t held_memory;       /* bytes that these may take */
     double held_timeout;      /* seconds */
     bool no_reload;
     bool check;

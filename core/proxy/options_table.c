@@ -128,6 +128,10 @@ const struct option_spec options_table[OPTION_COUNT] = {
     [OPTION_HELD_MAX] = {"held-max", 0, OPTION_KIND_INTEGER, OPTION_AT_RUN_TIME, FIELD(held_max), .argument = "N",
                          .expected = "integer from 0 to 1000000", .initial = "10000", .most = 1000000,
                          .help = "flows that scripts may hold at one time; beyond that they get SERVFAIL"},
+    [OPTION_HELD_MEMORY] = {"held-memory", 0, OPTION_KIND_MEBIBYTES, 0, FIELD(held_memory), .argument = "MIB",
+                            .expected = "integer from 1 to 1048576 (MiB)", .initial = "64", .least = 1, .most = 1048576,
+                            .help =
+                                "memory that held flows of one worker may take, in MiB; beyond that they get SERVFAIL"},
     [OPTION_HELD_TIMEOUT] = {"held-timeout", 0, OPTION_KIND_SECONDS, OPTION_AT_RUN_TIME, FIELD(held_timeout),
                              .argument = "SECONDS", .expected = "seconds (more than 0)", .initial = "60",
                              .help = "how long a script may hold a flow before it gets SERVFAIL"},

@@ -126,6 +126,7 @@ int seat_load_scripts(struct seat *seat)
         .errors_in_answers = options->errors_in_answers,
         .memory_limit = options->script_memory,
         .held_max = options->held_max,
+        .held_memory = options->held_memory,
         .held_timeout = options->held_timeout,
         .log = &moondns->log,
         .report = &moondns->report,

@@ -30,6 +30,7 @@ struct engine_config {
     bool errors_in_answers;              /* clients are told of scripts' errors */
     size_t memory_limit;                 /* bytes of Lua memory */
     size_t held_max;                     /* flows that scripts hold at one time */
+    size_t held_memory;                  /* bytes that these may take */
     double held_timeout;                 /* seconds; then they fail */
     const struct log *log;               /* borrowed */
     struct report *report;               /* where scripts' errors go; all engines share one; borrowed */

@@ -22,6 +22,7 @@ struct flow_run {
     bool ready;                      /* it is in the list of those that go on */
     bool held;                       /* it is in the engine's list of held ones, until … */
     int64_t held_until_us;           /* … monotonic */
+    size_t held_bytes;
     struct flow_run *held_previous, *held_next;
 };
 

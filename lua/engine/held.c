@@ -5,6 +5,7 @@
 
 #include <event2/event.h>
 #include <stdio.h>
+#include <string.h>
 
 static const double MICROSECONDS = 1e6;
 
@@ -44,19 +45,36 @@ static void on_alarm(evutil_socket_t fd, short what, void *context)
     flow_runs_go_on(engine);
 }
 
+/* What a flow keeps from being used otherwise, about. */
+static size_t bytes_of(const struct flow *flow)
+{
+    enum { FLOW_ITSELF = 4096 };
+    return FLOW_ITSELF + flow->query.wire.capacity + flow->request.wire.capacity + flow->response.wire.capacity;
+}
+
+static bool refuse(struct flow_run *run, const char *text, const char *why)
+{
+    report_error(run->task.engine->config.report, text, strlen(text));
+    fail(run, why);
+    return false;
+}
+
 bool held_add(struct flow_run *run)
 {
     struct engine *engine = run->task.engine;
     struct held *held = &engine->held;
+    const size_t bytes = bytes_of(run->flow);
     if (!held->alarm)
         held->alarm = evtimer_new(engine->config.base, on_alarm, engine);
-    if (held->count >= engine->config.held_max || !held->alarm) {
-        static const char text[] = "a flow is not held: so many are held already (--held-max raises that)";
-        report_error(engine->config.report, text, sizeof text - 1);
-        fail(run, "too many flows are held");
-        return false;
-    }
+    if (held->count >= engine->config.held_max || !held->alarm)
+        return refuse(run, "a flow is not held: so many are held already (--held-max raises that)",
+                      "too many flows are held");
+    if (held->bytes + bytes > engine->config.held_memory)
+        return refuse(run, "a flow is not held: those held already take so much memory (--held-memory raises that)",
+                      "held flows take too much memory");
     run->held = true;
+    run->held_bytes = bytes;
+    held->bytes += bytes;
     run->held_until_us = clock_monotonic_us() + (int64_t)(engine->config.held_timeout * MICROSECONDS);
     run->held_next = NULL;
     run->held_previous = held->last;
@@ -77,6 +95,7 @@ void held_remove(struct flow_run *run)
         return;
     run->held = false;
     held->count--;
+    held->bytes -= run->held_bytes;
     if (run->held_next)
         run->held_next->held_previous = run->held_previous;
     else

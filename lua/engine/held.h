@@ -11,8 +11,8 @@ struct flow_run;
 
 struct held {
     struct flow_run *first, *last; /* by the time at which their time is over */
-    size_t count;
-    struct event *alarm; /* made when first needed */
+    size_t count, bytes;           /* of their messages, about */
+    struct event *alarm;           /* made when first needed */
 };
 
 /* The run's hooks are done and its flow is held: true. False when too many are: the flow has an error instead. */

@@ -337,7 +337,7 @@ local proxy_options = {
   cache = 0, coalesce = false, allow = {}, rate_limit = false, rate_limit_action = "truncate", flows_max = 65536,
   tcp_connections = 10000, tcp_connections_per_client = 1000, tcp_pipeline = 256, tcp_idle_timeout = 10,
   rebind_protection = false, rebind_allow = {}, anonymize = false,
-  workers = 1, hook_timeout = 1, jit = false, errors_in_answers = false, script_memory = 1024, shared = "memory", shared_memory = 64, held_max = 10000,
+  workers = 1, hook_timeout = 1, jit = false, errors_in_answers = false, script_memory = 1024, shared = "memory", shared_memory = 64, held_max = 10000, held_memory = 64,
   held_timeout = 60, no_reload = false, quiet = 0, verbose = 0, flow_detail = 1, log_json = false, metrics = false, dnstap = false, dnstap_identity = false, user = false,
   group = false,
 }

@@ -43,6 +43,7 @@ local LONG_OPTIONS = {
     "shared",
     "shared-memory",
     "held-max",
+    "held-memory",
     "held-timeout",
     "no-reload",
     "check",

@@ -73,6 +73,33 @@ describe("held flows", function()
         assert.equal(0, again().rcode)
     end)
 
+    it("take so much memory at the most; others fail", function()
+        local moondns = proxy.start { args = { "--held-memory", "1" }, code = [[
+            local held, text = {}, ("x"):rep(50000)
+            function dns_request(flow)
+                local name = flow.request.question.name
+                flow.response = flow.request:succeed { dns.ResourceRecord.TXT(name, text) }
+                if name == "resume.example" then
+                    for _, flow in ipairs(held) do flow:resume() end
+                else
+                    held[#held + 1] = flow
+                    flow:intercept()
+                end
+            end
+            function dns_error(flow) log.info("%s", flow.error.msg) end]] }
+        local client, failed = moondns:tcp(), 0
+        for i = 1, 40 do
+            client:send(wire.query("hold.example", "TXT", { id = i }))
+        end
+        moondns:wait_output("held flows take too much memory", "err")
+        assert(moondns:udp():ask(wire.query("resume.example", "TXT")))
+        for _ = 1, 40 do
+            failed = failed + (wire.parse(assert(client:receive())).rcode == wire.rcodes.SERVFAIL and 1 or 0)
+        end
+        assert.is_true(failed >= 20 and failed < 40, failed .. " failed")
+        assert.truthy(moondns:err():find("--held-memory raises that", 1, true))
+    end)
+
     it("fail whatever a script had set, unless dns_error answers", function()
         local moondns = proxy.start { args = { "--held-timeout", "0.1" }, code = [[
             function dns_response(flow) flow.response.answers = {}; flow:intercept() end
