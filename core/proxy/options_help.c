@@ -50,8 +50,8 @@ static void help_line(struct buffer *out, const struct option_spec *spec)
 void options_help(struct buffer *out)
 {
     buffer_text(out, "Usage: moondns [OPTION...] [FILTER]\n"
-                     "       moondns explain [OPTION...] NAME [TYPE]   what becomes of one question, step by step\n"
-                     "       moondns test [OPTION...] [FILE|DIR...]    run tests of scripts (see moondns test --help)\n"
+                     "       moondns explain [OPTION...] NAME [TYPE]  what becomes of one question\n"
+                     "       moondns test [OPTION...] [FILE|DIR...]   run tests of scripts\n"
                      "A DNS interception proxy that you program in Lua.\n\n");
     for (size_t id = 0; id < OPTION_COUNT; id++)
         help_line(out, &options_table[id]);
