@@ -89,7 +89,9 @@ int engine_watch_start(struct engine *engine);
 int engine_watch_readable(struct engine *engine);
 
 /* Loads and configures anew the scripts that have changed, or all (SIGHUP), while the old ones go on. Those that fail
- * (logged) stay as they are; the others are chosen in `loading`. True: there are some. Nothing may be prepared yet. */
+ * (logged) stay as they are; the others are chosen in `loading`. True: there are some. Nothing may be prepared yet.
+ * With new options that the loading offers (all of them only): where a script refuses them or fails, nothing is
+ * prepared, and the offer is withdrawn. */
 bool engine_prepare_changed(struct engine *engine, struct loading *loading);
 bool engine_prepare_all(struct engine *engine, struct loading *loading);
 
