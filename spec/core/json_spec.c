@@ -117,13 +117,13 @@ static void what_is_wrong_in_a_record_is_said(void **state)
         {"{\"name\":\"a\",\"type\":\"A\",\"data\":\"192.0.2.1\",\"type\":\"A\"}", "ResourceRecord.type: given twice"},
         {"{\"name\":\"a\",\"type\":\"HTTPS\",\"data\":{\"priority\":1}}", "ResourceRecord.data: target_name: missing"},
         {"{\"name\":\"a\",\"type\":\"HTTPS\",\"data\":{\"priority\":1,\"target_name\":\".\",\"port\":\"443\"}}",
-         "ResourceRecord.data: params: port: integer from 0 to 65535 expected, got '443'"},
+         "ResourceRecord.data: port: integer from 0 to 65535 expected, got '443'"},
         {"{\"name\":\"a\",\"type\":\"HTTPS\",\"data\":{\"priority\":1,\"target_name\":\".\",\"port\":true}}",
          "ResourceRecord.data: port: text, number or array expected, got true"},
         {"{\"name\":\"a\",\"type\":\"HTTPS\",\"data\":{\"priority\":1,\"target_name\":\".\",\"ohttp\":1}}",
          "ResourceRecord.data: ohttp: true expected, got 1"},
         {"{\"name\":\"a\",\"type\":\"HTTPS\",\"data\":{\"priority\":1,\"target_name\":\".\",\"alpn\":\"h2\"}}",
-         "ResourceRecord.data: params: alpn: list of protocol ids expected, got 'h2'"},
+         "ResourceRecord.data: alpn: list of protocol ids expected, got 'h2'"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
