@@ -206,6 +206,7 @@ static void narrow(struct explanation *explanation)
     options->listens_count = 1;
     options->workers = 1;
     options->no_reload = true;
+    options->jit = false; /* compiled code has no lines */
     options->flow_detail = 0;
     options->metrics.family = AF_UNSPEC;
     options->dnstap = NULL;

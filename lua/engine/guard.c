@@ -60,7 +60,7 @@ void guard_release(struct guard *guard)
 {
     guard->cut_off = 0;
     guard->place[0] = '\0';
-    lua_sethook(guard->L, NULL, 0, 0);
+    lua_sethook(guard->L, guard->other, guard->other_mask, 0);
 }
 
 static bool install_handler(void)

@@ -15,6 +15,8 @@ struct guard {
     lua_State *L;
     timer_t timer;
     char place[LUA_IDSIZE + 16]; /* where the run was cut off: "script.lua:12: " */
+    lua_Hook other;              /* the hook that stands while nothing is cut off, and … */
+    int other_mask;              /* … its mask; NULL: none */
     const char *option;          /* that says how long; NULL: "hook_timeout". Static; set before guard_start */
     bool started;
     int64_t limit_ns;

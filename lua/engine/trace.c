@@ -132,7 +132,9 @@ bool engine_trace(struct engine *engine, struct trace_sink sink)
         trace_free(engine);
         return false;
     }
-    lua_sethook(engine->L, on_event, LUA_MASKLINE | LUA_MASKRET, 0);
+    engine->guard.other = on_event;
+    engine->guard.other_mask = LUA_MASKLINE | LUA_MASKRET;
+    lua_sethook(engine->L, engine->guard.other, engine->guard.other_mask, 0);
     return true;
 }
 

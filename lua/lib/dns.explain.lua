@@ -74,9 +74,11 @@ local function without_nulls(value)
   return copy
 end
 
+-- The flow as tables; nil and the reason where a script has put something into it that has no JSON.
 local function state_of(flow)
   local fine, state = pcall(flow.to_json, flow)
-  return fine and without_nulls(state) or { unpackable = tostring(state) }
+  if not fine then return nil, tostring(state) end
+  return without_nulls(state)
 end
 
 -- The line of the file, without blanks around it.
@@ -94,14 +96,21 @@ local function source_line(path, number)
 end
 
 return function(step)
+  local fault -- why the flow could not be shown when it was looked at last
   local key, before, place -- of the hook that runs; the flow as it was; the line that runs, or that called what runs
 
   local function name_of(source, line) return (source:match("[^/]+$") or source) .. ":" .. tostring(line) end
 
   -- What has changed since the last look is the doing of `place`.
   local function look(flow, hook)
-    local after = state_of(flow)
+    local after, reason = state_of(flow)
     local found = {}
+    if not after then
+      if reason ~= fault then step(place or "", ("%-13s flow: %s"):format(hook, reason)) end
+      fault = reason
+      return
+    end
+    fault = nil
     compare("flow", before, after, found)
     for _, change in ipairs(found) do
       step(place or "", ("%-13s %s: %s → %s"):format(hook, change[1], change[2], change[3]))
@@ -114,7 +123,7 @@ return function(step)
     local now = hook .. call
     if key == now then return false end
     key, place = now, nil
-    before = state_of(flow)
+    before = state_of(flow) or {}
     if hook == "dns_error" and before.error then step("error", shown(before.error)) end
     return true
   end

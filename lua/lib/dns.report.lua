@@ -1,6 +1,7 @@
 -- The results of `moondns test`: TAP (version 13) as they come, and JUnit's XML at the end.
 local internal = ...
 local dns = require "dns"
+local test = internal.lib("dns.test")
 
 local Report = {}
 Report.__index = Report
@@ -26,7 +27,8 @@ end
 
 -- What was raised: {message =, place =, expression =, values =, traceback =}.
 local function failure_of(raised)
-  if type(raised) == "table" then return raised end
+  if getmetatable(raised) == test.Failure then return raised end
+  if type(raised) == "table" then return { message = test.shown(raised) } end
   local text, trace = tostring(raised):match("^(.-)\nstack traceback:\n(.*)$")
   text = text or tostring(raised)
   trace = trace and trace:gsub("\n?\t%[C%]: in function 'guarded'.*$", "")

@@ -136,16 +136,15 @@ local function for_busted() error(FOR_BUSTED, 0) end
 
 local function is_for_busted(text) return ("\n" .. text):find("\n%s*describe%s*[%(\"'%[]") ~= nil end
 
-local function make_assert(real)
+local function make_assert()
   return function(...)
     local value, message = ...
     if value then return ... end
-    if select("#", ...) > 1 and type(message) ~= "string" then return real(...) end
     local expression, values = explain_assert(2, test.shown)
     local info = debug.getinfo(2, "Sl")
     error(setmetatable({
       place = info.short_src .. ":" .. info.currentline,
-      message = message or "assertion failed",
+      message = type(message) == "string" and message or message and test.shown(message) or "assertion failed",
       expression = expression,
       values = values,
     }, test.Failure), 0)
@@ -154,16 +153,14 @@ end
 
 -- The environment that a file of tests runs in: what scripts have, `test`, and an assert that tells more.
 local function make_globals(path, log)
-  local function run(f)
-    local fine, reason = clock.call(debug.traceback, f)
-    if not fine then log(3, reason) end
-  end
+  local lent = internal.script_globals { write = log }
+  lent.sleep, lent.test = test.advance, test
   local globals = environment.new(path, {
     read = read, log = log, log_level = 0, options = options.new(internal.proxy_options, {}).view, persisted = {},
     now = clock.time,
-    globals = { sleep = test.advance, timer = clock.timers(run), shared = internal.shared(2 ^ 20, clock.now), test = test },
+    globals = lent,
   })
-  globals.assert = make_assert(assert)
+  globals.assert = make_assert()
   globals.describe = for_busted
   return globals
 end

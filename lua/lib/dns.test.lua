@@ -418,7 +418,7 @@ function test.load(path, given)
   return self
 end
 
-internal.proxy_options = proxy_options
+internal.proxy_options, internal.script_globals = proxy_options, globals
 internal.lib("dns.expect")(test)
 
 return test

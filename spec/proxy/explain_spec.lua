@@ -112,6 +112,27 @@ describe("moondns explain", function()
             "-s", "first.lua", "-s", "s.lua", "--set", "word=y", "-u", "none", "a.example"))
     end)
 
+    it("goes on after what cannot be shown, and after a hook that is cut off", function()
+        local text = table.concat(explain([[
+            function dns_request(flow)
+                flow.response = flow.request:succeed {}
+                flow.response.answers = { 7 }
+                flow.response.answers = {}
+                flow.comment = "x"
+                while true do end
+            end
+            function dns_response(flow)
+                flow.comment = "y"
+            end]], "-s", "s.lua", "-u", "none", "--hook-timeout", "0.3", "--jit", "a.example"), "\n")
+        for _, line in ipairs {
+            "s.lua:2 dns_request flow.response: none → NODATA\n", "s.lua:3 dns_request flow: ", "answers[1]: ResourceRecord expected, got number",
+            's.lua:5 dns_request flow.comment: "" → x\n', "error s.lua:6: cut off after 0.3 s of computing (hook_timeout)",
+            "s.lua:9 dns_response flow.comment: x → y\nanswer NODATA (script s.lua)",
+        } do
+            assert.truthy(text:find(line, 1, true), line .. " in:\n" .. text)
+        end
+    end)
+
     it("prints JSON too", function()
         assert.same({
             '{"place": "question", "text": "A a.example from 127.0.0.1"}',

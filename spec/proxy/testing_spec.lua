@@ -79,6 +79,14 @@ describe("moondns test", function()
             end
             function test_one() run() end
             function test_two() run() end
+            function test_has_what_scripts_have()
+                sleep(2)
+                for _, name in ipairs { "dns", "log", "ctx", "persist", "shared", "timer", "http", "metrics" } do assert(_G[name], name) end
+                local done
+                timer.after(1, function() done = true end)
+                test.advance(1)
+                assert(done and ctx.options.workers == 1)
+            end
         ]]
         assert.equal(0, result.code, result.out)
     end)
@@ -114,8 +122,18 @@ describe("moondns test", function()
             function test_nothing_raised() test.raises(print, "this") end
             function test_error() local x; x.y = 1 end
             function test_message() assert(false, "told") end
+            function test_over_lines()
+                local a = "x == y"
+                assert(#a ==
+                    ("(,")  :len(), nil)
+            end
+            function test_table() error { code = 1 } end
+            function test_nil() error() end
         ]]
         assert.equal(4, result.code)
+        finds(result.out, '  at: "x_test.lua:12"\n  expression: "#a == (\\"(,\\") :len()"\n  values:\n    "#a": "6"\n    "(\\"(,\\") :len()": "2"\n')
+        finds(result.out, 'message: "{ code = 1 }"')
+        finds(result.out, 'message: "(the error is a nil)"')
         finds(result.out, [[
 not ok 1 - x_test.lua: test_code
   ---
@@ -133,7 +151,7 @@ not ok 1 - x_test.lua: test_code
         finds(result.out, 'message: "nothing was raised"')
         finds(result.out, "message: \"attempt to index local 'x' (a nil value)\"\n  at: \"x_test.lua:8\"\n  traceback:\n")
         finds(result.out, 'message: "told"\n  at: "x_test.lua:9"\n')
-        finds(result.out, "# 0 passed, 6 failed\n")
+        finds(result.out, "# 0 passed, 9 failed\n")
     end)
 
     it("writes JUnit's XML, escaped", function()
