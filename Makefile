@@ -99,7 +99,7 @@ TSAN_SPECS := spec/core/shared_store_spec.c spec/core/rollout_spec.c spec/proxy/
 tsan: build-needs test-needs
 	cmake -S . -B $(BUILD)/tsan/debug -DCMAKE_BUILD_TYPE=RelWithDebInfo -DTHREAD_SANITIZE=ON
 	cmake --build $(BUILD)/tsan/debug -j$(JOBS) --target moondns shared_store_spec rollout_spec
-	@spec/run $(BUILD)/tsan $(TSAN_SPECS)
+	@TSAN_OPTIONS=suppressions=$(CURDIR)/spec/support/tsan.supp spec/run $(BUILD)/tsan $(TSAN_SPECS)
 
 fuzz: build-needs fuzz-needs
 	cmake -S . -B $(BUILD)/clang -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo -DFUZZ=ON -DSANITIZE=ON
