@@ -307,7 +307,8 @@ static enum step take_answer(struct exchange *exchange, struct exchange_flow *fl
         return STEP_FORWARD;
     if (exchange->io->blocks && exchange_block_answer(exchange, flow, &answer))
         return STEP_RESPONSE;
-    if (exchange_take_response(exchange, flow, &answer)) {
+    if (flow->without_opt ? exchange_take_response(exchange, flow, &answer)
+                          : flow_message_adopt(&plain->response, &answer, exchange->wall_us)) {
         flow_set_error(plain, "out of memory", exchange->wall_us);
         return STEP_ERROR;
     }

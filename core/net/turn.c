@@ -244,11 +244,9 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
 
 /* --- the exchange's calls --- */
 
-static struct server *find_server(struct net *net, const struct address *address)
+static struct server *look_up_server(struct net *net, const struct address *address)
 {
-    struct server *server = net->last_server;
-    if (server && address_equal(&server->address, address))
-        return server;
+    struct server *server = NULL;
     struct address key = {.family = address->family, .port = address->port, .scope = address->scope};
     memcpy(key.bytes, address->bytes, address->family == AF_INET6 ? 16 : 4);
     HASH_FIND(hh, net->servers, &key, sizeof key, server);
@@ -263,6 +261,13 @@ static struct server *find_server(struct net *net, const struct address *address
     }
     net->last_server = server;
     return server;
+}
+
+/* The one asked last is most often the one. */
+static inline struct server *find_server(struct net *net, const struct address *address)
+{
+    struct server *last = net->last_server;
+    return last && address_equal(&last->address, address) ? last : look_up_server(net, address);
 }
 
 /* What keeps us from asking anybody says nothing of the upstream. */
