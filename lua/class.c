@@ -402,12 +402,11 @@ void lua_class_slots_share(lua_State *L, int slots, void *self, int first)
 /* Pops a value into the slot. */
 static void set_slot(lua_State *L, int object, struct lua_object *at, int slot)
 {
-    if (object < 0)
-        object = lua_gettop(L) + 1 + object;
-    lua_class_slots_push(L, object, at + 1);
-    lua_insert(L, -2);
+    int value = lua_gettop(L);
+    lua_class_slots_push(L, object < 0 ? value + 1 + object : object, at + 1);
+    lua_pushvalue(L, value);
     lua_rawseti(L, -2, at->first + slot);
-    lua_pop(L, 1);
+    lua_settop(L, value - 1);
 }
 
 void lua_class_slot_set(lua_State *L, int object, int slot)

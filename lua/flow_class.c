@@ -314,13 +314,16 @@ static void set_response(lua_State *L, void *self, int value)
     if (lua_isnil(L, value)) {
         flow->changed &= ~(unsigned)LUA_FLOW_RESPONSE_ASSIGNED;
         flow->changed |= LUA_FLOW_RESPONSE_CLEARED;
+        lua_pushnil(L);
+        lua_class_slot_set(L, 1, LUA_FLOW_RESPONSE);
     } else {
         lua_class_check(L, value, &lua_message_class, "DNSFlow.response");
         flow->changed &= ~(unsigned)LUA_FLOW_RESPONSE_CLEARED;
         flow->changed |= LUA_FLOW_RESPONSE_ASSIGNED;
+        lua_class_slots_push(L, 1, flow);
+        lua_pushvalue(L, value);
+        lua_class_slots_set(L, -2, flow, LUA_FLOW_RESPONSE);
     }
-    lua_pushvalue(L, value);
-    lua_class_slot_set(L, 1, LUA_FLOW_RESPONSE);
 }
 
 static void get_error(lua_State *L, void *self)

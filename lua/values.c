@@ -39,16 +39,14 @@ void lua_name_check(lua_State *L, int index, struct dns_name *out, const char *w
 
 void lua_address_check(lua_State *L, int index, sa_family_t family, struct address *out, const char *what)
 {
-    struct address address = {.family = AF_UNSPEC};
     size_t length = 0;
     const char *text = lua_type(L, index) == LUA_TSTRING ? lua_tolstring(L, index, &length) : NULL;
-    if (!text || address_from_ip(text, length, &address) || (family != AF_UNSPEC && address.family != family) ||
-        (address.family == AF_INET6 && memchr(text, '%', length)))
+    if (!text || address_from_ip(text, length, out) || (family != AF_UNSPEC && out->family != family) ||
+        (out->family == AF_INET6 && memchr(text, '%', length)))
         lua_raise_expected(L, index, what,
                            family == AF_INET    ? "IPv4 address"
                            : family == AF_INET6 ? "IPv6 address"
                                                 : "IP address");
-    *out = address;
 }
 
 void lua_address_push(lua_State *L, sa_family_t family, const uint8_t *bytes)

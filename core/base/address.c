@@ -10,29 +10,35 @@
 /* Four numbers without leading zeros, and nothing else. */
 static bool ipv4_from_text(const char *text, size_t length, uint8_t out[static 4])
 {
-    const char *at = text, *const end = text + length;
-    for (unsigned part = 0; part < 4; part++) {
-        if (part > 0 && (at == end || *at++ != '.'))
+    char copy[INET_ADDRSTRLEN];
+    uint8_t parts[4];
+    if (length >= sizeof copy)
+        return false;
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    const char *at = copy;
+    for (size_t part = 0; part < 4; part++) {
+        unsigned digit = (unsigned)(*at++ - '0'), value = digit;
+        if (digit > 9)
             return false;
-        const char *const start = at;
-        unsigned value = 0, digit;
-        for (; at < end && (digit = (unsigned)(*at - '0')) <= 9 && at - start < 3; at++)
+        while (value > 0 && value <= UINT8_MAX && (digit = (unsigned)(*at - '0')) <= 9) {
             value = value * 10 + digit;
-        if (at == start || value > UINT8_MAX || (*start == '0' && at - start > 1))
+            at++;
+        }
+        if (value > UINT8_MAX || *at++ != (part < 3 ? '.' : '\0'))
             return false;
-        out[part] = (uint8_t)value;
+        parts[part] = (uint8_t)value;
     }
-    return at == end;
+    memcpy(out, parts, sizeof parts);
+    return at == copy + length + 1;
 }
 
 enum status address_from_ip(const char *text, size_t length, struct address *out)
 {
     char copy[INET6_ADDRSTRLEN + IF_NAMESIZE + 2];
     struct address address = {.family = AF_INET};
-    uint8_t ipv4[4];
-    if (ipv4_from_text(text, length, ipv4)) {
+    if (ipv4_from_text(text, length, address.bytes)) {
         *out = address;
-        memcpy(out->bytes, ipv4, sizeof ipv4);
         return STATUS_OK;
     }
     if (length == 0 || length >= sizeof copy || memchr(text, '\0', length))

@@ -313,10 +313,33 @@ static inline char *write_byte(uint8_t byte, bool lower, char *to)
     return to;
 }
 
+/* The text, in lower case, of a name without bytes to be escaped; its length, or 0 for all others. */
+static size_t plain_to_text(const uint8_t *wire, char *out)
+{
+    char *to = out;
+    while (wire[0] != 0) {
+        const uint8_t *const end = wire + wire[0] + 1;
+        while (++wire < end) {
+            const uint8_t plain = plain_lower[*wire];
+            if (plain == 0)
+                return 0;
+            *to++ = (char)plain;
+        }
+        *to++ = '.';
+    }
+    if (to == out)
+        return 0;
+    *--to = '\0';
+    return (size_t)(to - out);
+}
+
 size_t dns_name_to_text(const uint8_t *wire, unsigned style, char out[static DNS_NAME_TEXT_MAX])
 {
     const bool lower = style & DNS_NAME_LOWER;
     char *to = out;
+    const size_t plain = style == DNS_NAME_LOWER ? plain_to_text(wire, out) : 0;
+    if (plain > 0)
+        return plain;
     if (wire[0] == 0)
         *to++ = '.';
     while (wire[0] != 0) {
