@@ -186,8 +186,10 @@ static void push_wire(lua_State *L, int index, struct lua_flow *self, int slot, 
         message = self->spare = lua_message_lend(L, wire, length, timestamp);
     if (!message)
         message = lua_message_push(L, wire, length, timestamp);
-    if (slot == LUA_FLOW_REQUEST)
+    if (slot == LUA_FLOW_REQUEST) {
+        self->request = message;
         lua_class_slots_share(L, -2, message, LUA_FLOW_REQUEST_SLOTS);
+    }
     lua_pushvalue(L, -1);
     lua_class_slots_set(L, -3, self, slot);
 }
@@ -200,6 +202,7 @@ static bool lend_request(lua_State *L, int index, struct lua_flow *self, const s
         return false;
     lua_class_slot_reach(L, index, self, LUA_FLOW_REQUEST);
     lua_class_slot_note(self, LUA_FLOW_REQUEST);
+    self->request = self->spare;
     return true;
 }
 
@@ -289,6 +292,13 @@ void lua_flow_get_error(lua_State *L, int index)
     lua_class_slot_set(L, index, LUA_FLOW_ERROR);
 }
 
+void lua_flow_put_request(lua_State *L, int index)
+{
+    struct lua_flow *self = lua_class_known(L, index);
+    self->request = lua_class_known(L, -1);
+    lua_class_slot_set(L, index, LUA_FLOW_REQUEST);
+}
+
 static void get_request(lua_State *L, void *self)
 {
     push_request(L, 1, self);
@@ -299,7 +309,7 @@ static void set_request(lua_State *L, void *self, int value)
     struct lua_flow *flow = self;
     lua_class_check(L, value, &lua_message_class, "DNSFlow.request");
     lua_pushvalue(L, value);
-    lua_class_slot_set(L, 1, LUA_FLOW_REQUEST);
+    lua_flow_put_request(L, 1);
     flow->changed |= LUA_FLOW_REQUEST_TOUCHED;
 }
 

@@ -47,8 +47,9 @@ struct lua_flow_host {
 struct lua_flow {
     struct flow *flow; /* while the proxy holds it, else NULL */
     const struct lua_flow_host *host;
-    unsigned changed;                                   /* bits of enum lua_flow_change */
-    enum hook hook;                                     /* the one that runs, or ran last; HOOK_COUNT: none */
+    struct lua_message *request; /* what its slot holds, while `flow` is not NULL; NULL: nothing */
+    unsigned changed;            /* bits of enum lua_flow_change */
+    enum hook hook;              /* the one that runs, or ran last; HOOK_COUNT: none */
     bool live, killed, dropped, intercepted, is_replay; /* what counts where `flow` is NULL */
     bool has_client, has_server, cache_hit;
     uint32_t query_length, response_length; /* of the wire bytes below; 0: none */
@@ -98,6 +99,9 @@ bool lua_flow_server(const struct lua_flow *flow, struct lua_conn_data *out);
 void lua_flow_set_target(lua_State *L, struct lua_flow *flow, const struct upstream_target *target, const char *what);
 
 bool lua_flow_is_live(const struct lua_flow *flow);
+
+/* Pops a DNSMessage: the request of the flow at `index` from now on. */
+void lua_flow_put_request(lua_State *L, int index);
 
 /* Pushes the id of the flow at `index`. */
 void lua_flow_push_id(lua_State *L, int index);

@@ -197,7 +197,10 @@ static void copy_state(lua_State *L, int from, int to, const char *what)
     lua_flow_get_request(L, from);
     copy_message(L, lua_gettop(L), what);
 
-    lua_class_slot_set(L, to, LUA_FLOW_REQUEST);
+    if (lua_isnil(L, -1))
+        lua_pop(L, 1);
+    else
+        lua_flow_put_request(L, to);
     lua_pop(L, 1);
     bool responded = !lua_isnil(L, -1);
     lua_class_slot_set(L, to, LUA_FLOW_RESPONSE);

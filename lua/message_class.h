@@ -17,6 +17,9 @@ struct lua_message *lua_message_push(lua_State *L, const uint8_t *wire, size_t l
 /* Whether the message at `index` would pack to other bytes than those it was made from (true for one made by hand). */
 bool lua_message_changed(lua_State *L, int index);
 
+/* The same at a glance: false where it certainly would not. */
+bool lua_message_may_have_changed(const struct lua_message *self);
+
 /* Packs the message at `index`: replaces what `out` holds. Never raises: what is wrong with its sections comes as the
  * reason ("answers[2]: ResourceRecord expected, got string"). May run no Lua code. */
 MUST_CHECK enum status lua_message_pack(lua_State *L, int index, struct buffer *out, struct reason *reason);

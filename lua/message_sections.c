@@ -221,11 +221,20 @@ bool lua_message_sections_unchanged(lua_State *L, int index, const struct lua_me
     return true;
 }
 
+static bool header_changed(const struct lua_message *self)
+{
+    return self->made || self->id != load_u16(self->wire) || self->flags != load_u16(self->wire + 2);
+}
+
+bool lua_message_may_have_changed(const struct lua_message *self)
+{
+    return header_changed(self) || lua_message_has_tables(self) || (self->question && self->question->origin.changed);
+}
+
 bool lua_message_changed(lua_State *L, int index)
 {
     const struct lua_message *self = lua_class_known(L, index);
-    return self->made || self->id != load_u16(self->wire) || self->flags != load_u16(self->wire + 2) ||
-           !lua_message_sections_unchanged(L, index, self);
+    return header_changed(self) || !lua_message_sections_unchanged(L, index, self);
 }
 
 /* --- walking --- */

@@ -108,7 +108,7 @@ static void sync_request(struct flow_run *run, int object)
 {
     struct engine *engine = run->task.engine;
     struct reason reason = {""};
-    if (!lua_class_slot_used(run->object, LUA_FLOW_REQUEST))
+    if (!run->object->request || !lua_message_may_have_changed(run->object->request))
         return;
     lua_class_slot_reach(engine->L, object, run->object, LUA_FLOW_REQUEST);
     int message = lua_gettop(engine->L);

@@ -106,7 +106,7 @@ void memory_pace(struct memory *memory, lua_State *L)
     /* Percent of what was alive after the last collection at which the next one starts. A small heap is cheap to mark,
      * and may grow more before that; not so far that what a query allocates has left the processor's cache when it is
      * swept. */
-    enum { SMALL = 1024 * 1024, PAUSE_SMALL = 400, PAUSE = 200, PAUSE_PRESSED = 110 };
+    enum { SMALL = 1024 * 1024, PAUSE_SMALL = 250, PAUSE = 200, PAUSE_PRESSED = 110 };
     size_t used = memory_used(memory);
     int pause = used > memory->limit / 2 ? PAUSE_PRESSED : used > SMALL ? PAUSE : PAUSE_SMALL;
     if (pause == memory->pause)
