@@ -18,11 +18,14 @@ describe("an installation", function()
         root = root .. "/opt/moondns"
     end)
 
-    it("has the binary, the module, the man page and every example", function()
+    it("has the binary, the module, the man page, the documents and every example", function()
         local expected = { "bin/moondns", "lib/lua/5.1/dns.so", "share/man/man1/moondns.1", "share/moondns/moondns.json",
             "etc/moondns/moondns.json", "lib/systemd/system/moondns.service", "lib/systemd/system/moondns.socket" }
         for path in io.popen "ls scripts/*.lua":lines() do
             expected[#expected + 1] = "share/moondns/" .. path
+        end
+        for path in io.popen "ls docs/*.md docs/recipes/*.lua":lines() do
+            expected[#expected + 1] = "share/doc/moondns/" .. path:gsub("^docs/", "")
         end
         for _, path in ipairs(expected) do
             assert.truthy(stat.stat(root .. "/" .. path), path)

@@ -163,8 +163,8 @@ describe("the unit", function()
     -- The service file as it is installed, with the binary under test in it.
     local function unit()
         local root = files.temp_folder()
-        local result = process.run({ "cmake", "-DCMAKE_INSTALL_PREFIX=/usr/local", "-DSYSTEMD=" .. proxy.top .. "/systemd", "-P",
-            "systemd/install.cmake" }, { environment = { DESTDIR = root } })
+        local result = process.run({ "cmake", "-DCMAKE_INSTALL_PREFIX=/usr/local", "-P",
+            "core/proxy/systemd/install.cmake" }, { environment = { DESTDIR = root } })
         assert.equal(0, result.code, result.err)
         local text = files.read(root .. "/usr/local/lib/systemd/system/moondns.service")
         assert.truthy(text:find("ExecStart=/usr/local/bin/moondns -C /usr/local/etc/moondns/moondns.json", 1, true))
@@ -178,7 +178,7 @@ describe("the unit", function()
         end
         local folder = files.temp_folder()
         files.write(folder .. "/moondns.service", (unit()))
-        files.write(folder .. "/moondns.socket", files.read "systemd/moondns.socket")
+        files.write(folder .. "/moondns.socket", files.read "core/proxy/systemd/moondns.socket")
         local result = process.run { "systemd-analyze", "verify", "--man=no", folder .. "/moondns.service", folder .. "/moondns.socket" }
         assert.same({ 0, "" }, { result.code, result.err })
     end)
