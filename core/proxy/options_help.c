@@ -53,8 +53,11 @@ void options_help(struct buffer *out)
                      "       moondns explain [OPTION...] NAME [TYPE]  what becomes of one question\n"
                      "       moondns test [OPTION...] [FILE|DIR...]   run tests of scripts\n"
                      "A DNS interception proxy that you program in Lua.\n\n");
-    for (size_t id = 0; id < OPTION_COUNT; id++)
+    for (size_t id = 0; id < OPTION_COUNT; id++) {
+        if (options_table[id].heading)
+            buffer_format(out, "%s%s:\n", id ? "\n" : "", options_table[id].heading);
         help_line(out, &options_table[id]);
+    }
     buffer_text(out, "\n");
     wrap(out,
          "FILTER, one argument, says which flows are printed: ~d REGEX question name (a bare REGEX too), ~t TYPE, "

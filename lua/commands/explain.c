@@ -233,7 +233,7 @@ static int explain(struct explanation *explanation)
 
 static void print_usage(void)
 {
-    static const char text[] = "usage: moondns explain [OPTION…] NAME [TYPE]\n\n"
+    static const char text[] = "Usage: moondns explain [OPTION...] NAME [TYPE]\n\n"
                                "Takes one question through the scripts and the upstream, and prints step by step\n"
                                "which line of which script changes what. The options are the proxy's: -s, --set,\n"
                                "-u and so on (moondns --help); -u none asks nobody. --log-json prints JSON.\n";

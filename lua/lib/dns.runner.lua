@@ -16,7 +16,7 @@ local FOLDERS_DEEP = 32
 local SECONDS = 5 -- that a test may compute
 
 local usage = [[
-usage: moondns test [OPTION…] [FILE|DIR…]
+Usage: moondns test [OPTION...] [FILE|DIR...]
 
 Runs the tests in the files, and in all files of the folders that are called
 *_test.lua or *_spec.lua; by default those of the working directory. A test is a

@@ -166,6 +166,6 @@ describe("moondns explain", function()
         fails(3, "bad.lua:2", "-s", "bad.lua", "a.example")
         local help = proxy.run { "explain", "--help" }
         assert.equal(0, help.code)
-        assert.truthy(help.out:find("usage: moondns explain [OPTION…] NAME [TYPE]", 1, true))
+        assert.truthy(help.out:find("Usage: moondns explain [OPTION...] NAME [TYPE]", 1, true))
     end)
 end)

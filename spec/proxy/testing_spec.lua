@@ -237,6 +237,6 @@ not ok 1 - x_test.lua: test_code
         end
         local help = run "--help"
         assert.equal(0, help.code)
-        finds(help.out, "usage: moondns test [OPTION…] [FILE|DIR…]")
+        finds(help.out, "Usage: moondns test [OPTION...] [FILE|DIR...]")
     end)
 end)
