@@ -122,12 +122,30 @@ static int host_is_cut_off(lua_State *L)
     return 1;
 }
 
+/* looked_into() */
+static int host_looked_into(lua_State *L)
+{
+    engine_of(L)->looked_into = true;
+    return 0;
+}
+
 static const char *owner_of_metrics(void *context, uint64_t *loading)
 {
     const struct engine *engine = context;
     const struct script *script = engine->running ? engine->running->script : engine->script;
     *loading = script ? script->number : 0;
     return script ? script->source->path : "";
+}
+
+/* A reference to a new table that does not keep its keys alive. */
+static int make_weak_keys(lua_State *L)
+{
+    lua_newtable(L);
+    lua_newtable(L);
+    lua_pushliteral(L, "k");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 /* Pushes the table of what all scripts are lent; see dns.script. */
@@ -139,6 +157,10 @@ static void push_host(struct engine *engine)
     lua_setfield(L, -2, "log");
     engine_push_function(engine, host_is_cut_off);
     lua_setfield(L, -2, "is_cut_off");
+    engine_push_function(engine, host_looked_into);
+    lua_setfield(L, -2, "looked_into");
+    lua_rawgeti(L, LUA_REGISTRYINDEX, engine->coroutines);
+    lua_setfield(L, -2, "coroutines");
     lua_pushinteger(L, (lua_Integer)engine->config.log->level);
     lua_setfield(L, -2, "log_level");
     script_options_open(engine);
@@ -173,6 +195,7 @@ static int open_state(lua_State *L)
         luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
     lua_pushcfunction(L, traceback);
     engine->traceback = luaL_ref(L, LUA_REGISTRYINDEX);
+    engine->coroutines = make_weak_keys(L);
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "loaded");
     lua_pushcfunction(L, lua_dns_open);

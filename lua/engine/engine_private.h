@@ -33,14 +33,15 @@ struct engine {
     struct guard guard;
     struct script_source *sources; /* one for each path, in order */
     size_t sources_count;
-    int script_lib, options, host,
-        traceback; /* references: dns.script, the options, what scripts are lent, a handler */
+    /* References: dns.script, the options, what scripts are lent, a handler, the tasks' coroutines as keys. */
+    int script_lib, options, host, traceback, coroutines;
 
     struct generation *current, *generations; /* the list holds all that live */
     struct generation *next;                  /* prepared: all scripts, with the new ones; NULL: none */
     struct loading *loading;                  /* while scripts load: where their files come from; borrowed */
     bool options_aside;                       /* prepared scripts' options wait for the switch */
     unsigned number;                          /* of switches so far */
+    bool looked_into; /* scripts have looked into functions that run: objects serve one flow each from now on */
     uint64_t failed_loadings;
     struct watch watch;
     struct lua_metrics metrics;

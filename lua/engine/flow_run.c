@@ -183,9 +183,9 @@ static struct flow_run *begin(struct engine *engine, struct flow *flow)
     run->flow = flow;
     run->suspended = run->ready = false;
     run->object = run->spare;
-    if (!run->spare || !lua_flow_lend_again(run->spare, flow, &host)) {
+    if (!run->spare || engine->looked_into || !lua_flow_lend_again(run->spare, flow, &host)) {
         const struct generation *generation = (const struct generation *)flow->hooks;
-        run->object = lua_flow_push_live(engine->L, flow, &host, !generation->keeps);
+        run->object = lua_flow_push_live(engine->L, flow, &host, !generation->keeps && !engine->looked_into);
         run->spare = NULL;
         keep_object(run);
     }
@@ -308,7 +308,7 @@ void flow_run_ended(struct hooks *hooks, struct flow *flow)
     held_remove(run);
     task_end(&run->task);
     flow_sync_notes(run);
-    if (run->object->lends && !((const struct generation *)hooks)->keeps) {
+    if (run->object->lends && !((const struct generation *)hooks)->keeps && !engine->looked_into) {
         lua_flow_leave(run->object);
         run->spare = run->object;
     } else {

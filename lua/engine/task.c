@@ -13,6 +13,11 @@ lua_State *task_coroutine(struct task *task)
         task->coroutine = engine->tasks.idle[--engine->tasks.count];
     } else {
         task->coroutine.L = lua_newthread(engine->L);
+        lua_rawgeti(engine->L, LUA_REGISTRYINDEX, engine->coroutines);
+        lua_pushvalue(engine->L, -2);
+        lua_pushboolean(engine->L, true);
+        lua_rawset(engine->L, -3);
+        lua_pop(engine->L, 1);
         task->coroutine.reference = luaL_ref(engine->L, LUA_REGISTRYINDEX);
     }
     return task->coroutine.L;

@@ -26,8 +26,9 @@ local is_set = {
   reserved = true, response_code = true, response = true,
 }
 
--- A variable holds GIVEN (an object of the flow's), METHOD (of one), or nothing of the flow's: nil.
-local GIVEN, METHOD = "given", "method"
+-- A variable holds GIVEN (an object of the flow's), METHOD (of one), nothing of the flow's (nil), or now this and now that:
+-- EITHER. What looks like a field of the flow's may then be one of the script's.
+local GIVEN, METHOD, EITHER = "given", "method", "either"
 
 -- The steps: what an instruction makes of `held`, the variables by number. They answer true when it may keep, else where
 -- else than behind it the code may go on: the number of an instruction, or END for nowhere.
@@ -122,14 +123,15 @@ local steps = {
     if of == METHOD then return true end
     held[a] = nil
     if not of or is_value[key] then return end
-    held[a] = is_object[key] and GIVEN or is_method[key] and METHOD or nil
+    held[a] = is_object[key] and of or is_method[key] and of == GIVEN and METHOD or nil
     return held[a] == nil
   end,
   TSETV = function(held, a, b, c) return held[a] ~= nil or held[b] ~= nil or held[c] ~= nil end,
   TSETB = function(held, a, b) return held[a] ~= nil or held[b] ~= nil end,
   TSETS = function(held, a, b, _, _, _, _, key)
-    if not held[b] then return held[a] ~= nil end
-    return held[b] ~= GIVEN or not is_set[key] or held[a] ~= nil and key ~= "response"
+    local of = held[b]
+    if not of then return held[a] ~= nil end
+    return of == METHOD or not is_set[key] or held[a] ~= nil and (of ~= GIVEN or key ~= "response")
   end,
   TSETM = function(held, a) return held[a - 1] ~= nil or held.several ~= nil end,
   CALL = calls(false),
@@ -162,7 +164,7 @@ all("RET RET0 RET1 RETM", function() return END end)
 all("ISEQV ISNEV ISEQS ISNES ISEQN ISNEN ISEQP ISNEP IST ISF", skips)
 all("ISLT ISGE ISLE ISGT", compares)
 all("ISTC ISFC", function(held, a, _, _, pc, _, d)
-  held[a] = held[a] or held[d]
+  if held[a] ~= held[d] then held[a] = EITHER end
   return pc + 2
 end)
 all("NOT KSTR KSHORT KNUM KPRI UGET TNEW TDUP GGET", makes)
@@ -188,15 +190,25 @@ local function decode(f, pc)
   return name, a, b, c, d
 end
 
--- Adds what may be held at an instruction to what is known of it. True when that is news; nil when the two are at odds.
+local function copy_of(held)
+  local copy = {}
+  for i, what in pairs(held) do copy[i] = what end
+  return copy
+end
+
+-- Adds what is held on one way to an instruction to what is known of the other ways there. True when that is news.
 local function join(known, held)
   local news = false
-  for i, what in pairs(held) do
-    if known[i] == nil then
-      known[i] = what
+  for i, what in pairs(known) do
+    if what ~= EITHER and held[i] ~= what then
+      known[i] = EITHER
       news = true
-    elseif known[i] ~= what then
-      return nil
+    end
+  end
+  for i in pairs(held) do
+    if known[i] == nil then
+      known[i] = EITHER
+      news = true
     end
   end
   return news
@@ -205,29 +217,21 @@ end
 -- Goes on at `target` with what is held.
 local function go_on(work, target, held)
   local known = work.known[target]
-  if not known then
-    known = {}
-    work.known[target] = known
-    join(known, held)
-    work[#work + 1] = target
-    return true
-  end
-  local news = join(known, held)
-  if news then work[#work + 1] = target end
-  return news ~= nil
+  if not known then work.known[target] = copy_of(held) end
+  if not known or join(known, held) then work[#work + 1] = target end
 end
 
 local function look(f, work, pc)
   local name, a, b, c, d = decode(f, pc)
   local step = steps[name]
   if not step then return false end
-  local held = {}
-  join(held, work.known[pc])
+  local held = copy_of(work.known[pc])
   local key = (name == "TGETS" or name == "TSETS") and util.funck(f, -c - 1) or nil
   local target = step(held, a, b, c, pc, pc + 1 + d - JUMP_BASE, d, key)
   if target == true then return false end
-  if type(target) == "number" and target ~= END and not go_on(work, target, held) then return false end
-  return target == END or name == "JMP" or name == "UCLO" or name == "ISNEXT" or go_on(work, pc + 1, held)
+  if type(target) == "number" and target ~= END then go_on(work, target, held) end
+  if target ~= END and name ~= "JMP" and name ~= "UCLO" and name ~= "ISNEXT" then go_on(work, pc + 1, held) end
+  return true
 end
 
 -- Whether the function may keep its argument number `parameter`, or what it takes from that.

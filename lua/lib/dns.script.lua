@@ -6,9 +6,13 @@
 --   persisted          a table that outlives reloads
 --   globals            further globals (sleep, timer, shared)
 --   now()              the Unix time that os.time tells, where that is not the system's
---   is_cut_off()       whether the guard has cut off what runs (the engine alone)
+-- and the engine alone:
+--   is_cut_off()       whether the guard has cut off what runs
+--   looked_into()      says that variables of functions that run have been looked at
+--   coroutines         those that hooks run in, as keys
 local internal = ...
 local error, ipairs, next, rawget, tostring, type = error, ipairs, next, rawget, tostring, type
+local coroutine, debug = coroutine, debug
 local find, format, sort = string.find, string.format, table.sort
 local environment = internal.lib("dns.environment")
 
@@ -150,6 +154,24 @@ end
 
 -- --- loading ---
 
+-- The engine alone goes on with hooks that wait, and knows who else got hold of what is in their variables (dns.keeps).
+local function guard_hooks(host)
+  local resume, get, set = coroutine.resume, debug.getlocal, debug.setlocal
+  local is_hooks = host.coroutines
+  function coroutine.resume(co, ...)
+    if is_hooks[co] then return false, "cannot resume what a hook runs in: it goes on when its wait is over" end
+    return resume(co, ...)
+  end
+  function debug.getlocal(...)
+    host.looked_into()
+    return get(...)
+  end
+  function debug.setlocal(...)
+    host.looked_into()
+    return set(...)
+  end
+end
+
 -- Takes from the process what would end it or defeat the engine: what scripts share, modules from elsewhere included.
 function script.harden(host, jit_is_on)
   os.exit = environment.exit
@@ -160,6 +182,7 @@ function script.harden(host, jit_is_on)
   debug.getmetatable("").__metatable = environment.string_metatable(string)
   for _, name in ipairs(environment.closed) do debug[name] = nil end
   debug.getmetatable = getmetatable
+  guard_hooks(host)
   if not jit_is_on then
     -- A handler is called where the error was raised; where that was the guard, nothing could cut the handler off.
     local call, is_cut_off = xpcall, host.is_cut_off

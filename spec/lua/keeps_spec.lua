@@ -18,6 +18,17 @@ local KEEPING = {
     "local a, b = 1, flow a, b = b, a kept.x = a", "local x for i = 1, 3 do kept.x = x x = flow.request end",
     "local q = flow.request.question or nil kept.q = q", "local q = kept.z or flow.request kept.q = q",
     "if flow.live then up = 1 else flow = kept[1] end kept.x = flow",
+    -- put into what is the flow's on one way and the script's on another, in either order
+    "local t = flow if kept.x then t = kept end t.response = flow.request:fail(3)",
+    "local t if kept.x then t = kept else t = flow end t.response = flow.request:fail(3)",
+    "local t if kept.x then t = flow else t = kept end t.response = flow.request:fail(3)",
+    "local g if kept.x then g = kept.keep else g = flow.request.fail end g(flow)",
+    "local g if kept.x then g = flow.request.fail else g = kept.keep end g(flow)",
+    "local t if kept.x then t = kept else t = flow.request end t:fail(flow)",
+    "local t if kept.x then t = flow.request else t = kept end t:fail(flow)",
+    "local t = flow.request for i = 1, 2 do t:fail(flow) t = kept end",
+    "local t = kept.x or flow.request t:fail(flow)", "local t = flow.response or kept t:fail(flow)",
+    "local t = flow.response and kept or flow t.response = flow.request:fail(3)",
     -- given to functions, metamethods among them
     "f(flow)", "f(1, flow.request)", "return f(flow)", "f(flow.request:fail(3))", "f(2, flow.request:fail(3))",
     "return f(flow.request:fail(3))", "kept:add(flow)", "setmetatable(kept, flow)", "local x = kept[flow.request]",
@@ -39,7 +50,9 @@ local NOT_KEEPING = {
     "local name = flow.request.question.name:lower() if name:find 'x' then flow:kill() end",
     "flow.request.question.name = 'x.example'", "flow.response.recursion_available = true",
     "f(('%s'):format(flow.request.question.name)) return", "if flow.response then return flow end",
-    "local r = flow.request:fail(3) r.authoritative_answer = true flow.response = r", "flow = flow.request.question.name kept[1] = flow",
+    "local r = flow.request:fail(3) r.authoritative_answer = true flow.response = r",
+    "local r if kept.x then r = flow.request:fail(3) end if r then r.truncation = true flow.response = r end",
+    "local r = kept.x and flow.request:fail(3) or kept.r flow.response = r kept.name = r.question.name", "flow = flow.request.question.name kept[1] = flow",
     "local name = flow.request.question.name repeat name = name:sub(2) until #name < 3 kept[name] = (kept[name] or 0) + 1",
 }
 

@@ -63,13 +63,21 @@ local WAYS = {
     ["the answer"] = { "kept[#kept + 1] = flow.response", "kept[1].question.name" },
     ["the answer, by a function"] = { "table.insert(kept, flow.response)", "kept[1].question.name" },
     ["the flow, by a metamethod"] = { "watch.flow = flow", "kept[1].request.question.name" },
+    ["the flow, by a function that looks into the hook"] = {
+        "look() kept[#kept + 1] = seen", "kept[1].request.question.name",
+    },
+    ["the answer, by an object that is not always the flow"] = {
+        "kept[#kept + 1] = true local to = flow if #kept == 1 then to = store end to.response = flow.response",
+        "store.response.question.name",
+    },
     ["the question, by the way of metadata"] = {
         "flow.metadata.q = flow.request.question kept[#kept + 1] = flow.metadata", "kept[1].q.name",
     },
 }
 
 local KEEPING = [[
-local kept, last, ask = {}, nil, nil
+local kept, store, last, ask, seen = {}, {}, nil, nil, nil
+local function look() seen = select(2, debug.getlocal(2, 1)) end
 local watch = setmetatable({}, { __newindex = function(_, _, value) kept[#kept + 1] = value end })
 
 function dns_request(flow)

@@ -43,6 +43,28 @@ describe("a wait", function()
         end
     ]]
 
+    it("is ended by nobody else", function()
+        local moondns = start [[
+            local co
+            function dns_request(flow)
+                if flow.request.question.name == "first.example" then
+                    co = coroutine.running()
+                    flow.response = flow.request:succeed(assert(dns.resolve("other.example", "A")).answers)
+                else
+                    log.info("%s, %s", coroutine.status(co), select(2, coroutine.resume(co, "given")))
+                    flow.response = flow.request:fail "REFUSED"
+                end
+            end]]
+        local first = moondns:udp()
+        first:send(wire.query("first.example", "A"))
+        local _, reply = next_query()
+        assert.equal(wire.rcodes.REFUSED, ask(moondns:udp(), "second.example").rcode)
+        moondns:wait_output("suspended, cannot resume what a hook runs in", "err")
+        reply "192.0.2.7"
+        assert.equal(wire.ipv4 "192.0.2.7", wire.parse(assert(first:receive())).answers[1].data)
+        assert.is_nil(moondns:err():find("error", 1, true), moondns:err())
+    end)
+
     describe("in running", function()
         it("holds up no query, and gives the script what it looked for", function()
             local moondns = start(ANSWER .. [[
@@ -69,7 +91,7 @@ describe("a wait", function()
             local _, reply = next_query()
             reply "192.0.2.7"
             moondns:wait_output("defined", "err")
-            assert.equal(5, ask(moondns:udp(), "a.example").rcode)
+            assert.equal(wire.rcodes.REFUSED, ask(moondns:udp(), "a.example").rcode)
         end)
 
         it("lets other addons run, and errors behind it name their line", function()
@@ -155,7 +177,7 @@ describe("a wait", function()
                 return count .. " flows to end, in\n" .. moondns:output()
             end, 4)
             moondns:wait_output("misses %d+", "err")
-            assert.equal(5, ask(moondns:udp(), "quick.example").rcode)
+            assert.equal(wire.rcodes.REFUSED, ask(moondns:udp(), "quick.example").rcode)
             assert.is_nil(moondns:err():find("in vain", 1, true))
         end
 
