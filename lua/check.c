@@ -1,4 +1,5 @@
 /* The checkers and errors of class.h. */
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/nearest.h"
 #include "lua/class.h"
@@ -136,6 +137,16 @@ bool lua_check_boolean(lua_State *L, int index, const char *what)
     if (lua_type(L, index) != LUA_TBOOLEAN)
         lua_raise_expected(L, index, what, "boolean");
     return lua_toboolean(L, index);
+}
+
+int64_t lua_check_timeout(lua_State *L, int index, const char *what)
+{
+    static const double seconds_max = 1e6;
+    double seconds = lua_check_number(L, index, what);
+    if (!(seconds > 0 && seconds <= seconds_max))
+        lua_raise_expected(L, index, what, "seconds (more than 0)");
+    int64_t us = (int64_t)(seconds * CLOCK_SECOND_US);
+    return us > 0 ? us : 1;
 }
 
 const char *lua_check_text(lua_State *L, int index, size_t *length, const char *what)

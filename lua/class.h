@@ -181,6 +181,10 @@ int64_t lua_check_integer(lua_State *L, int index, int64_t least, int64_t most, 
 double lua_check_number(lua_State *L, int index, const char *what);
 bool lua_check_boolean(lua_State *L, int index, const char *what);
 const char *lua_check_text(lua_State *L, int index, size_t *length, const char *what);
+
+/* Seconds, more than 0; gives microseconds, at least 1. */
+int64_t lua_check_timeout(lua_State *L, int index, const char *what);
+
 void lua_check_table(lua_State *L, int index, const char *what);
 
 /* Raises "WHAT: EXPECTED expected, got <the value at index>". */

@@ -1,5 +1,6 @@
 #include "lua/conn_class.h"
 
+#include "base/clock.h"
 #include "lua/flow_class.h"
 
 #include <cjson/cJSON.h>
@@ -13,8 +14,6 @@ struct conn {
 };
 
 enum { CONN_FLOW = 1 /* slot */ };
-
-static const double MICROSECONDS = 1e6;
 
 struct lua_conn_data lua_conn_data(const void *self)
 {
@@ -105,7 +104,7 @@ static void get_timestamp_start(lua_State *L, void *self)
 {
     struct lua_conn_data data = lua_conn_data(self);
     if (data.connected)
-        lua_pushnumber(L, (double)data.started_us / MICROSECONDS);
+        lua_pushnumber(L, clock_seconds(data.started_us));
     else
         lua_pushnil(L);
 }
@@ -196,7 +195,7 @@ cJSON *lua_conn_data_to_json(const struct lua_conn_data *data)
     cJSON_AddNumberToObject(json, "port", data->address.port);
     if (data->connected) {
         cJSON_AddStringToObject(json, "transport", transport_name(data->transport));
-        cJSON_AddNumberToObject(json, "timestamp_start", (double)data->started_us / MICROSECONDS);
+        cJSON_AddNumberToObject(json, "timestamp_start", clock_seconds(data->started_us));
     }
     cJSON *peer = cJSON_AddArrayToObject(json, "peername");
     if (peer) {
@@ -238,7 +237,7 @@ struct lua_conn_data lua_conn_data_from_table(lua_State *L, int index, const cha
         read_transport(L, lua_gettop(L), what, &data);
     lua_getfield(L, index, "timestamp_start");
     if (!lua_isnil(L, -1))
-        data.started_us = llround(lua_check_number(L, -1, what) * MICROSECONDS);
+        data.started_us = llround(lua_check_number(L, -1, what) * CLOCK_SECOND_US);
     lua_pop(L, 4);
     return data;
 }

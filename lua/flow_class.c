@@ -1,172 +1,9 @@
 #include "lua/flow_class.h"
 
 #include "base/clock.h"
-#include "base/random.h"
 #include "lua/message_lent.h"
 
-static const double MICROSECONDS = 1e6;
 static const char KILLED_MESSAGE[] = "Connection killed.";
-
-static double seconds(int64_t us)
-{
-    return us < 0 ? -1 : (double)us / MICROSECONDS;
-}
-
-/* --- making and letting go --- */
-
-enum {
-    ROOM_FOR_RESPONSE = 96, /* bytes: many answers */
-    ROOM_FOR_QUERIES = 192, /* of an object that serves several flows */
-};
-
-static void begin_live(struct lua_flow *self, struct flow *flow, const struct lua_flow_host *host)
-{
-    memset(self, 0, offsetof(struct lua_flow, tag));
-    self->flow = flow;
-    self->host = host;
-    self->hook = HOOK_COUNT;
-    self->query_length = (uint32_t)flow->query.wire.length;
-    memcpy(self->wire, flow->query.wire.data, flow->query.wire.length);
-}
-
-struct lua_flow *lua_flow_push_live(lua_State *L, struct flow *flow, const struct lua_flow_host *host, bool lends)
-{
-    size_t room = flow->query.wire.length;
-    lends = lends && room <= ROOM_FOR_QUERIES;
-    if (lends)
-        room = ROOM_FOR_QUERIES;
-    struct lua_flow *self = lua_class_new_bare(L, &lua_flow_class, sizeof *self + room + ROOM_FOR_RESPONSE);
-    begin_live(self, flow, host);
-    self->spare = NULL;
-    self->lends = lends;
-    self->query_room = (uint32_t)room;
-    return self;
-}
-
-bool lua_flow_lend_again(struct lua_flow *self, struct flow *flow, const struct lua_flow_host *host)
-{
-    if (flow->query.wire.length > self->query_room)
-        return false;
-    lua_class_slots_forget(self);
-    begin_live(self, flow, host);
-    return true;
-}
-
-void lua_flow_leave(struct lua_flow *self)
-{
-    self->flow = NULL;
-    self->host = NULL;
-}
-
-struct lua_flow *lua_flow_push_new(lua_State *L)
-{
-    struct lua_flow *self = lua_class_new(L, &lua_flow_class, sizeof *self);
-    struct random *random = &lua_workspace(L)->random;
-    self->hook = HOOK_COUNT;
-    self->created = (double)clock_wall_us() / MICROSECONDS;
-    self->tag = random_u32(random);
-    self->serial = (uint64_t)random_u32(random) << 32 | random_u32(random);
-    return self;
-}
-
-static bool server_of(const struct flow *flow, struct lua_conn_data *out)
-{
-    if (flow->asked)
-        *out = (struct lua_conn_data){.address = flow->server,
-                                      .transport = flow->server_transport,
-                                      .connected = true,
-                                      .started_us = flow->asked_us};
-    else
-        *out = (struct lua_conn_data){.address = flow->target.address};
-    return true;
-}
-
-/* Whether the flow has a response that the object has neither read nor set. */
-static bool has_unread_response(const struct lua_flow *self)
-{
-    return self->flow->response.present && !lua_class_slot_used(self, LUA_FLOW_RESPONSE) &&
-           !(self->changed & LUA_FLOW_RESPONSE_CLEARED);
-}
-
-static bool has_unread_error(const struct lua_flow *self)
-{
-    return self->flow->error[0] && !lua_class_slot_used(self, LUA_FLOW_ERROR);
-}
-
-bool lua_flow_has_room(const struct lua_flow *self)
-{
-    return !has_unread_error(self) &&
-           (!has_unread_response(self) || self->flow->response.wire.length <= ROOM_FOR_RESPONSE);
-}
-
-void lua_flow_keep(lua_State *L, int index)
-{
-    const struct lua_flow *self = lua_class_test(L, index, &lua_flow_class);
-    const struct flow *flow = self->flow;
-    if (has_unread_response(self)) {
-        lua_pushlstring(L, (const char *)flow->response.wire.data, flow->response.wire.length);
-        lua_class_slot_set(L, index, LUA_FLOW_RESPONSE_WIRE);
-    }
-    if (has_unread_error(self)) {
-        lua_error_push(L, flow->error, strlen(flow->error), seconds(flow->error_us));
-        lua_class_slot_set(L, index, LUA_FLOW_ERROR);
-    }
-}
-
-void lua_flow_detach(struct lua_flow *self)
-{
-    const struct flow *flow = self->flow;
-    const struct buffer *response = &flow->response.wire;
-    if (has_unread_response(self) && response->length <= ROOM_FOR_RESPONSE) {
-        memcpy(self->wire + self->query_room, response->data, response->length);
-        self->response_length = (uint32_t)response->length;
-    }
-    self->tag = flow->exchange_tag;
-    self->serial = flow->serial;
-    self->created = seconds(flow->created_us);
-    self->query_us = flow->query.timestamp_us;
-    self->response_us = flow->response.timestamp_us;
-    self->client = lua_conn_data_from(&flow->reply_to);
-    self->has_client = true;
-    self->has_server = server_of(flow, &self->server);
-    self->killed = flow->killed;
-    self->dropped = flow->dropped;
-    self->is_replay = flow->is_replay;
-    self->cache_hit = flow->cache_hit;
-    self->live = self->intercepted = false;
-    self->flow = NULL;
-    self->host = NULL;
-}
-
-/* --- connections --- */
-
-bool lua_flow_client(const struct lua_flow *flow, struct lua_conn_data *out)
-{
-    if (flow->flow)
-        *out = lua_conn_data_from(&flow->flow->reply_to);
-    else if (flow->has_client)
-        *out = flow->client;
-    return flow->flow || flow->has_client;
-}
-
-bool lua_flow_server(const struct lua_flow *flow, struct lua_conn_data *out)
-{
-    if (flow->flow)
-        return server_of(flow->flow, out);
-    if (flow->has_server)
-        *out = flow->server;
-    return flow->has_server;
-}
-
-void lua_flow_set_target(lua_State *L, struct lua_flow *flow, const struct upstream_target *target, const char *what)
-{
-    if (!lua_flow_is_live(flow) || (flow->hook != HOOK_REQUEST && flow->hook != HOOK_COUNT))
-        lua_raise_reason(L, what, &(struct reason){"only dns_request can send a query elsewhere"});
-    if (flow->flow)
-        flow->flow->target = *target;
-    else
-        flow->server.address = target->address;
-}
 
 bool lua_flow_is_live(const struct lua_flow *flow)
 {
@@ -197,8 +34,8 @@ static void push_wire(lua_State *L, int index, struct lua_flow *self, int slot, 
 /* Pushes the request's object of an earlier flow, if there is one. */
 static bool lend_request(lua_State *L, int index, struct lua_flow *self, const struct flow_message *request)
 {
-    if (!self->spare ||
-        !lua_message_lend_again(self->spare, request->wire.data, request->wire.length, seconds(request->timestamp_us)))
+    if (!self->spare || !lua_message_lend_again(self->spare, request->wire.data, request->wire.length,
+                                                clock_seconds(request->timestamp_us)))
         return false;
     lua_class_slot_reach(L, index, self, LUA_FLOW_REQUEST);
     lua_class_slot_note(self, LUA_FLOW_REQUEST);
@@ -217,9 +54,9 @@ static void push_request(lua_State *L, int index, struct lua_flow *self)
         if (lend_request(L, index, self, request))
             return;
         push_wire(L, index, self, LUA_FLOW_REQUEST, request->wire.data, request->wire.length,
-                  seconds(request->timestamp_us));
+                  clock_seconds(request->timestamp_us));
     } else if (self->query_length) {
-        push_wire(L, index, self, LUA_FLOW_REQUEST, self->wire, self->query_length, seconds(self->query_us));
+        push_wire(L, index, self, LUA_FLOW_REQUEST, self->wire, self->query_length, clock_seconds(self->query_us));
     } else {
         lua_pushnil(L);
     }
@@ -235,15 +72,15 @@ static void push_response(lua_State *L, int index, struct lua_flow *self)
     } else if (self->flow && self->flow->response.present) {
         const struct flow_message *response = &self->flow->response;
         push_wire(L, index, self, LUA_FLOW_RESPONSE, response->wire.data, response->wire.length,
-                  seconds(response->timestamp_us));
+                  clock_seconds(response->timestamp_us));
     } else if (self->response_length) {
         push_wire(L, index, self, LUA_FLOW_RESPONSE, self->wire + self->query_room, self->response_length,
-                  seconds(self->response_us));
+                  clock_seconds(self->response_us));
     } else if (lua_class_slot_used(self, LUA_FLOW_RESPONSE_WIRE)) {
         lua_class_slot_get(L, index, LUA_FLOW_RESPONSE_WIRE);
         size_t length;
         const char *wire = lua_tolstring(L, -1, &length);
-        push_wire(L, index, self, LUA_FLOW_RESPONSE, (const uint8_t *)wire, length, seconds(self->response_us));
+        push_wire(L, index, self, LUA_FLOW_RESPONSE, (const uint8_t *)wire, length, clock_seconds(self->response_us));
     } else {
         lua_pushnil(L);
     }
@@ -281,9 +118,9 @@ void lua_flow_get_error(lua_State *L, int index)
         return;
     }
     if (flow && flow->error[0] && !(self->changed & LUA_FLOW_ERROR_ASSIGNED))
-        lua_error_push(L, flow->error, strlen(flow->error), seconds(flow->error_us));
+        lua_error_push(L, flow->error, strlen(flow->error), clock_seconds(flow->error_us));
     else if (flow ? flow->killed && !flow->dropped : self->killed && !self->dropped)
-        lua_error_push(L, KILLED_MESSAGE, sizeof KILLED_MESSAGE - 1, seconds(clock_wall_us()));
+        lua_error_push(L, KILLED_MESSAGE, sizeof KILLED_MESSAGE - 1, clock_seconds(clock_wall_us()));
     else {
         lua_pushnil(L);
         return;
@@ -348,7 +185,7 @@ static void set_error(lua_State *L, void *self, int value)
     if (lua_type(L, value) == LUA_TSTRING) {
         size_t length;
         const char *text = lua_tolstring(L, value, &length);
-        lua_error_push(L, text, length, seconds(clock_wall_us()));
+        lua_error_push(L, text, length, clock_seconds(clock_wall_us()));
     } else if (lua_isnil(L, value) || lua_class_test(L, value, &lua_error_class)) {
         lua_pushvalue(L, value);
     } else {
@@ -433,7 +270,7 @@ static void get_is_replay(lua_State *L, void *self)
 static void get_timestamp_created(lua_State *L, void *self)
 {
     const struct lua_flow *flow = self;
-    lua_pushnumber(L, flow->flow ? seconds(flow->flow->created_us) : flow->created);
+    lua_pushnumber(L, flow->flow ? clock_seconds(flow->flow->created_us) : flow->created);
 }
 
 static void get_note(lua_State *L, int slot)

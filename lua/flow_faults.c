@@ -1,8 +1,9 @@
 /* DNSFlow's methods that spoil the answer on its way out, for tests of clients. */
+#include "base/clock.h"
 #include "flow/faults.h"
 #include "lua/flow_class.h"
 
-static const double SECONDS_MAX = 1e6, MICROSECONDS = 1e6;
+static const double SECONDS_MAX = 1e6;
 enum { COPIES_MAX = 100, BYTES_PER_SECOND_MAX = 1000000000 };
 
 /* The flow at 1, which must be live. */
@@ -32,7 +33,7 @@ int lua_flow_delay(lua_State *L)
         lua_raise_expected(L, 2, what, "seconds (0 or more)");
     struct flow_faults *faults = faults_of(L, self, what);
     if (faults)
-        faults->delay_us = (int64_t)(seconds * MICROSECONDS);
+        faults->delay_us = (int64_t)(seconds * CLOCK_SECOND_US);
     return 0;
 }
 

@@ -1,4 +1,5 @@
 /* DNSFlow as JSON, and back. */
+#include "base/clock.h"
 #include "dns/json.h"
 #include "lua/flow_class.h"
 #include "lua/json.h"
@@ -6,21 +7,18 @@
 
 #include <math.h>
 
-static const double MICROSECONDS = 1e6;
-
 /* Bytes that were checked when they came. */
 static cJSON *wire_to_json(const uint8_t *wire, size_t length, int64_t us, struct reason *reason)
 {
     struct dns_message view;
     if (dns_message_parse(wire, length, &view, reason) != STATUS_OK)
         return NULL;
-    return dns_message_to_json(&view, us < 0 ? -1 : (double)us / MICROSECONDS);
+    return dns_message_to_json(&view, clock_seconds(us));
 }
 
 static cJSON *flow_message_to_json(const struct flow_message *message)
 {
-    int64_t us = message->timestamp_us;
-    return dns_message_to_json(&message->view, us < 0 ? -1 : (double)us / MICROSECONDS);
+    return dns_message_to_json(&message->view, clock_seconds(message->timestamp_us));
 }
 
 /* The object in the slot at the top, which is popped. */
@@ -123,8 +121,7 @@ static bool add_plain(lua_State *L, int index, cJSON *json)
     cJSON *id = cJSON_CreateString(lua_tostring(L, -1));
     lua_pop(L, 1);
     return add(json, "id", id) && add(json, "type", cJSON_CreateString("dns")) &&
-           add(json, "timestamp_created",
-               cJSON_CreateNumber(flow ? (double)flow->created_us / MICROSECONDS : self->created)) &&
+           add(json, "timestamp_created", cJSON_CreateNumber(flow ? clock_seconds(flow->created_us) : self->created)) &&
            add(json, "live", cJSON_CreateBool(lua_flow_is_live(self))) &&
            add(json, "intercepted", cJSON_CreateBool(flow ? flow->intercepted : self->intercepted)) &&
            add(json, "is_replay", cJSON_CreateBool(flow ? flow->is_replay : self->is_replay)) &&

@@ -1,4 +1,5 @@
 /* DNSFlow's methods: holding and ending a flow, copies of it. */
+#include "base/clock.h"
 #include "lua/flow_class.h"
 #include "lua/message_class.h"
 
@@ -224,7 +225,7 @@ static void push_copy(lua_State *L, const char *what)
     struct lua_flow *copy = lua_flow_push_new(L);
     copy->has_client = lua_flow_client(self, &copy->client);
     copy->has_server = lua_flow_server(self, &copy->server);
-    copy->created = self->flow ? (double)self->flow->created_us / 1e6 : self->created;
+    copy->created = self->flow ? clock_seconds(self->flow->created_us) : self->created;
     copy->is_replay = self->flow ? self->flow->is_replay : self->is_replay;
     copy_state(L, 1, lua_gettop(L), what);
 }

@@ -7,7 +7,7 @@
 
 static double now(void)
 {
-    return (double)clock_wall_us() / 1e6;
+    return clock_seconds(clock_wall_us());
 }
 
 static uint16_t random_id(lua_State *L)

@@ -172,7 +172,7 @@ static int zone_method_answer(lua_State *L)
     if (lua_memory_check(L, zone_answer(zone, query, out)))
         lua_pushnil(L);
     else
-        lua_message_push(L, out->data, out->length, (double)clock_wall_us() / 1e6)->made = true;
+        lua_message_push(L, out->data, out->length, clock_seconds(clock_wall_us()))->made = true;
     return 1;
 }
 

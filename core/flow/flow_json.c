@@ -1,11 +1,7 @@
 #include "flow/flow_json.h"
 
+#include "base/clock.h"
 #include "dns/json.h"
-
-static double seconds(int64_t us)
-{
-    return (double)us / 1e6;
-}
 
 /* Puts an item into an object and gives it; NULL when there is no memory, for it or for the item. */
 static cJSON *put(cJSON *object, const char *key, cJSON *item)
@@ -50,7 +46,7 @@ static cJSON *connection_json(const struct address *address, enum transport tran
     }
     if (ok && put_text(connection, "address", ip) && put_number(connection, "port", address->port) &&
         put_text(connection, "transport", transport_name(transport)) &&
-        put_number(connection, "timestamp_start", seconds(start_us)))
+        put_number(connection, "timestamp_start", clock_seconds(start_us)))
         return connection;
     cJSON_Delete(connection);
     return NULL;
@@ -65,7 +61,7 @@ static cJSON *message_json(const struct flow_message *message)
 {
     if (!message->present)
         return cJSON_CreateNull();
-    return dns_message_to_json(&message->view, message->timestamp_us < 0 ? -1 : seconds(message->timestamp_us));
+    return dns_message_to_json(&message->view, clock_seconds(message->timestamp_us));
 }
 
 static cJSON *error_json(const struct flow *flow)
@@ -73,7 +69,7 @@ static cJSON *error_json(const struct flow *flow)
     if (!flow->error[0])
         return cJSON_CreateNull();
     cJSON *error = cJSON_CreateObject();
-    if (put_text(error, "msg", flow->error) && put_number(error, "timestamp", seconds(flow->error_us)))
+    if (put_text(error, "msg", flow->error) && put_number(error, "timestamp", clock_seconds(flow->error_us)))
         return error;
     cJSON_Delete(error);
     return NULL;
@@ -98,7 +94,7 @@ cJSON *flow_to_json(const struct flow *flow)
     const struct reply_to *from = &flow->reply_to;
     cJSON *json = cJSON_CreateObject();
     if (put_text(json, "id", flow_id(flow, id)) && put_text(json, "type", "dns") &&
-        put_number(json, "timestamp_created", seconds(flow->created_us)) &&
+        put_number(json, "timestamp_created", clock_seconds(flow->created_us)) &&
         put_bool(json, "live", flow->finished_us == 0) && put_bool(json, "intercepted", flow->intercepted) &&
         put_bool(json, "is_replay", flow->is_replay) && put_text(json, "marked", flow->marked) &&
         put_text(json, "comment", flow->comment) && put(json, "metadata", metadata_json(flow)) &&

@@ -1,19 +1,15 @@
 /* Turns of the event loop: the exchange's time and deadline, flushing, the channels' life, and the exchange's calls. */
+#include "base/clock.h"
 #include "net/transport.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 enum {
-    TICK_US = 1000000,
+    TICK_US = CLOCK_SECOND_US,
     TIMER_MIN_US = 1000,
-    NO_EDNS_US = 300 * 1000000, /* until a server that did not know EDNS is asked with OPT again */
+    NO_EDNS_US = 300 * CLOCK_SECOND_US, /* until a server that did not know EDNS is asked with OPT again */
 };
-
-static struct timeval timeval_of(int64_t us)
-{
-    return (struct timeval){.tv_sec = us / 1000000, .tv_usec = us % 1000000};
-}
 
 /* --- channels --- */
 
@@ -113,7 +109,7 @@ static void keep_deadline(struct net *net)
     if (deadline < 0 || (net->deadline_us >= 0 && net->deadline_us <= deadline))
         return; /* a timer that comes too early costs less than one set for each query */
     int64_t wait = deadline - net->now_us;
-    struct timeval time = timeval_of(wait > TIMER_MIN_US ? wait : TIMER_MIN_US);
+    struct timeval time = clock_timeval(wait > TIMER_MIN_US ? wait : TIMER_MIN_US);
     if (!event_add(&net->deadline_event, &time))
         net->deadline_us = deadline;
 }
@@ -204,7 +200,7 @@ void net_need_tick(struct net *net)
 {
     if (net->ticking)
         return;
-    struct timeval time = timeval_of(TICK_US);
+    struct timeval time = clock_timeval(TICK_US);
     net->ticking = !event_add(&net->tick_event, &time);
 }
 

@@ -37,7 +37,7 @@ struct redis_link {
 
 static void set_timer(struct redis_link *link, enum timer timer_for, unsigned ms)
 {
-    struct timeval time = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    struct timeval time = clock_timeval((int64_t)ms * 1000);
     link->timer_for = timer_for;
     evtimer_add(link->timer, &time);
 }

@@ -36,7 +36,7 @@ static bool begin_watchdog(struct moondns *moondns)
 {
     struct attendance *attendance = moondns->attendance;
     int64_t half_us = moondns->service.watchdog_us / 2; /* as sd_watchdog_enabled(3) recommends */
-    struct timeval time = {.tv_sec = half_us / 1000000, .tv_usec = half_us % 1000000};
+    struct timeval time = clock_timeval(half_us);
     for (unsigned i = 0; i < moondns->count; i++) {
         attendance->beats[i] = atomic_load_explicit(&moondns->seats[i].beats, memory_order_relaxed);
         worker_wake(moondns->seats[i].worker);

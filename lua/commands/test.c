@@ -48,7 +48,7 @@ static int host_list(lua_State *L)
 /* seconds() */
 static int host_seconds(lua_State *L)
 {
-    lua_pushnumber(L, (lua_Number)clock_monotonic_us() / 1e6);
+    lua_pushnumber(L, clock_seconds(clock_monotonic_us()));
     return 1;
 }
 

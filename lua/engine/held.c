@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const double MICROSECONDS = 1e6;
-
 /* The flow is held no longer, and has failed: what a script made of its answer counts no more. */
 static void fail(struct flow_run *run, const char *why)
 {
@@ -22,7 +20,7 @@ static void set_alarm(struct engine *engine)
     const struct flow_run *first = engine->held.first;
     int64_t left_us = first ? first->held_until_us - clock_monotonic_us() : 0;
     left_us = left_us > 0 ? left_us : 0;
-    struct timeval left = {.tv_sec = left_us / 1000000, .tv_usec = left_us % 1000000};
+    struct timeval left = clock_timeval(left_us);
     if (first)
         evtimer_add(engine->held.alarm, &left);
 }
@@ -75,7 +73,7 @@ bool held_add(struct flow_run *run)
     run->held = true;
     run->held_bytes = bytes;
     held->bytes += bytes;
-    run->held_until_us = clock_monotonic_us() + (int64_t)(engine->config.held_timeout * MICROSECONDS);
+    run->held_until_us = clock_monotonic_us() + (int64_t)(engine->config.held_timeout * CLOCK_SECOND_US);
     run->held_next = NULL;
     run->held_previous = held->last;
     if (held->last)

@@ -1,5 +1,6 @@
 #include "lua/engine/http.h"
 
+#include "base/clock.h"
 #include "lua/engine/engine_private.h"
 #include "net/http/client.h"
 
@@ -12,11 +13,11 @@ enum {
     REQUESTS_MAX = 10000,
     REDIRECTS = 5,
     REDIRECTS_MAX = 100,
-    TIMEOUT_US = 10 * 1000000,
+    TIMEOUT_US = 10 * CLOCK_SECOND_US,
     MAX_SIZE = 64 * 1024 * 1024, /* bytes */
 };
 
-static const double TIMEOUT_MAX = 1e6, MICROSECONDS = 1e6, SIZE_MAX_GIVEN = 1e15;
+static const double SIZE_MAX_GIVEN = 1e15;
 
 /* What a task waits for. Freed with the wait. */
 struct http_wait {
@@ -49,15 +50,6 @@ static const char *check_method(lua_State *L, int index, const char *what)
     return NULL;
 }
 
-static int64_t check_timeout(lua_State *L, int index, const char *what)
-{
-    double seconds = lua_check_number(L, index, what);
-    if (!(seconds > 0 && seconds <= TIMEOUT_MAX))
-        lua_raise_expected(L, index, what, "seconds (more than 0)");
-    int64_t us = (int64_t)(seconds * MICROSECONDS);
-    return us > 0 ? us : 1;
-}
-
 static void check_address(lua_State *L, int index, const char *what, struct address *out)
 {
     size_t length;
@@ -86,7 +78,7 @@ static void check_options(lua_State *L, int options, const char *owner, struct h
     if (push_option(L, options, owner, "body", &what))
         out->body.data = (const uint8_t *)lua_check_text(L, -1, &out->body.length, what);
     if (push_option(L, options, owner, "timeout", &what))
-        out->timeout_us = check_timeout(L, -1, what);
+        out->timeout_us = lua_check_timeout(L, -1, what);
     if (push_option(L, options, owner, "max_size", &what))
         out->max_size = (size_t)lua_check_integer(L, -1, 1, (int64_t)SIZE_MAX_GIVEN, what);
     if (push_option(L, options, owner, "redirects", &what))

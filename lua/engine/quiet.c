@@ -1,5 +1,6 @@
 #include "lua/engine/quiet.h"
 
+#include "base/clock.h"
 #include "flow/exchange.h"
 #include "lua/engine/engine_private.h"
 
@@ -16,7 +17,7 @@ enum {
 
 static void add(struct quiet *quiet, int ms)
 {
-    struct timeval time = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    struct timeval time = clock_timeval(ms * 1000);
     evtimer_add(quiet->timer, &time);
 }
 

@@ -148,7 +148,7 @@ static void on_watch(evutil_socket_t fd, short what, void *context)
     int wait_ms = engine_watch_readable(reloader->engines[0]);
     if (wait_ms < 0)
         return;
-    struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
+    struct timeval wait = clock_timeval(wait_ms * 1000);
     evtimer_add(reloader->timer, &wait);
 }
 

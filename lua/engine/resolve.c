@@ -1,5 +1,6 @@
 #include "lua/engine/resolve.h"
 
+#include "base/clock.h"
 #include "flow/exchange.h"
 #include "lua/conn_class.h"
 #include "lua/engine/engine_private.h"
@@ -10,8 +11,6 @@
 #include <stdlib.h>
 
 enum { QUESTIONS_MAX = 1000 /* of one resolve_all */ };
-
-static const double TIMEOUT_MAX = 1e6, MICROSECONDS = 1e6;
 
 /* One question, and where its answer comes to. */
 struct asked {
@@ -37,15 +36,6 @@ struct question {
 
 /* --- arguments --- */
 
-static int64_t check_timeout(lua_State *L, int index, const char *what)
-{
-    double seconds = lua_check_number(L, index, what);
-    if (!(seconds > 0 && seconds <= TIMEOUT_MAX))
-        lua_raise_expected(L, index, what, "seconds (more than 0)");
-    int64_t us = (int64_t)(seconds * MICROSECONDS);
-    return us > 0 ? us : 1;
-}
-
 /* Takes the options from the table at `options`; those that are not there stay as they are. */
 static void check_options(lua_State *L, int options, const char *what, struct exchange_ask *out)
 {
@@ -56,7 +46,7 @@ static void check_options(lua_State *L, int options, const char *what, struct ex
     lua_settop(L, top);
     lua_getfield(L, options, "timeout");
     if (!lua_isnil(L, -1))
-        out->timeout_us = check_timeout(L, top + 1, lua_pushfstring(L, "%s: timeout", what));
+        out->timeout_us = lua_check_timeout(L, top + 1, lua_pushfstring(L, "%s: timeout", what));
     lua_settop(L, top);
     lua_getfield(L, options, "class_");
     if (!lua_isnil(L, -1))
@@ -123,9 +113,7 @@ static bool push_answer(lua_State *L, const struct asked *asked)
 {
     const struct flow_message *response = asked->flow ? &asked->flow->response : NULL;
     if (response && response->present) {
-        int64_t timestamp_us = response->timestamp_us;
-        lua_message_push(L, response->wire.data, response->wire.length,
-                         timestamp_us < 0 ? -1 : (double)timestamp_us / MICROSECONDS);
+        lua_message_push(L, response->wire.data, response->wire.length, clock_seconds(response->timestamp_us));
         return true;
     }
     lua_pushnil(L);

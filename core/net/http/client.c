@@ -162,7 +162,7 @@ static void connect_next(struct http_request *request)
     }
     if (left > 1) { /* an address that is silent leaves time for the others */
         int64_t us = (request->deadline_us - clock_monotonic_us()) / (int64_t)left;
-        struct timeval patience = {.tv_sec = us > 0 ? us / 1000000 : 0, .tv_usec = us > 0 ? us % 1000000 : 0};
+        struct timeval patience = clock_timeval(us > 0 ? us : 0);
         evtimer_add(&request->patience, &patience);
     }
 }
@@ -416,7 +416,7 @@ static void assign_events(struct http_request *request)
 enum status http_request_start(struct http_client *client, const struct http_ask *ask, struct http_request **out,
                                struct reason *reason)
 {
-    struct timeval timeout = {.tv_sec = ask->timeout_us / 1000000, .tv_usec = ask->timeout_us % 1000000};
+    struct timeval timeout = clock_timeval(ask->timeout_us);
     if (client->requests >= client->config.requests_max) {
         reason_set(reason, "too many requests at once");
         return STATUS_NO_SPACE;
