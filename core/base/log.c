@@ -158,6 +158,17 @@ void log_escape_lines(struct buffer *out, const char *text, size_t length)
     escape(out, text, length, &lines);
 }
 
+void log_escape_reason(struct reason *reason)
+{
+    struct buffer text = {0};
+    if (!reason)
+        return;
+    log_escape(&text, reason->text, strlen(reason->text), false);
+    if (buffer_c_string(&text))
+        reason_set(reason, "%s", (const char *)text.data);
+    buffer_free(&text);
+}
+
 void log_json_string(struct buffer *out, const char *text, size_t length)
 {
     static const struct escape_style json = {

@@ -36,6 +36,9 @@ void log_escape(struct buffer *out, const char *text, size_t length, bool keep_n
 /* The same for text of several lines that stand for themselves. */
 void log_escape_lines(struct buffer *out, const char *text, size_t length);
 
+/* Escapes in place what a reason quotes of users and files, for a terminal. NULL: none. */
+void log_escape_reason(struct reason *reason);
+
 /* Appends text as a JSON string, quotes included: newlines and tabs in JSON's escapes, what log_escape escapes as \xNN.
  */
 void log_json_string(struct buffer *out, const char *text, size_t length);

@@ -79,6 +79,14 @@ static void keep_health(struct upstreams *next, const struct upstreams *old)
     }
 }
 
+static bool is_same_list(const struct upstreams *a, const struct upstreams *b)
+{
+    bool same = a->count == b->count;
+    for (size_t i = 0; same && i < a->count; i++)
+        same = is_same(&a->items[i], &b->items[i]);
+    return same;
+}
+
 enum status upstreams_set(struct upstreams *upstreams, const struct net_upstream *items, size_t count)
 {
     struct upstreams next = {.count = count < COUNT_MAX ? count : COUNT_MAX};
@@ -102,7 +110,8 @@ void upstreams_replace(struct upstreams *upstreams, struct upstreams *next)
 {
     keep_health(next, upstreams);
     next->policy = upstreams->policy;
-    next->generation = upstreams->generation + 1;
+    /* Queries that are out still count for the servers that stay, however often the same list is read again. */
+    next->generation = upstreams->generation + !is_same_list(next, upstreams);
     upstreams_free(upstreams);
     *upstreams = *next;
     *next = (struct upstreams){0};

@@ -291,18 +291,6 @@ static enum status read_run(const struct line *line, struct options *options)
     return options->filter ? check_filter(line->filter, reason) : STATUS_NO_MEMORY;
 }
 
-/* What the user wrote may hold any byte; the reason is for a terminal. */
-static void escape_reason(struct reason *reason)
-{
-    struct buffer text = {0};
-    if (!reason)
-        return;
-    log_escape(&text, reason->text, strlen(reason->text), false);
-    if (buffer_c_string(&text))
-        reason_set(reason, "%s", (const char *)text.data);
-    buffer_free(&text);
-}
-
 enum status options_parse(int argc, char **argv, struct options *out, enum options_action *action,
                           struct reason *reason)
 {
@@ -325,7 +313,7 @@ enum status options_parse_words(int argc, char **argv, const char **words, size_
     if (!status && line.action == OPTIONS_RUN)
         status = read_run(&line, &options);
     if (status) {
-        escape_reason(reason);
+        log_escape_reason(reason);
         options_free(&options);
         return status;
     }

@@ -50,6 +50,8 @@ static const struct {
     [OPTION_KIND_LISTENS] = {FORM_TEXTS, "array of strings"},
     [OPTION_KIND_UPSTREAMS] = {FORM_TEXTS, "array of strings"},
     [OPTION_KIND_OP_CODES] = {FORM_TEXT, "string"},
+    [OPTION_KIND_METRICS] = {FORM_NUMBER | FORM_TEXT, "port number or \"ADDR:PORT\""},
+    [OPTION_KIND_DNSTAP] = {FORM_TEXT, "string"},
 };
 
 struct config {

@@ -136,11 +136,12 @@ static enum status make_query(const char *name, const char *type_name, struct bu
     uint8_t fixed[DNS_HEADER_SIZE], tail[4];
     enum { PAYLOAD_SIZE = 1232 };
     if (dns_name_from_text(name, strlen(name), &qname, reason)) {
-        reason_prefix(reason, "'%s' is no name: ", name);
+        log_escape_reason(reason);
         return STATUS_INVALID;
     }
     if (type_name && dns_registry_from_text(DNS_TYPES, type_name, strlen(type_name), &type)) {
         reason_set(reason, "'%s' is no type of record: A, AAAA, MX, TYPE65280 are", type_name);
+        log_escape_reason(reason);
         return STATUS_INVALID;
     }
     dns_header_write(fixed, &(struct dns_header){.id = 1, .flags = DNS_FLAG_RD, .counts[DNS_SECTION_QUESTION] = 1});

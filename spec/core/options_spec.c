@@ -394,6 +394,39 @@ static void config_holds_every_option(void **state)
     options_free(&options);
 }
 
+static void config_knows_a_form_for_every_option(void **state)
+{
+    (void)state;
+    struct options options;
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        char text[64], path[32];
+        enum options_action action;
+        struct reason reason = {""};
+        if (options_table[i].traits & OPTION_COMMAND_LINE_ONLY)
+            continue;
+        snprintf(text, sizeof text, "{\"%s\": null}", options_table[i].name);
+        write_config(path, text);
+        assert_int_not_equal(parse(ARGS("-C", path), &options, &action, &reason), STATUS_OK);
+        assert_non_null(strstr(reason.text, " expected, got null"));
+        if (strstr(reason.text, "(null)"))
+            fail_msg("%s", reason.text);
+        unlink(path);
+    }
+    accept_config(
+        "{\"metrics\": 9153, \"dnstap\": \"unix:/run/tap\", \"dnstap-identity\": \"me\", \"op-codes\": \"query\","
+        " \"shared\": \"memory\"}",
+        NULL, &options);
+    assert_int_equal(options.metrics.port, 9153);
+    assert_int_equal(options.metrics.family, AF_INET);
+    assert_non_null(options.dnstap);
+    assert_string_equal(options.dnstap_identity, "me");
+    options_free(&options);
+    accept_config("{\"metrics\": \"[::1]:9153\"}", NULL, &options);
+    assert_int_equal(options.metrics.family, AF_INET6);
+    options_free(&options);
+    refuse_config("{\"metrics\": true}", "metrics: port number or \"ADDR:PORT\" expected, got true");
+}
+
 static void the_command_line_wins(void **state)
 {
     (void)state;
@@ -546,6 +579,7 @@ int main(void)
         cmocka_unit_test(errors_of_addresses),
         cmocka_unit_test(a_script_is_no_filter),
         cmocka_unit_test(config_holds_every_option),
+        cmocka_unit_test(config_knows_a_form_for_every_option),
         cmocka_unit_test(the_command_line_wins),
         cmocka_unit_test(later_files_win),
         cmocka_unit_test(config_errors_name_the_place),

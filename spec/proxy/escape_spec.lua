@@ -191,6 +191,22 @@ describe("no control byte reaches standard output or error", function()
         assert.truthy(moondns:err():find("\\x1b", 1, true), moondns:err())
     end)
 
+    it("from what explain is asked, and shows", function()
+        for _, arguments in ipairs { { EVIL }, { EVIL, EVIL }, { "fine.example", EVIL }, { "a", "A", EVIL }, { "--" .. EVIL, "a" }, { "-s", EVIL, "a" } } do
+            local result = assert_clean_run({ "explain", "-u", "none", unpack(arguments) }, "moondns explain")
+            assert.is_true(result.code ~= 0)
+            assert.truthy(#result.err > 0)
+        end
+        local script = proxy.script((SCRIPT:gsub("EVIL", function() return ("%q"):format(EVIL):gsub("\13", "\\r") end, 1)))
+        for _, name in ipairs { EVIL_NAME, "raise.example", "table.example", "deep.example", "error.example", "wrong.example" } do
+            for _, option in ipairs { "-v", "--log-json" } do
+                local result = assert_clean_run({ "explain", "-u", "none", option, "-s", script, name }, name)
+                assert.equal(0, result.code, result.err)
+                assert.truthy(result.out:find("27", 1, true) or result.out:find("1b", 1, true), result.out)
+            end
+        end
+    end)
+
     it("from tests of scripts", function()
         local folder = files.temp_folder()
         files.write(folder .. "/a_test.lua", ("local evil = %s\nfunction test_it() print(evil) error(evil) end\n_G['test_' .. evil] = function() assert(false, evil) end\n")

@@ -157,7 +157,7 @@ describe("moondns explain", function()
             assert.truthy(result.err:find(words, 1, true), result.err)
         end
         fails(2, "which name? moondns explain -s SCRIPT example.com A")
-        fails(2, "'a..b' is no name: ", "a..b")
+        fails(2, "domain name expected, got 'a..b' (empty label)", "a..b")
         fails(2, "'AX' is no type of record", "a.example", "AX")
         fails(2, "'C' is one argument too many", "a.example", "A", "C")
         fails(2, "unknown option '--scrip' (did you mean '--script'?)", "--scrip", "x")
