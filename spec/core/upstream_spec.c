@@ -104,6 +104,27 @@ static void a_domain_may_have_none(void **state)
     upstreams_free(&upstreams);
 }
 
+/* What is learnt of queries that were out while the same list was read again (HUP) counts. */
+static void the_same_list_read_again_changes_nothing(void **state)
+{
+    (void)state;
+    struct flow flow = {0};
+    struct route route = {.flow = &flow};
+    struct upstream_choice choice;
+    struct upstreams upstreams = upstreams_of((const char *[]){"192.0.2.1", "192.0.2.2", NULL});
+    struct upstreams same = upstreams_of((const char *[]){"192.0.2.1", "192.0.2.2", NULL});
+    struct upstreams other = upstreams_of((const char *[]){"192.0.2.1", "192.0.2.3", NULL});
+    must(upstreams_choose(&upstreams, &route, &choice, NULL));
+    upstreams.health[0].timeouts = 7;
+    upstreams_replace(&upstreams, &same);
+    assert_int_equal(upstreams_index(&upstreams, choice.upstream), 0);
+    assert_int_equal(upstreams.health[0].timeouts, 7);
+    upstreams_replace(&upstreams, &other);
+    assert_int_equal(upstreams_index(&upstreams, choice.upstream), upstreams.count);
+    assert_int_equal(upstreams.health[0].timeouts, 7);
+    upstreams_free(&upstreams);
+}
+
 static void takes_what_the_flow_says(void **state)
 {
     (void)state;
@@ -193,6 +214,7 @@ int main(void)
         cmocka_unit_test(takes_the_longest_domain),
         cmocka_unit_test(may_have_none),
         cmocka_unit_test(a_domain_may_have_none),
+        cmocka_unit_test(the_same_list_read_again_changes_nothing),
         cmocka_unit_test(takes_what_the_flow_says),
         cmocka_unit_test(describes_itself),
         cmocka_unit_test(refuses_what_is_not_written_so),
