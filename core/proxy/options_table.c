@@ -4,6 +4,7 @@
 
 #define FIELD(member) .offset = offsetof(struct options, member)
 #define FLAG .kind = OPTION_KIND_FLAG, .expected = "true or false"
+#define SECONDS_EXPECTED "seconds from 0.000001 to 31622400 (366 days)"
 
 static const char *const rate_limit_actions[] = {"truncate", "drop", "refuse", NULL};
 static const char *const upstream_policies[] = {"first", "round-robin", "fastest", "all", NULL};
@@ -40,7 +41,7 @@ const struct option_spec options_table[OPTION_COUNT] = {
                                     "which of several upstreams is asked: 'first' in order, the next when one fails; "
                                     "'round-robin'; 'fastest'; 'all' at once, the first good answer counts"},
     [OPTION_TIMEOUT] = {"timeout", 0, OPTION_KIND_MICROSECONDS, OPTION_AT_RUN_TIME, FIELD(timeout_us),
-                        .argument = "SECONDS", .expected = "seconds (more than 0)", .initial = "2",
+                        .argument = "SECONDS", .expected = SECONDS_EXPECTED, .initial = "2",
                         .help = "how long to wait for an upstream's answer, for each try; fractions are allowed"},
     [OPTION_RETRIES] = {"retries", 0, OPTION_KIND_INTEGER, OPTION_AT_RUN_TIME, FIELD(retries), .argument = "N",
                         .expected = "integer from 0 to 100", .initial = "2", .most = 100,
@@ -118,7 +119,7 @@ const struct option_spec options_table[OPTION_COUNT] = {
                              .argument = "DOMAIN", .expected = "names of domains",
                              .help = "let this domain and all below have private addresses; again for more"},
     [OPTION_HOOK_TIMEOUT] = {"hook-timeout", 0, OPTION_KIND_SECONDS, OPTION_AT_RUN_TIME, FIELD(hook_timeout),
-                             .argument = "SECONDS", .expected = "seconds (more than 0)", .initial = "1",
+                             .argument = "SECONDS", .expected = SECONDS_EXPECTED, .initial = "1",
                              .heading = "Limits of scripts",
                              .help = "how long a hook may compute before it is cut off; waiting does not count"},
     [OPTION_JIT] = {"jit", 0, FLAG, FIELD(jit),
@@ -138,7 +139,7 @@ const struct option_spec options_table[OPTION_COUNT] = {
                             .help =
                                 "memory that held flows of one worker may take, in MiB; beyond that they get SERVFAIL"},
     [OPTION_HELD_TIMEOUT] = {"held-timeout", 0, OPTION_KIND_SECONDS, OPTION_AT_RUN_TIME, FIELD(held_timeout),
-                             .argument = "SECONDS", .expected = "seconds (more than 0)", .initial = "60",
+                             .argument = "SECONDS", .expected = SECONDS_EXPECTED, .initial = "60",
                              .help = "how long a script may hold a flow before it gets SERVFAIL"},
     [OPTION_FLOWS_MAX] = {"flows-max", 0, OPTION_KIND_INTEGER, 0, FIELD(flows_max), .argument = "N",
                           .expected = "integer from 1 to 10000000", .initial = "65536", .least = 1, .most = 10000000,
@@ -156,7 +157,7 @@ const struct option_spec options_table[OPTION_COUNT] = {
                              .expected = "integer from 1 to 65536", .initial = "256", .least = 1, .most = 65536,
                              .help = "queries in flight on one TCP connection; beyond that it is not read from"},
     [OPTION_TCP_IDLE_TIMEOUT] = {"tcp-idle-timeout", 0, OPTION_KIND_MICROSECONDS, 0, FIELD(tcp_idle_us),
-                                 .argument = "SECONDS", .expected = "seconds (more than 0)", .initial = "10",
+                                 .argument = "SECONDS", .expected = SECONDS_EXPECTED, .initial = "10",
                                  .help = "how long a TCP connection of a client may be idle; half of that for one that "
                                          "sent half a query or does not take its answers"},
     [OPTION_WORKERS] = {"workers", 0, OPTION_KIND_WORKERS, 0, FIELD(workers), .argument = "N",

@@ -116,7 +116,7 @@ static void show_mebibytes(const struct option_spec *spec, const struct option_g
     buffer_format(out, "%zu", *CONST_FIELD_OF(size_t, options, spec) >> 20);
 }
 
-/* Seconds with or without a fraction, a microsecond to a year. */
+/* Seconds with or without a fraction, a microsecond to 366 days: SECONDS_EXPECTED of options_table.c says so. */
 static bool seconds_from_text(const char *text, double *out)
 {
     char *end;

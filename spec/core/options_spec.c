@@ -254,6 +254,8 @@ static void actions(void **state)
     }
 }
 
+#define SECONDS_EXPECTED "seconds from 0.000001 to 31622400 (366 days)"
+
 static void errors_say_what_to_do(void **state)
 {
     (void)state;
@@ -265,13 +267,15 @@ static void errors_say_what_to_do(void **state)
     refuse_line(ARGS("--script"), "--script needs a value: --script FILE");
     refuse_line(ARGS("-q", "-s"), "--script needs a value: --script FILE");
     refuse_line(ARGS("--jit=yes"), "--jit takes no value, got 'yes'");
-    refuse_line(ARGS("--timeout", "soon"), "--timeout: seconds (more than 0) expected, got 'soon'");
-    refuse_line(ARGS("--timeout=0"), "--timeout: seconds (more than 0) expected, got '0'");
-    refuse_line(ARGS("--timeout=-1"), "--timeout: seconds (more than 0) expected, got '-1'");
-    refuse_line(ARGS("--timeout=nan"), "--timeout: seconds (more than 0) expected, got 'nan'");
-    refuse_line(ARGS("--timeout=1e300"), "--timeout: seconds (more than 0) expected, got '1e300'");
-    refuse_line(ARGS("--timeout="), "--timeout: seconds (more than 0) expected, got ''");
-    refuse_line(ARGS("--hook-timeout", "1s"), "--hook-timeout: seconds (more than 0) expected, got '1s'");
+    refuse_line(ARGS("--timeout", "soon"), "--timeout: " SECONDS_EXPECTED " expected, got 'soon'");
+    refuse_line(ARGS("--timeout=0"), "--timeout: " SECONDS_EXPECTED " expected, got '0'");
+    refuse_line(ARGS("--timeout=-1"), "--timeout: " SECONDS_EXPECTED " expected, got '-1'");
+    refuse_line(ARGS("--timeout=nan"), "--timeout: " SECONDS_EXPECTED " expected, got 'nan'");
+    refuse_line(ARGS("--timeout=1e300"), "--timeout: " SECONDS_EXPECTED " expected, got '1e300'");
+    refuse_line(ARGS("--timeout", "1e9"), "--timeout: " SECONDS_EXPECTED " expected, got '1e9'");
+    refuse_line(ARGS("--timeout", "0.0000001"), "--timeout: " SECONDS_EXPECTED " expected, got '0.0000001'");
+    refuse_line(ARGS("--timeout="), "--timeout: " SECONDS_EXPECTED " expected, got ''");
+    refuse_line(ARGS("--hook-timeout", "1s"), "--hook-timeout: " SECONDS_EXPECTED " expected, got '1s'");
     refuse_line(ARGS("--retries", "-1"), "--retries: integer from 0 to 100 expected, got '-1'");
     refuse_line(ARGS("--retries", "99999999999999999999"),
                 "--retries: integer from 0 to 100 expected, got '99999999999999999999'");
@@ -280,7 +284,7 @@ static void errors_say_what_to_do(void **state)
     refuse_line(ARGS("--set", "novalue"), "--set: NAME=VALUE expected, got 'novalue'");
     refuse_line(ARGS("--set", "=1"), "--set: NAME=VALUE expected, got '=1'");
     refuse_line(ARGS("--hosts="), "--hosts: path of a file expected, got ''");
-    refuse_line(ARGS("--timeout", "\x1b[31m"), "--timeout: seconds (more than 0) expected, got '\\x1b[31m'");
+    refuse_line(ARGS("--timeout", "\x1b[31m"), "--timeout: " SECONDS_EXPECTED " expected, got '\\x1b[31m'");
     refuse_line(ARGS("a", "&", "b"), "one FILTER expected, got 'a' and '&': quote the filter, it is one argument");
 }
 
@@ -469,7 +473,7 @@ static void config_errors_name_the_place(void **state)
     refuse_config("{\"script\": \"a.lua\"}", "script: array of strings expected, got a string");
     refuse_config("{\"script\": [\"a.lua\", 3]}", "script: array of strings expected, got a number");
     refuse_config("{\"timeout\": \"2\"}", "timeout: number expected, got a string");
-    refuse_config("{\"timeout\": -2}", "timeout: seconds (more than 0) expected, got '-2'");
+    refuse_config("{\"timeout\": -2}", "timeout: " SECONDS_EXPECTED " expected, got '-2'");
     refuse_config("{\"retries\": 1.5}", "retries: integer from 0 to 100 expected, got '1.5'");
     refuse_config("{\"jit\": 1}", "jit: true or false expected, got a number");
     refuse_config("{\"hosts\": null}", "hosts: string expected, got null");
