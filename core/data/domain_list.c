@@ -268,12 +268,17 @@ static MUST_CHECK enum status take_dnsmasq(struct list *list, struct word word)
     const bool is_address_line = starts_with(word, "address=");
     struct word line = skip(word, (size_t)((const char *)memchr(word.text, '/', word.length) - word.text) + 1);
     struct word value = line;
-    for (const char *slash; (slash = memchr(value.text, '/', value.length));)
+    bool has_empty = false;
+    for (const char *slash; (slash = memchr(value.text, '/', value.length));) {
+        has_empty = has_empty || slash == value.text;
         value = skip(value, (size_t)(slash - value.text) + 1);
-    if (value.text == line.text || (value.length && !is_address_line)) {
+    }
+    if (value.text == line.text || has_empty || (value.length && !is_address_line)) {
         struct reason reason;
-        reason_set(&reason, value.text == line.text ? "'/' expected behind the domain"
-                                                    : "a server for a domain does not put it into a list");
+        reason_set(&reason, "%s",
+                   value.text == line.text ? "'/' expected behind the domain"
+                   : has_empty             ? "a domain expected between the slashes"
+                                           : "a server for a domain does not put it into a list");
         list->report->unusable(list->report->context, list->line, word.text, word.length, &reason);
         return STATUS_OK;
     }

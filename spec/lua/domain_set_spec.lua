@@ -317,6 +317,7 @@ describe("dns.DomainSet.load", function()
             { "||ads.example/path", "only a whole domain can be matched" },
             { "||ads.example$third-party", "the option 'third-party' cannot be honoured" },
             { "||ads.example:8080^", "a domain expected, and no ':' in it" },
+            { "address=/a.example//0.0.0.0", "a domain expected between the slashes" },
             { "server=/ads.example/192.0.2.1", "a server for a domain does not put it into a list" },
             { "server=/ads.example/#", "a server for a domain does not put it into a list" },
             { "local=/ads.example", "'/' expected behind the domain" },
