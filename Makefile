@@ -4,7 +4,7 @@
 #   make run        starts it with scripts/spoof.lua on 127.0.0.1:5300
 #   make test       builds it twice (as it is shipped, and with sanitizers) and passes all the tests
 #   make tsan       builds it with ThreadSanitizer and passes the tests of what threads share
-#   make fuzz       each fuzz target for FUZZ_SECONDS; FUZZ_KEEP=1 adds what it learnt to spec/fuzz/corpus
+#   make fuzz       each fuzz target for FUZZ_SECONDS, FUZZ_JOBS at a time; goes on where it was left: spec/fuzz/README.md
 #   make bench      the benchmarks (BENCH_PARTS of spec/bench/parts, by default all)
 #   make install    PREFIX (/usr/local) and DESTDIR as usual
 #   make format, make lint, make docs, make clean
@@ -13,7 +13,11 @@ BUILD ?= build
 PREFIX ?= /usr/local
 DESTDIR ?=
 FUZZ_SECONDS ?= 60
+FUZZ_JOBS ?= 1
+FUZZ_TARGETS ?=
+FUZZ_BUDGET ?=
 FUZZ_KEEP ?=
+export FUZZ_SECONDS FUZZ_JOBS FUZZ_BUDGET FUZZ_KEEP
 BENCH_PARTS ?=
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
@@ -30,7 +34,7 @@ TEST_NEEDS := $(RUN_NEEDS) luajit=command:luajit lua-busted=command:busted lua-p
 	python3-dnspython=python:dns.message python3-prometheus-client=python:prometheus_client.openmetrics.parser \
 	curl=command:curl fstrm-bin=command:fstrm_capture dnstap-ldns=command:dnstap-ldns \
 	redis-server=command:redis-server redis-tools=command:redis-cli man-db=command:man
-FUZZ_NEEDS := clang=command:clang libclang-rt-dev=fuzzer:clang
+FUZZ_NEEDS := clang=command:clang libclang-rt-dev=fuzzer:clang luajit=command:luajit lua-posix=lua:posix
 BENCH_NEEDS := $(RUN_NEEDS) libknot-dev=pc:libknot libldns-dev=pc:ldns luajit=command:luajit lua-posix=lua:posix \
 	lua-socket=lua:socket dnsperf=command:dnsperf valgrind=command:valgrind
 FORMAT_NEEDS := clang-format=command:clang-format
@@ -103,8 +107,8 @@ tsan: build-needs test-needs
 
 fuzz: build-needs fuzz-needs
 	cmake -S . -B $(BUILD)/clang -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo -DFUZZ=ON -DSANITIZE=ON
-	cmake --build $(BUILD)/clang -j$(JOBS)
-	@spec/fuzz/run $(BUILD)/clang $(FUZZ_SECONDS) $(FUZZ_KEEP)
+	cmake --build $(BUILD)/clang -j$(JOBS) --target fuzz_targets
+	@spec/fuzz/run $(BUILD)/clang/fuzz $(BUILD)/fuzz $(FUZZ_TARGETS)
 
 bench: build-needs bench-needs
 	@$(MAKE) --no-print-directory release

@@ -9,6 +9,7 @@
  */
 #include "flow/exchange.h"
 #include "flow/faults.h"
+#include "flow/flow_json.h"
 #include "messages.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -20,6 +21,7 @@ enum {
     GENERATIONS = 4,
     ASKS_MAX = 8, /* queries of scripts' own at one time */
     ASKS_OP = 248,
+    RARE_OP = 250,   /* and above: what seldom happens */
     FAULTS_OP = 248, /* in a hook */
 };
 
@@ -49,8 +51,9 @@ struct world {
     struct flow *seen; /* the last one that a hook saw, while it is under way */
     struct hooks generations[GENERATIONS];
     struct asked asked[ASKS_MAX];
-    size_t query_count, sent_count, routed, released;
+    size_t query_count, sent_count, routed, released, held;
     int64_t now_us;
+    bool no_edns;       /* some server was found not to know EDNS */
     bool races, blocks; /* several upstreams may be asked at once; answers may be kept from clients */
 };
 
@@ -154,6 +157,7 @@ static enum status route(void *context, const struct route *wanted, struct chann
     out->number = how % 5;
     out->transport = wanted->stream || wanted->transfer || how % 5 == 4 ? TRANSPORT_TCP : TRANSPORT_UDP;
     out->scheme = how & 64 ? UPSTREAM_UDP : UPSTREAM_PLAIN;
+    out->no_edns = how & 128 && world->no_edns;
     world->routed++;
     return STATUS_OK;
 }
@@ -168,6 +172,27 @@ static unsigned rivals(void *context, const struct flow *flow, uint8_t members[s
     for (unsigned i = 0; i < count; i++)
         members[i] = (uint8_t)i;
     return count;
+}
+
+static void note_no_edns(void *context, const struct channel *channel)
+{
+    struct world *world = context;
+    MUST(channel->number < 5 && !channel->no_edns);
+    world->no_edns = true;
+}
+
+static void hold(void *context, const struct channel *channel, bool held)
+{
+    struct world *world = context;
+    MUST(channel->number < 5 && channel->transport == TRANSPORT_TCP);
+    world->held += held;
+}
+
+static void disturb_client(void *context, const struct reply_to *to, bool reset, uint32_t bytes_per_second)
+{
+    const struct world *world = context;
+    MUST(to->connection < world->query_count && !world->queries[to->connection].ended);
+    MUST(reset || bytes_per_second > 0);
 }
 
 static bool blocks(void *context, const struct flow *flow, const struct channel *channel,
@@ -316,6 +341,7 @@ static void ask_or_forget(struct world *world)
     struct exchange_ask ask = {.name = &name,
                                .type = 1,
                                .class_ = DNS_CLASS_IN,
+                               .locally = how & 8,
                                .timeout_us = how / 16 * 4000,
                                .finished = ask_finished,
                                .context = asked};
@@ -349,6 +375,7 @@ static void set_faults(struct world *world, enum hook hook, struct flow *flow)
     faults->truncate = which & 1;
     faults->copies = which >> 1 & 3;
     faults->reset = (which >> 3) == 1;
+    faults->drip = (which >> 3) == 2 ? 10 : 0;
     faults->delay_us = (which >> 4) * 1000;
     faults->cut = (which >> 4) == 15 ? DNS_MESSAGE_MAX : 0;
     if ((which >> 4) == 14)
@@ -431,6 +458,26 @@ static void check_view(const struct flow_message *message)
     MUST(message->view.opt.options.data == parsed.opt.options.data && message->view.header.id == parsed.header.id);
 }
 
+static void check_json(const struct flow *flow)
+{
+    cJSON *json = flow_to_json(flow);
+    char *text = json ? cJSON_PrintUnformatted(json) : NULL;
+    cJSON *back = text ? cJSON_Parse(text) : NULL;
+    MUST(back);
+    cJSON_Delete(json);
+    cJSON_Delete(back);
+    cJSON_free(text);
+}
+
+static void passed(void *context, const struct flow *flow, enum passage passage, struct span wire)
+{
+    struct dns_message message;
+    (void)context;
+    MUST(flow->finished_us == 0 || passage == PASSAGE_UPSTREAM_ANSWER || passage == PASSAGE_CLIENT_ANSWER);
+    if (passage == PASSAGE_CLIENT_QUERY || passage == PASSAGE_UPSTREAM_QUERY)
+        MUST(!dns_message_parse(wire.data, wire.length, &message, NULL));
+}
+
 static void finished(void *context, const struct flow *flow)
 {
     struct world *world = context;
@@ -441,6 +488,8 @@ static void finished(void *context, const struct flow *flow)
     check_view(&flow->query);
     check_view(&flow->request);
     check_view(&flow->response);
+    if (flow->serial % 8 == 0)
+        check_json(flow);
     if (world->seen == flow)
         world->seen = NULL;
     for (size_t i = 0; i < PARKED_MAX; i++)
@@ -606,6 +655,45 @@ static void happen_ready(struct world *world)
     exchange_client_ready(world->exchange, &client);
 }
 
+/* Its connection is closed: what hooks have suspended ends. */
+static void client_left(struct world *world)
+{
+    struct reply_to client = {.transport = TRANSPORT_TCP, .connection = cursor_u8(&world->input)};
+    exchange_client_left(world->exchange, &client);
+}
+
+/* A query of somebody who is not served: its end is the matter of one call. */
+static void turn_away(struct world *world)
+{
+    const uint8_t how = cursor_u8(&world->input);
+    struct span bytes = take_some(world);
+    struct buffer wire = {0};
+    if (world->query_count == QUERIES_MAX)
+        return;
+    struct reply_to to = {.transport = how & 4 ? TRANSPORT_TCP : TRANSPORT_UDP, .connection = world->query_count};
+    struct client_query *query = &world->queries[world->query_count++];
+    buffer_append(&wire, bytes.data, bytes.length);
+    *query = (struct client_query){.wire = wire, .transport = to.transport};
+    exchange_turn_away(world->exchange, query->wire.data, query->wire.length, &to, how % 3, DNS_EDE_PROHIBITED, "fuzz");
+    MUST(query->ended);
+}
+
+static void set_tries(struct world *world)
+{
+    const uint8_t how = cursor_u8(&world->input);
+    exchange_set_tries(world->exchange, 1 + how / 4 * 3000, how & 3);
+}
+
+static void happen_seldom(struct world *world, uint8_t what)
+{
+    static void (*const happenings[])(struct world *) = {client_left, turn_away, set_tries};
+    const unsigned count = sizeof happenings / sizeof *happenings;
+    if (what % (count + 1) == count)
+        exchange_trim(world->exchange);
+    else
+        happenings[what % (count + 1)](world);
+}
+
 static void happen_config(struct world *world)
 {
     struct exchange_config config = config_of(world);
@@ -620,7 +708,9 @@ static void live(struct world *world)
     };
     while (cursor_left(&world->input)) {
         uint8_t what = cursor_u8(&world->input);
-        if (what >= ASKS_OP)
+        if (what >= RARE_OP)
+            happen_seldom(world, what);
+        else if (what >= ASKS_OP)
             ask_or_forget(world);
         else
             happenings[what % (sizeof happenings / sizeof *happenings)](world);
@@ -647,13 +737,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                              .no_reply = no_reply,
                              .reply_part = reply_part,
                              .reply_again = reply_again,
+                             .hold = hold,
+                             .disturb = disturb_client,
+                             .no_edns = note_no_edns,
                              .rivals = rivals,
                              .blocks = blocks,
                              .route = route,
                              .send = send_query,
                              .release = release,
                              .local_answer = local_answer};
-    struct flow_observer observer = {.context = world, .finished = finished};
+    struct flow_observer observer = {.context = world, .finished = finished, .passed = passed};
     struct exchange_config config = config_of(world);
     world->exchange = exchange_new(&config, &io, &world->generations[0], &observer);
     MUST(world->exchange);

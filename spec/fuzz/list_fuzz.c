@@ -2,7 +2,7 @@
  * again, and each line is either used or reported with its number. */
 #include "messages.h"
 
-#include "data/list_file.h"
+#include "data/list_lines.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,6 +83,49 @@ static void try_address(struct address_set *set, const struct set_memory *memory
     MUST(!added || address_set_remove(set, &prefix));
 }
 
+static void count_report(void *context, size_t line, const char *text, size_t length, const struct reason *reason)
+{
+    size_t *told = context;
+    MUST(line == 1 && length > 0 && text && reason->text[0]);
+    ++*told;
+}
+
+/* Whether a line of domains may be passed over in silence: a comment, a list's head, the machine's own names. */
+static bool may_be_silent(const char *text, size_t length)
+{
+    return memmem(text, length, "local", 5) || memmem(text, length, "ip6-", 4) || memmem(text, length, "host", 4) ||
+           memmem(text, length, "0.0.0.0", 7) || memmem(text, length, "::1", 3) || text[0] == '!' || text[0] == '[' ||
+           text[0] == '#' || text[0] == ';';
+}
+
+/* A line by itself gives something, or is told of, or is one that says nothing. */
+static void try_line(const char *text, size_t length)
+{
+    struct block domain_block = {0}, address_block = {0};
+    const struct set_memory domain_memory = {replace, &domain_block}, address_memory = {replace, &address_block};
+    struct domain_set domains;
+    struct address_set addresses;
+    size_t told = 0;
+    const struct list_report report = {count_report, &told};
+    while (length > 0 && list_is_blank(text[0]))
+        text++, length--;
+    if (length > 2 && !memcmp(text, "\xef\xbb\xbf", 3))
+        return;
+    domain_set_init(&domains, secret);
+    address_set_init(&addresses, secret);
+    MUST(domain_set_parse(&domains, &domain_memory, text, length, &report) == STATUS_OK);
+    if (length > 0 && !may_be_silent(text, length))
+        MUST(told + domains.count + domains.exceptions > 0);
+    told = 0;
+    MUST(address_set_parse(&addresses, &address_memory, text, length, &report) == STATUS_OK);
+    if (length == 0 || strchr("!#;", text[0]))
+        MUST(told + address_set_count(&addresses) == 0 || !text[0]);
+    else
+        MUST(told + address_set_count(&addresses) == 1);
+    block_free(&domain_block);
+    block_free(&address_block);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct block domain_block = {0}, address_block = {0};
@@ -106,6 +149,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (text < end) {
         const char *line = memchr(text, '\n', (size_t)(end - text));
         const size_t length = (size_t)((line ? line : end) - text);
+        try_line(text, length);
         try_word(&domains, &domain_memory, text, length);
         try_address(&addresses, &address_memory, text, length);
         text += length + (line != NULL);
