@@ -15,6 +15,7 @@
 #include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 struct tester {
     struct guard guard;
@@ -28,13 +29,17 @@ static struct tester *tester_of(lua_State *L)
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-/* list(folder): the names in it, sorted; nil when it is none. */
+/* list(folder): the names in it, sorted, and text that is the same for this folder alone; nil when it is none. */
 static int host_list(lua_State *L)
 {
     struct dirent **entries;
-    int count = scandir(luaL_checkstring(L, 1), &entries, NULL, alphasort);
+    struct stat folder;
+    const char *path = luaL_checkstring(L, 1);
+    int count = scandir(path, &entries, NULL, alphasort);
     if (count < 0)
         return 0;
+    if (stat(path, &folder) != 0)
+        folder = (struct stat){0};
     lua_createtable(L, count, 0);
     for (int i = 0; i < count; i++) {
         lua_pushstring(L, entries[i]->d_name);
@@ -42,7 +47,9 @@ static int host_list(lua_State *L)
         free(entries[i]);
     }
     free(entries);
-    return 1;
+    uint64_t which[] = {(uint64_t)folder.st_dev, (uint64_t)folder.st_ino};
+    lua_pushlstring(L, (const char *)which, sizeof which);
+    return 2;
 }
 
 /* seconds() */

@@ -4,12 +4,13 @@
 
 #include <event2/event.h>
 #include <stdlib.h>
+#include <uthash.h>
 
 /* Belongs to the engine until it has fired for the last time or is cancelled. */
 struct timer {
     struct task task; /* first */
-    struct timer *next;
-    uint64_t number; /* what handles know it by; never used twice */
+    UT_hash_handle hh; /* in the engine's timers */
+    uint64_t number;   /* what handles know it by; never used twice */
     struct script *script;
     struct event *event;
     int function; /* reference */
@@ -23,6 +24,7 @@ struct handle {
 };
 
 static const double SECONDS_MAX = 1e8;
+static const double LEAST_ROUND = 1e-3; /* of timer.every, seconds: others have their turn */
 
 static struct timeval to_timeval(double seconds)
 {
@@ -67,10 +69,7 @@ static int sleep_function(lua_State *L)
 static void timer_free(struct timer *timer)
 {
     struct engine *engine = timer->task.engine;
-    struct timer **at = &engine->timers;
-    while (*at != timer)
-        at = &(*at)->next;
-    *at = timer->next;
+    HASH_DELETE(hh, engine->timers, timer);
     task_free(&timer->task);
     event_free(timer->event);
     luaL_unref(engine->L, LUA_REGISTRYINDEX, timer->function);
@@ -132,12 +131,10 @@ static const struct lua_class timer_class = {
 static int handle_cancel(lua_State *L)
 {
     const struct handle *handle = lua_class_self(L, &timer_class, "Timer.cancel");
-    for (struct timer *timer = handle->engine->timers; timer; timer = timer->next) {
-        if (timer->number == handle->number) {
-            timer_cancel(timer);
-            break;
-        }
-    }
+    struct timer *timer;
+    HASH_FIND(hh, handle->engine->timers, &handle->number, sizeof handle->number, timer);
+    if (timer)
+        timer_cancel(timer);
     return 0;
 }
 
@@ -146,6 +143,8 @@ static int make_timer(lua_State *L, bool repeats, const char *what)
     struct engine *engine = engine_of(L);
     struct script *script = engine->running ? engine->running->script : engine->script;
     double seconds = check_seconds(L, 1, what);
+    if (repeats && seconds < LEAST_ROUND)
+        seconds = LEAST_ROUND;
     if (!lua_isfunction(L, 2))
         return lua_raise_expected(L, 2, what, "function");
     if (!engine->config.base || !script)
@@ -166,14 +165,13 @@ static int make_timer(lua_State *L, bool repeats, const char *what)
     }
     *timer = (struct timer){
         .task = {.engine = engine, .awake = timer_awake, .hook = SCRIPT_HOOK_COUNT},
-        .next = engine->timers,
         .number = ++engine->timer_numbers,
         .script = script,
         .event = event,
         .function = function,
         .repeats = repeats,
     };
-    engine->timers = timer;
+    HASH_ADD(hh, engine->timers, number, sizeof timer->number, timer);
     *handle = (struct handle){engine, timer->number};
     return 1;
 }
@@ -206,7 +204,7 @@ void async_open(struct engine *engine)
 void async_cancel(struct engine *engine, const struct script *script)
 {
     for (struct timer *timer = engine->timers, *next; timer; timer = next) {
-        next = timer->next;
+        next = timer->hh.next;
         if (!script || timer->script == script)
             timer_cancel(timer);
     }

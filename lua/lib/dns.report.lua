@@ -69,9 +69,9 @@ local function add(self, result, outcome)
   return #self.results
 end
 
--- "#" would begin a directive.
+-- One line; "#" would begin a directive.
 local function title(result)
-  return (escape(result.name and result.file .. ": " .. result.name or result.file):gsub("#", "\\#"))
+  return (escape(result.name and result.file .. ": " .. result.name or result.file):gsub("[#\n]", { ["#"] = "\\#", ["\n"] = "\\n" }))
 end
 
 function Report:passed(result)

@@ -1,5 +1,5 @@
 -- `moondns test`: finds files with tests, runs each test in a world of its own, reports. `host` is what the program lends:
---   list(folder)      its entries' names, sorted; nil: it is no folder
+--   list(folder)      its entries' names, sorted, and which folder it is, whatever its path; nil: it is no folder
 --   guard(seconds)    from now on a test may compute for so long
 --   guarded(f, …)     true and f's result; false and the error: a table as it was raised, else a text with the traceback
 --   seconds()         a clock that never jumps
@@ -92,14 +92,18 @@ end
 
 local function is_test_file(name) return name:find("_test%.lua$") ~= nil or name:find("_spec%.lua$") ~= nil end
 
-local function gather(host, path, names, files, depth)
+-- `seen`: the folders so far; links may lead to one again.
+local function gather(host, path, names, files, depth, seen)
   for _, name in ipairs(names) do
     local entry = path == "." and name or (path:gsub("/$", "")) .. "/" .. name
     if is_test_file(name) then
       files[#files + 1] = entry
     elseif name:sub(1, 1) ~= "." and depth < FOLDERS_DEEP then
-      local inside = host.list(entry)
-      if inside then gather(host, entry, inside, files, depth + 1) end
+      local inside, which = host.list(entry)
+      if inside and not seen[which] then
+        seen[which] = true
+        gather(host, entry, inside, files, depth + 1, seen)
+      end
     end
   end
 end
@@ -107,9 +111,9 @@ end
 local function find_files(host, paths)
   local files = {}
   for _, path in ipairs(paths[1] and paths or { "." }) do
-    local names = host.list(path)
+    local names, which = host.list(path)
     if names then
-      gather(host, path, names, files, 0)
+      gather(host, path, names, files, 0, { [which] = true })
     else
       local file, reason = io.open(path, "rb")
       if not file then return nil, reason end

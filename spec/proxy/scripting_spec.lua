@@ -235,6 +235,26 @@ describe("a script", function()
         assert.is_nil(moondns:err():find("in vain", 1, true))
     end)
 
+    it("has thousands of timers, and those that are due at once leave others their turn", function()
+        local moondns = start [[
+            local count, ticks, all = 0, 0, {}
+            function running()
+                for i = 1, 20000 do all[i] = timer.after(i % 2 == 0 and 0.2 or 60, function() count = count + 1 end) end
+                timer.every(0, function() ticks = ticks + 1 end)
+            end
+            function dns_request(flow)
+                for i = 1, #all, 2 do all[i]:cancel() end
+                for _ = 1, 200 do
+                    if count == 10000 and ticks > 3 then break end
+                    sleep(0.05)
+                end
+                flow.response = flow.request:succeed { dns.ResourceRecord.A(flow.request.question.name, "192.0.2.1") }
+                log.info("%d timers, %s", count, ticks > 3 and "many ticks" or ticks)
+            end]]
+        assert.equal(wire.ipv4 "192.0.2.1", address_of(ask(moondns, "count.example")))
+        moondns:wait_output("10000 timers, many ticks", "err")
+    end)
+
     describe("with options", function()
         local DECLARING = [[
             function load(loader)

@@ -3,6 +3,7 @@ local files = require "spec.support.files"
 local process = require "spec.support.process"
 local proxy = require "spec.support.proxy"
 local scope = require "spec.support.scope"
+local unistd = require "posix.unistd"
 
 describe("moondns test", function()
     scope.manage()
@@ -38,6 +39,23 @@ describe("moondns test", function()
         for path in io.popen("ls scripts/*.lua"):lines() do
             finds(result.out, "scripts/tests/" .. path:match "([^/]+)%.lua$" .. "_test.lua: test_")
         end
+    end)
+
+    it("runs a folder once, wherever links lead", function()
+        files.make_folder(folder .. "/deep")
+        write("deep/c_spec.lua", "function test_c() end")
+        for _, link in ipairs { "again", "deep/up" } do
+            assert(unistd.link(folder, folder .. "/" .. link, true))
+        end
+        local result = run()
+        assert.equal(0, result.code, result.err)
+        assert.truthy(result.out:find "c_spec.lua: test_c\n1%.%.1\n", result.out)
+    end)
+
+    it("names tests on one line", function()
+        local result = run_text [[_G["test_a\n# SKIP"] = function() end]]
+        assert.equal(0, result.code, result.err)
+        finds(result.out, "ok 1 - x_test.lua: test_a\\n\\# SKIP\n1..1\n")
     end)
 
     it("finds files by name, also in folders below, and prints TAP", function()
