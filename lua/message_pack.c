@@ -103,6 +103,21 @@ static bool wire_differs(lua_State *L, int index, const struct lua_message *self
     return (self->made && lua_message_has_tables(self)) || !lua_message_sections_unchanged(L, index, self);
 }
 
+/* The view over bytes that are the message's wire. Where that is but the header and a question, it needs no parsing. */
+static enum status view_wire(struct lua_message *self, const struct buffer *wire, struct dns_message *view,
+                             struct reason *reason)
+{
+    static const uint8_t question_alone[] = {0, 1, 0, 0, 0, 0, 0, 0};
+    if (memcmp(self->wire + 4, question_alone, sizeof question_alone) != 0)
+        return dns_message_parse(wire->data, wire->length, view, reason);
+    *view =
+        (struct dns_message){.wire = wire->data, .length = wire->length, .question = lua_message_only_question(self)};
+    view->question.name = wire->data + DNS_HEADER_SIZE;
+    for (size_t section = 0; section <= LUA_MESSAGE_SECTIONS; section++)
+        view->section[section] = section == DNS_SECTION_QUESTION ? DNS_HEADER_SIZE : (uint32_t)wire->length;
+    return dns_header_read(wire->data, wire->length, &view->header);
+}
+
 enum status lua_message_pack_view(lua_State *L, int index, struct buffer *out, struct dns_message *view,
                                   struct reason *reason)
 {
@@ -122,7 +137,7 @@ enum status lua_message_pack_view(lua_State *L, int index, struct buffer *out, s
         return STATUS_NO_MEMORY;
     }
     patch_header(self, out->data);
-    return view ? dns_message_parse(out->data, out->length, view, reason) : STATUS_OK;
+    return view ? view_wire(self, out, view, reason) : STATUS_OK;
 }
 
 enum status lua_message_pack(lua_State *L, int index, struct buffer *out, struct reason *reason)
