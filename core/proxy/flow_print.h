@@ -26,7 +26,8 @@ void flow_print_free(struct flow_print *print); /* flushes; NULL is fine */
 /* The observer to hand to exchange_new; belongs to the printer. It gathers lines. */
 struct flow_observer *flow_print_observer(struct flow_print *print);
 
-/* Appends what the second of the two lines says: the flow's answer and who made it; or the answer in a message alone. */
+/* Appends what the second of the two lines says: the flow's answer and who made it; or the answer in a message alone.
+ */
 void flow_print_answer(struct flow_print *print, const struct flow *flow, struct buffer *out);
 void flow_print_message(struct flow_print *print, const struct dns_message *response, struct buffer *out);
 

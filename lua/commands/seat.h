@@ -57,7 +57,7 @@ struct moondns {
     struct attendance *attendance;  /* what the service manager is told while it serves; NULL: nothing */
     struct metrics_server *metrics; /* NULL: none */
     struct script_metrics *script_metrics;
-    struct dnstap *dnstap; /* NULL: none */
+    struct dnstap *dnstap;          /* NULL: none */
     struct flow_observer *observer; /* one more, of the first seat; NULL: none */
     struct seat *seats;
     unsigned count;

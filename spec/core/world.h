@@ -362,6 +362,16 @@ static inline const struct exchange_counters *world_counters(const struct world 
     return exchange_counters(world->exchange);
 }
 
+/* Gives the only flow an answer, which must be dropped: it waits on. */
+static inline void world_expect_dropped(struct world *world, uint32_t channel, struct buffer answer)
+{
+    uint64_t dropped = world_counters(world)->unmatched_dropped;
+    world_answer(world, channel, answer);
+    assert_int_equal(world_counters(world)->unmatched_dropped, dropped + 1);
+    assert_int_equal(world->reply_count, 0);
+    assert_int_equal(exchange_flows(world->exchange), 1);
+}
+
 /* A script's answer, as a hook sets it: NOERROR, one A record with this last byte. */
 static inline enum hook_result set_response(struct flow *flow, const char *name, uint8_t last)
 {
