@@ -252,6 +252,8 @@ bool tcp_connection_go_on(struct tcp_connection *connection)
 bool tcp_connection_is_overdue(const struct tcp_connection *connection, int64_t age_us)
 {
     int64_t idle_us = connection->server->net->config.tcp_idle_us;
+    if (connection->dirty)
+        return false;
     if (tcp_connection_waiting(connection))
         return age_us >= idle_us / 2;
     if (connection->in_flight)

@@ -47,7 +47,8 @@ size_t tcp_connection_waiting(const struct tcp_connection *connection);
 /* No query is in flight, and no answer waits. */
 bool tcp_connection_is_idle(const struct tcp_connection *connection);
 
-/* Idle for too long; or, in half that time, a message was not finished or answers were not taken. */
+/* Idle for too long; or, in half that time, a message was not finished or answers were not taken. What this turn gave
+ * it was not offered to the client yet. */
 bool tcp_connection_is_overdue(const struct tcp_connection *connection, int64_t age_us);
 
 #endif

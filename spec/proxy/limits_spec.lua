@@ -210,6 +210,24 @@ describe("limits of TCP", function()
         end
     end)
 
+    it("--tcp-idle-timeout: one whose answer comes when it is looked at whether it takes answers gets it", function()
+        local moondns = proxy.start { args = { "--tcp-idle-timeout", "1", "--hook-timeout", "9" }, code = [[
+            function dns_request(flow)
+                if flow.request.question.name == "busy.example" then
+                    local enough = os.clock() + 1.5 -- the answer and that look come due meanwhile
+                    repeat until os.clock() > enough
+                else
+                    sleep(0.65)
+                end
+                flow.response = flow.request:fail("NXDOMAIN")
+            end]] }
+        local waits, busy = moondns:tcp(), moondns:udp()
+        waits:send(query("waits.example", 7))
+        wait.sleep(0.6)
+        assert(busy:ask(query "busy.example"))
+        assert.equal(wire.rcodes.NXDOMAIN, wire.parse(assert(waits:receive())).rcode)
+    end)
+
     it("--tcp-idle-timeout: idle connections are closed, half-sent ones sooner", function()
         local moondns = proxy.start { code = ANSWER, args = { "--tcp-idle-timeout", "2" } }
         local idle, half = moondns:tcp(), moondns:tcp()
