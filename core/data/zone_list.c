@@ -76,12 +76,17 @@ enum status zone_list_copy(const struct zone_list *list, struct zone_list *out)
     return status;
 }
 
-void zone_list_reload(struct zone_list *list, const struct log *log)
+bool zone_list_reload(struct zone_list *list, const struct log *log)
 {
     struct reason reason = {""};
-    for (size_t i = 0; i < list->count; i++)
-        if (load(list, list->count, &list->items[i], &reason))
-            log_line(log, LOG_ERROR, "%s; the old zone stays", reason.text);
+    bool all = true;
+    for (size_t i = 0; i < list->count; i++) {
+        if (load(list, list->count, &list->items[i], &reason) == STATUS_OK)
+            continue;
+        all = false;
+        log_line(log, LOG_ERROR, "%s; the old zone stays", reason.text);
+    }
+    return all;
 }
 
 void zone_list_free(struct zone_list *list)

@@ -23,8 +23,8 @@ MUST_CHECK enum status zone_list_load(struct zone_list *list, const char *const 
 /* Fills an empty list with the same zones. STATUS_NO_MEMORY. */
 MUST_CHECK enum status zone_list_copy(const struct zone_list *list, struct zone_list *out);
 
-/* Reads all files again; a zone whose file cannot be used stays as it was, and the reason is logged. */
-void zone_list_reload(struct zone_list *list, const struct log *log);
+/* Reads all files again; a zone whose file cannot be used stays as it was, and the reason is logged: false. */
+MUST_CHECK bool zone_list_reload(struct zone_list *list, const struct log *log);
 
 void zone_list_free(struct zone_list *list);
 

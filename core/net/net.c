@@ -102,25 +102,31 @@ static void warn_of_self(const struct net *net)
     }
 }
 
-void net_prepare_lists(struct net *net, bool silent)
+bool net_prepare_lists(struct net *net, bool silent)
 {
     struct net_lists *next = &net->next;
     struct reason reason = {"out of memory"};
     struct log log = *net->log;
+    bool all = true;
     if (silent)
         log.level = LOG_ERROR + 1;
     net_drop_lists(net);
     next->prepared = true;
     next->silent = silent;
-    if (load_hosts(net, &log, &next->hosts, &reason))
+    if (load_hosts(net, &log, &next->hosts, &reason)) {
+        all = false;
         log_line(&log, LOG_ERROR, "%s; the old one stays", reason.text);
-    if (zone_list_copy(&net->zones, &next->zones))
+    }
+    if (zone_list_copy(&net->zones, &next->zones)) {
+        all = false;
         log_line(&log, LOG_ERROR, "out of memory; the old zones stay");
-    else
-        zone_list_reload(&next->zones, &log);
+    } else if (!zone_list_reload(&next->zones, &log)) {
+        all = false;
+    }
     next->has_upstreams = load_upstreams(net, &next->upstreams, &reason) == STATUS_OK;
     if (!next->has_upstreams)
         log_line(&log, LOG_ERROR, "%s; the old servers stay", reason.text);
+    return all && next->has_upstreams;
 }
 
 void net_take_lists(struct net *net)

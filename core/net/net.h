@@ -123,8 +123,8 @@ bool net_is_idle(const struct net *net);
 void net_free(struct net *net);
 
 /* Reads the hosts file, the zones and resolv.conf again, for net_take_lists. What cannot be used is logged (unless
- * `silent`), and the old one is to stay. */
-void net_prepare_lists(struct net *net, bool silent);
+ * `silent`), and the old one is to stay; false then. */
+MUST_CHECK bool net_prepare_lists(struct net *net, bool silent);
 
 /* What was prepared, if anything, counts from now on. */
 void net_take_lists(struct net *net);

@@ -164,7 +164,8 @@ void dnstap_free(struct dnstap *dnstap)
     until.tv_sec += CLOSE_S;
     if (pthread_create(&closer, NULL, close_writer, dnstap->writer) == 0 &&
         pthread_timedjoin_np(closer, NULL, &until)) {
-        log_line(dnstap->log, LOG_WARN, "--dnstap: the reader takes nothing: what was not sent yet is lost");
+        log_line(dnstap->log, LOG_WARN, "--dnstap: %s: what was not written yet is lost",
+                 dnstap->file ? "the file takes too long" : "the reader takes nothing");
         pthread_detach(closer);
     }
     free(dnstap);

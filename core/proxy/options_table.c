@@ -133,7 +133,8 @@ const struct option_spec options_table[OPTION_COUNT] = {
                               .help = "cap on what scripts keep in 'shared', in MiB; beyond it the least used goes"},
     [OPTION_HELD_MAX] = {"held-max", 0, OPTION_KIND_INTEGER, OPTION_AT_RUN_TIME, FIELD(held_max), .argument = "N",
                          .expected = "integer from 0 to 1000000", .initial = "10000", .most = 1000000,
-                         .help = "flows that scripts may hold at one time; beyond that they get SERVFAIL"},
+                         .help =
+                             "flows that scripts of one worker may hold at one time; beyond that they get SERVFAIL"},
     [OPTION_HELD_MEMORY] = {"held-memory", 0, OPTION_KIND_MEBIBYTES, 0, FIELD(held_memory), .argument = "MIB",
                             .expected = "integer from 1 to 1048576 (MiB)", .initial = "64", .least = 1, .most = 1048576,
                             .help =

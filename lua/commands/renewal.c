@@ -49,8 +49,9 @@ static enum status read_again(struct moondns *moondns, struct renewal *renewal, 
     return status ? status : gather(renewal, options_now(moondns));
 }
 
-void renewal_offer(void *context, struct loading *loading)
+bool renewal_offer(void *context, struct loading *loading)
 {
+    bool fine = false;
     struct moondns *moondns = context;
     struct reason reason = {"out of memory"};
     struct buffer names = {0};
@@ -59,6 +60,7 @@ void renewal_offer(void *context, struct loading *loading)
         log_line(&moondns->log, LOG_ERROR, "%s; the options stay as they are", reason.text);
         goto done;
     }
+    fine = true;
     if (options_differ(&moondns->options, &renewal->options, false, &names) && buffer_c_string(&names))
         log_line(&moondns->log, LOG_WARN, "%s: a new value needs a restart", (const char *)names.data);
     if (renewal->changed[0].name) {
@@ -69,6 +71,7 @@ void renewal_offer(void *context, struct loading *loading)
 done:
     renewal_drop(renewal);
     buffer_free(&names);
+    return fine;
 }
 
 void renewal_take(void *context, unsigned number)

@@ -10,8 +10,8 @@
 struct moondns;
 
 /* The context is the struct moondns. In the first worker's thread: reads the command line and its config files again,
- * and offers what is new with the loading. What is wrong there is logged, and all stays as it was. */
-void renewal_offer(void *context, struct loading *loading);
+ * and offers what is new with the loading. False: what is wrong there is logged, and all stays as it was. */
+bool renewal_offer(void *context, struct loading *loading);
 
 /* In each worker's thread: what was offered, if anything, counts now. */
 void renewal_take(void *context, unsigned number);

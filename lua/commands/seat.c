@@ -76,10 +76,10 @@ void seat_wake(void *context, unsigned number)
     worker_wake(moondns->seats[number].worker);
 }
 
-void seat_prepare_lists(void *context, unsigned number)
+bool seat_prepare_lists(void *context, unsigned number)
 {
     struct moondns *moondns = context;
-    net_prepare_lists(worker_net(moondns->seats[number].worker), number > 0);
+    return net_prepare_lists(worker_net(moondns->seats[number].worker), number > 0);
 }
 
 void seat_take_lists(void *context, unsigned number)

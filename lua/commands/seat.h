@@ -75,7 +75,7 @@ int seats_make(struct moondns *moondns, struct reason *reason);
 
 /* What the reloader asks for, of the seat of this number; the context is the struct moondns. */
 void seat_wake(void *context, unsigned number);
-void seat_prepare_lists(void *context, unsigned number);
+bool seat_prepare_lists(void *context, unsigned number);
 void seat_take_lists(void *context, unsigned number);
 void seat_drop_lists(void *context, unsigned number);
 

@@ -14,6 +14,7 @@ struct reloader {
     bool started, stopped;
     bool changed, all;      /* asked for while a reload was under way */
     uint64_t failed_before; /* engine_failed_loadings when it began */
+    bool unread;            /* options or lists of this one could not be read */
     struct reload_counts counts;
     struct engine *engines[];
 };
@@ -26,7 +27,7 @@ static bool on_prepare(void *context, unsigned member, void *change)
     if (!reloader->engines[member])
         return false;
     if (loading_has_lists(change))
-        reloader->config.prepare_lists(reloader->config.context, member);
+        (void)reloader->config.prepare_lists(reloader->config.context, member); /* the first one said what is wrong */
     return engine_prepare_chosen(reloader->engines[member], change);
 }
 
@@ -51,14 +52,14 @@ static void on_abandon(void *context, unsigned member)
 
 static void go_on(struct reloader *reloader);
 
-/* A reload has ended; all scripts of it but those that failed to load were taken over, if it came so far. */
+/* A reload has ended; all of it but what failed to load was taken over, if it came so far. */
 static void count(struct reloader *reloader, bool switched)
 {
     struct reload_counts *counts = &reloader->counts;
     if (!reloader->engines[0])
         return;
     bool some_failed = engine_failed_loadings(reloader->engines[0]) != reloader->failed_before;
-    counts->last_failed = some_failed || !switched;
+    counts->last_failed = some_failed || reloader->unread || !switched;
     if (counts->last_failed) {
         counts->failed++;
     } else {
@@ -98,8 +99,9 @@ static bool prepare(struct reloader *reloader, bool all, struct loading *loading
     if (!all)
         return engine_prepare_changed(engine, loading);
     loading_choose_lists(loading);
-    reloader->config.prepare_lists(reloader->config.context, 0);
-    reloader->config.offer_options(reloader->config.context, loading);
+    bool lists = reloader->config.prepare_lists(reloader->config.context, 0);
+    bool options = reloader->config.offer_options(reloader->config.context, loading);
+    reloader->unread = !lists || !options;
     bool any = engine_prepare_all(engine, loading);
     if (!any) /* nothing is offered any more, or there was nothing */
         reloader->config.end_options(reloader->config.context, false);
@@ -110,7 +112,7 @@ static bool prepare(struct reloader *reloader, bool all, struct loading *loading
 static void begin(struct reloader *reloader)
 {
     bool all = reloader->all;
-    reloader->changed = reloader->all = false;
+    reloader->changed = reloader->all = reloader->unread = false;
     struct loading *loading = loading_new(reloader->config.scripts);
     if (!loading) {
         log_line(reloader->config.log, LOG_ERROR, "not reloaded: out of memory");

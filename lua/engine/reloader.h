@@ -17,14 +17,17 @@ struct reloader_config {
     /* Has reloader_woken called soon in the engine's thread. Any thread, with a lock held. */
     void (*wake)(void *context, unsigned engine);
 
-    /* The lists of the engine's worker, in its thread: to read them again, to take what was read, to throw it away. */
-    void (*prepare_lists)(void *context, unsigned engine);
+    /* The lists of the engine's worker, in its thread: to read them again (false: some could not be read), to take
+     * what was read, to throw it away. */
+    bool (*prepare_lists)(void *context, unsigned engine);
     void (*take_lists)(void *context, unsigned engine);
     void (*drop_lists)(void *context, unsigned engine);
 
-    /* Options that changed. The first engine's thread begins: whether there are any (loading_offer). Each engine's
-     * thread takes them with the switch. In the end, the first one's: all took them, or none. */
-    void (*offer_options)(void *context, struct loading *loading);
+    /* Options that changed. The first engine's thread begins: whether there are any (loading_offer); false: they could
+     * not be read. Each engine's thread takes them with the switch. In the end, the first one's: all took them, or
+     * none.
+     */
+    bool (*offer_options)(void *context, struct loading *loading);
     void (*take_options)(void *context, unsigned engine);
     void (*end_options)(void *context, bool taken);
 

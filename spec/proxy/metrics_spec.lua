@@ -235,6 +235,37 @@ describe("metrics", function()
         assert.equal(1, values["moondns_reload_last_failed"])
     end)
 
+    it("count reloads whose config file, hosts file or zone could not be read", function()
+        local config = files.temp_file("moondns.json", "{}")
+        local hosts = files.temp_file("hosts", "192.0.2.1 a.example\n")
+        local zone = files.temp_file("zone", "example. 60 IN SOA a. b. 1 2 3 4 5\n")
+        local moondns = proxy.start { args = { "--metrics", "0", "-C", config, "--hosts", hosts, "--zone", zone } }
+        local function reloads(good, bad)
+            moondns:signal "HUP"
+            local values
+            wait.eventually(function()
+                values = metrics.scrape(moondns)
+                return values['moondns_reloads_total{result="ok"}'] + values['moondns_reloads_total{result="failed"}'] == good + bad
+            end, "the reload to end")
+            assert.equal(good, values['moondns_reloads_total{result="ok"}'])
+            return values["moondns_reload_last_failed"]
+        end
+        assert.equal(0, reloads(1, 0))
+        local bad = 0
+        for _, path in ipairs { config, hosts, zone } do
+            local text = files.read(path)
+            if path == hosts then
+                os.remove(path)
+            else
+                files.write(path, "{ no")
+            end
+            bad = bad + 1
+            assert.equal(1, reloads(bad, bad))
+            files.write(path, text)
+            assert.equal(0, reloads(bad + 1, bad))
+        end
+    end)
+
     it("are served while a hook holds up its worker, and the health page tells of it", function()
         local folder = files.temp_folder()
         assert(stat.mkfifo(folder .. "/BUSY")) -- to open it for reading takes until somebody opens it for writing

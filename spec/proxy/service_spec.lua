@@ -41,13 +41,20 @@ describe("the service manager", function()
         it("is told of readiness, reloads and the end, at " .. kind, function()
             local address = name == files and files.temp_folder() .. "/notify" or name
             local ear = manager(address)
-            local moondns = proxy.start { code = ANSWERING, args = { "--no-reload" }, environment = { NOTIFY_SOCKET = address } }
+            local config = files.temp_file("moondns.json", "{}")
+            local moondns = proxy.start { code = ANSWERING, args = { "--no-reload", "-C", config }, environment = { NOTIFY_SOCKET = address } }
             ear:wait_output("READY=1 ; STATUS=listening on 127%.0%.0%.1:" .. moondns.port .. " %(udp, tcp%), upstream none, scripts: script%.lua\n")
             moondns:signal "HUP"
             ear:wait_output "RELOADING=1 ; MONOTONIC_USEC=%d+ ; STATUS=reloading\nREADY=1 ; STATUS=listening on"
             files.write(moondns.script, "function dns_request(")
             moondns:signal "HUP"
             ear:wait_output "READY=1 ; STATUS=[^\n]*; the last reload failed, see the log\n"
+            files.write(moondns.script, ANSWERING)
+            moondns:signal "HUP"
+            ear:wait_output "failed, see the log\nRELOADING=[^\n]*\nREADY=1 ; STATUS=[^\n;]*\n"
+            files.write(config, "{ no")
+            moondns:signal "HUP"
+            ear:wait_output "STATUS=[^\n;]*\nRELOADING=[^\n]*\nREADY=1 ; STATUS=[^\n]*; the last reload failed, see the log\n"
             assert.equal(0, moondns:stop())
             ear:wait_output "STOPPING=1 ; STATUS=answering what is in flight\n"
             assert.equal(0, count(ear:out(), "WATCHDOG"))
