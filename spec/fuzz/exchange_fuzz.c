@@ -557,6 +557,24 @@ static void happen_raw_answer(struct world *world)
     exchange_answer(world->exchange, channel, bytes.data, bytes.length);
 }
 
+/* What zone transfers are made of: SOA records of some serials, and others. */
+static void append_rows(struct world *world, struct buffer *wire)
+{
+    static const char address[] = "\xc0\x0c\0\1\0\1\0\0\0\1\0\4\1\2\3\4";
+    static const char soa[] = "\xc0\x0c\0\6\0\1\0\0\0\1\0\x16\0\0\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1";
+    enum { SERIAL = 17 };
+    for (unsigned left = cursor_u8(&world->input) % 8; left > 0; left--) {
+        const uint8_t row = cursor_u8(&world->input);
+        if (row & 1)
+            buffer_append(wire, soa, sizeof soa - 1);
+        else
+            buffer_append(wire, address, sizeof address - 1);
+        if (row & 1)
+            wire->data[wire->length - (sizeof soa - 1) + SERIAL] = row >> 1 & 3;
+        store_u16(wire->data + 6, (uint16_t)(load_u16(wire->data + 6) + 1));
+    }
+}
+
 /* An answer to one of the last queries: its question, then records of the input's, so many as it says. */
 static void happen_answer(struct world *world)
 {
@@ -572,6 +590,9 @@ static void happen_answer(struct world *world)
     uint16_t repeat = kind & 8 ? cursor_u8(&world->input) * 16 : 1;
     wire.data[2] |= (uint8_t)(0x80 | (kind & 2));
     memset(wire.data + 6, 0, 6);
+    if (!(kind & 1) && asked.header.counts[0] &&
+        (asked.question.type == DNS_TYPE_AXFR || asked.question.type == DNS_TYPE_IXFR))
+        append_rows(world, &wire);
     struct span record = take(world, kind & 1 ? cursor_u8(&world->input) % 64 : 0);
     for (unsigned i = 0; record.length && i < repeat && wire.length < DNS_MESSAGE_MAX - 64; i++) {
         buffer_append(&wire, record.data, record.length);

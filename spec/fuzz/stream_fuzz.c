@@ -67,6 +67,8 @@ struct world {
     size_t sent_count;
     struct flow *parked[PARKED_MAX];
     bool settling; /* hooks wait no more */
+    bool stops;    /* at the end, as the proxy does when it is told to */
+    unsigned idle; /* how often it was told that this is done */
 };
 
 /* These stay: the proxy's listeners and the upstream's sockets. */
@@ -92,6 +94,9 @@ static const struct sockets *the_sockets(void)
     if (sockets.proxy.sin_port == 0) {
         sockets.listeners[0] = open_socket(SOCK_DGRAM, &sockets.proxy);
         sockets.listeners[1] = open_socket(SOCK_STREAM, &sockets.proxy);
+        /* Connections have it from the listener: what a client does not read soon waits in the proxy. */
+        const int small = 4608;
+        (void)setsockopt(sockets.listeners[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
         sockets.upstream_datagram = open_socket(SOCK_DGRAM, &sockets.upstream);
         sockets.upstream_stream = open_socket(SOCK_STREAM, &sockets.upstream);
     }
@@ -163,7 +168,7 @@ static struct stream_client *some_client(struct world *world)
 static void append_query(struct buffer *out, struct world *world, bool framed)
 {
     static const char *const names[] = {"\7eXample\3Com", "\1a", "", "\3www\7example\3com"};
-    static const uint16_t types[] = {DNS_TYPE_A, 16, 252, 251};
+    static const uint16_t types[] = {DNS_TYPE_A, DNS_TYPE_TXT, DNS_TYPE_AXFR, DNS_TYPE_IXFR};
     const uint8_t kind = cursor_u8(&world->input);
     const char *name = names[kind & 3];
     const struct dns_header header = {.id = cursor_u16(&world->input), .flags = DNS_FLAG_RD, .counts = {1}};
@@ -357,6 +362,7 @@ static enum hook_result run(struct hooks *hooks, enum hook hook, struct flow *fl
         MUST(faults);
         faults->reset = what & 1;
         faults->drip = what & 1 ? 0 : 1000;
+        faults->copies = what >> 1 & 1;
         for (size_t i = 0; i < CLIENTS; i++)
             world->clients[i].disturbed = true;
     }
@@ -462,12 +468,13 @@ static void tally_sent(const struct stream_client *client, struct tally *tally)
             continue;
         const uint16_t type = query.header.counts[0] ? query.question.type : 0;
         tally->ids[tally->count] = query.header.id;
-        tally->transfers[tally->count++] = type == 251 || type == 252;
+        tally->transfers[tally->count++] = type == DNS_TYPE_IXFR || type == DNS_TYPE_AXFR;
     }
 }
 
-/* Counts the answers to each good query; those of one id share them. Answers to others (FORMERR) are passed over. */
-static void tally_got(const struct stream_client *client, struct tally *tally, bool whole)
+/* Counts the answers to each good query; those of one id share them. Answers to others (FORMERR) are passed over.
+ * Whether the last one is whole. */
+static bool tally_got(const struct stream_client *client, struct tally *tally)
 {
     const struct buffer *got = &client->got;
     size_t at = 0, length;
@@ -484,7 +491,7 @@ static void tally_got(const struct stream_client *client, struct tally *tally, b
         else
             MUST(tally->whole > tally->count);
     }
-    MUST(!whole || at == got->length);
+    return at == got->length;
 }
 
 static bool is_open(const struct stream_client *client)
@@ -513,7 +520,8 @@ static bool is_settled(struct world *world, bool must_be)
         if (client->fd < 0)
             continue;
         tally_sent(client, &tally);
-        tally_got(client, &tally, open && must_be);
+        const bool whole = tally_got(client, &tally);
+        settled = settled && (whole || !open);
         for (size_t k = 0; k < tally.count && open && !tally.ended; k++) {
             settled = settled && tally.answers[k] > 0;
             MUST(!must_be || is_shared(&tally, k) || tally.answers[k] == 1 || tally.whole > tally.count);
@@ -536,30 +544,52 @@ static void settle(struct world *world)
             usleep(5000); /* the system may need a moment to carry bytes */
     }
     MUST(is_settled(world, true));
+    if (world->stops) {
+        MUST(world->idle == 0);
+        net_stop_listening(world->net);
+        for (unsigned i = 0; i < SETTLE_TRIES && !world->idle; i++) {
+            pass_time(world, TIMEOUT_US);
+            clients_read(world);
+        }
+        MUST(world->idle == 1);
+    }
 }
 
 /* --- life --- */
 
+static void note_idle(void *context)
+{
+    struct world *world = context;
+    world->idle++;
+}
+
 static void start(struct world *world, const struct log *log, const struct flow_observer *observer)
 {
     const struct sockets *sockets = the_sockets();
-    const struct net_upstream upstream = {
-        .target = {.scheme = cursor_u8(&world->input) & 1 ? UPSTREAM_TCP : UPSTREAM_PLAIN,
-                   .address = address_from_sockaddr((const struct sockaddr *)&sockets->upstream)},
-        .domain = {.length = 1}};
+    const uint8_t policy = cursor_u8(&world->input);
+    const struct address upstream = address_from_sockaddr((const struct sockaddr *)&sockets->upstream);
+    const struct net_upstream upstreams[] = {
+        {.target = {.scheme = policy & 1 ? UPSTREAM_TCP : UPSTREAM_PLAIN, .address = upstream},
+         .domain = {.length = 1}},
+        {.target = {.scheme = policy & 1 ? UPSTREAM_UDP : UPSTREAM_TCP, .address = upstream}, .domain = {.length = 1}},
+    };
     const uint8_t limits = cursor_u8(&world->input);
     struct net_config config = net_config_defaults();
     struct reason reason = {""};
     config.inherited = sockets->listeners;
     config.inherited_count = 2;
-    config.upstreams = &upstream;
-    config.upstream_count = 1;
+    config.upstreams = upstreams;
+    config.upstream_count = policy & 2 ? 2 : 1;
+    config.upstream_policy = policy >> 2 & 3;
     config.resolv_conf = NULL;
     config.tcp_connections_max = 3;
     config.tcp_connections_per_client = 2;
     config.tcp_pipeline_max = 1 + limits % 8;
     config.tcp_output_max = 64u << (limits >> 3 & 7);
+    config.on_idle = note_idle;
+    config.context = world;
     config.log = log;
+    world->stops = policy & 16;
     MUST(!net_new(world->base, &config, &world->net, &reason));
     MUST(!net_bind(world->net, NULL, &reason));
     const struct exchange_config exchange_config = {.timeout_us = TIMEOUT_US,

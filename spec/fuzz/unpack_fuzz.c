@@ -1,5 +1,6 @@
 /* Any bytes: either a reason why they are no message, or a message of which every record can be read. */
 #include "messages.h"
+#include "net/rebind.h"
 
 #include <ctype.h>
 
@@ -11,6 +12,17 @@ static void touch(const uint8_t *at, size_t length)
 {
     for (size_t i = 0; i < length; i++)
         sum += at[i];
+}
+
+/* The look at answers' addresses takes whatever records there are. */
+static void look_for_addresses(const struct dns_message *message)
+{
+    struct rebind *rebind;
+    struct address found = {.family = AF_UNSPEC};
+    const struct dns_question *question = message->header.counts[DNS_SECTION_QUESTION] ? &message->question : NULL;
+    MUST(rebind_new(NULL, 0, &rebind) == STATUS_OK);
+    MUST(rebind_finds(rebind, question, message, &found) == (found.family != AF_UNSPEC));
+    rebind_free(rebind);
 }
 
 static void walk(const struct dns_message *message)
@@ -49,6 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const enum status status = dns_message_parse(data, size, &message, &reason);
     if (status == STATUS_OK) {
         walk(&message);
+        look_for_addresses(&message);
     } else {
         MUST(status == STATUS_MALFORMED);
         MUST(reason.text[0] != '\0');
