@@ -442,7 +442,7 @@ enum status zone_parse(const struct zone_source *source, const char *text, size_
     const struct zone_file_reading reading = {
         .origin = source->origin,
         .generated_max = source->generated_max ? source->generated_max : ZONE_FILE_GENERATED_MAX,
-        .open = source->no_include ? NULL : text_file_read,
+        .open = source->no_include ? NULL : text_file_read_named,
         .add = add_record,
         .context = &builder,
     };
@@ -463,7 +463,7 @@ enum status zone_parse(const struct zone_source *source, const char *text, size_
 enum status zone_load(const struct zone_source *source, struct buffer *out, struct reason *reason)
 {
     struct buffer text = {0};
-    enum status status = text_file_read(source->name, &text, reason);
+    enum status status = text_file_read_named(source->name, &text, reason);
     if (status == STATUS_OK)
         status = zone_parse(source, (const char *)text.data, text.length, out, reason);
     buffer_free(&text);

@@ -218,7 +218,7 @@ enum status hosts_parse(const char *text, size_t length, const char *name, const
 enum status hosts_load(const char *path, const struct log *log, struct hosts **out, struct reason *reason)
 {
     struct buffer text = {0};
-    enum status status = text_file_read(path, &text, reason);
+    enum status status = text_file_read_named(path, &text, reason);
     if (status == STATUS_OK) {
         status = hosts_parse((const char *)text.data, text.length, path, log, out);
         if (status)

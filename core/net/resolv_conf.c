@@ -61,7 +61,7 @@ struct resolv_conf resolv_conf_parse(const char *text, size_t length)
 enum status resolv_conf_load(const char *path, struct resolv_conf *out, struct reason *reason)
 {
     struct buffer text = {0};
-    enum status status = text_file_read(path, &text, reason);
+    enum status status = text_file_read_named(path, &text, reason);
     if (status == STATUS_OK)
         *out = resolv_conf_parse((const char *)text.data, text.length);
     else if (status == STATUS_NOT_FOUND)

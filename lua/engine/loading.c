@@ -1,6 +1,6 @@
 #include "lua/engine/loading.h"
 
-#include "lua/engine/file.h"
+#include "base/text_file.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -69,7 +69,7 @@ static struct loaded_file *find(struct loading *loading, const char *path)
         return NULL;
     }
     file->path = copy;
-    file->status = file_read(path, &file->text, &file->reason);
+    file->status = text_file_read(path, &file->text, &file->reason);
     file->next = loading->files;
     loading->files = file;
     return file;

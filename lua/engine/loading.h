@@ -11,7 +11,7 @@ struct loading;
 struct loading *loading_new(size_t sources);
 void loading_free(struct loading *loading); /* NULL is fine */
 
-/* Replaces what `out` holds with the file's text as it was when it was asked for first. Errors as of file_read. */
+/* Replaces what `out` holds with the file's text as it was when it was asked for first. Errors as of text_file_read. */
 MUST_CHECK enum status loading_read(struct loading *loading, const char *path, struct buffer *out,
                                     struct reason *reason);
 

@@ -1,8 +1,8 @@
 #include "lua/engine/script.h"
 
+#include "base/text_file.h"
 #include "lua/engine/async.h"
 #include "lua/engine/engine_private.h"
-#include "lua/engine/file.h"
 
 #include <stdlib.h>
 
@@ -36,6 +36,21 @@ static struct script_file *find_file(struct script_source *source, const char *p
     return &files[source->files_count++];
 }
 
+/* For telling whether a file has changed. */
+static uint64_t hash_of(const struct buffer *text)
+{
+    uint64_t hash = 14695981039346656037u; /* FNV-1a */
+    for (size_t i = 0; i < text->length; i++)
+        hash = (hash ^ text->data[i]) * 1099511628211u;
+    return hash;
+}
+
+static MUST_CHECK enum status read_anew(const char *path, struct buffer *out, struct reason *reason)
+{
+    buffer_clear(out);
+    return text_file_read(path, out, reason);
+}
+
 /* read(path): the text, or nil and the reason; notes that the script depends on this file. Upvalues: engine, source. */
 static int host_read(lua_State *L)
 {
@@ -45,11 +60,11 @@ static int host_read(lua_State *L)
     struct script_file *file = find_file(source, path);
     struct reason reason = {""};
     struct loading *loading = source->engine->loading;
-    enum status status = loading ? loading_read(loading, path, text, &reason) : file_read(path, text, &reason);
+    enum status status = loading ? loading_read(loading, path, text, &reason) : read_anew(path, text, &reason);
     bool present = status == STATUS_OK;
     if (file) {
         file->present = present;
-        file->hash = present ? file_hash(text) : 0;
+        file->hash = present ? hash_of(text) : 0;
     }
     if (present) {
         lua_pushlstring(L, text->length ? (const char *)text->data : "", text->length);
@@ -66,8 +81,8 @@ bool script_source_changed(const struct script_source *source)
     for (size_t i = 0; i < source->files_count && !changed; i++) {
         const struct script_file *file = &source->files[i];
         struct buffer text = {0};
-        if (file_read(file->path, &text, NULL) == STATUS_OK)
-            changed = !file->present || file->hash != file_hash(&text);
+        if (text_file_read(file->path, &text, NULL) == STATUS_OK)
+            changed = !file->present || file->hash != hash_of(&text);
         buffer_free(&text);
     }
     return changed;
