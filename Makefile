@@ -6,6 +6,7 @@
 #   make tsan       builds it with ThreadSanitizer and passes the tests of what threads share
 #   make fuzz       each fuzz target for FUZZ_SECONDS, FUZZ_JOBS at a time; goes on where it was left: spec/fuzz/README.md
 #   make bench      the benchmarks (BENCH_PARTS of spec/bench/parts, by default all)
+#   make soak       SOAK_SECONDS (an hour) of traffic while scripts change and the upstream dies; see spec/soak/run
 #   make install    PREFIX (/usr/local) and DESTDIR as usual
 #   make format, make lint, make docs, make clean
 
@@ -19,6 +20,10 @@ FUZZ_BUDGET ?=
 FUZZ_KEEP ?=
 export FUZZ_SECONDS FUZZ_JOBS FUZZ_BUDGET FUZZ_KEEP
 BENCH_PARTS ?=
+SOAK_SECONDS ?= 3600
+SOAK_RATE ?=
+SOAK_UPSTREAMS ?= 1
+SOAK_WORKERS ?= 1
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
 # What is needed, as Debian's package and a check that it is there: command:NAME, pc:PKG-CONFIG-MODULE, header:FILE,
@@ -74,7 +79,7 @@ for server in knot nsd redis-server; do \
 done
 endef
 
-.PHONY: all debug run test tsan fuzz bench install format lint docs clean
+.PHONY: all debug run test tsan fuzz bench soak install format lint docs clean
 .PHONY: build-needs run-needs test-needs fuzz-needs bench-needs format-needs release
 
 all: build-needs
@@ -114,6 +119,12 @@ bench: build-needs bench-needs
 	@$(MAKE) --no-print-directory release
 	cmake --build $(BUILD) -j$(JOBS) --target benchmarks
 	@spec/bench/run $(BUILD) $(BENCH_PARTS)
+
+soak: build-needs test-needs
+	@$(MAKE) --no-print-directory release
+	cmake --build $(BUILD) -j$(JOBS) --target soak_load
+	@SOAK_SECONDS=$(SOAK_SECONDS) SOAK_RATE=$(SOAK_RATE) SOAK_UPSTREAMS=$(SOAK_UPSTREAMS) SOAK_WORKERS=$(SOAK_WORKERS) \
+		spec/soak/run $(BUILD)
 
 install: all
 	DESTDIR=$(DESTDIR) cmake --install $(BUILD) --prefix $(PREFIX)

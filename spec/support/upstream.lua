@@ -81,14 +81,15 @@ zone:
 -- The TSIG key that knot knows; its owner may change the zone.
 M.KEY = "hmac-sha256:spec:c3BlYyBzZWNyZXQgb2YgdGhpcnR5LXR3byBieXRlcw=="
 
--- knotd with a zone's text (by default the one that `signed_zone` gives): {port =, process =, zone_path =}. It gives the
--- zone to anybody on the loopback; after HUP, what changed in the file too.
+-- knotd with a zone's text (by default the one that `signed_zone` gives): {port =, process =, zone_path =, command =}. It gives
+-- the zone to anybody on the loopback; after HUP, what changed in the file too. `command` starts it anew.
 function M.knot(zone_text)
     local folder, port = files.temp_folder(), ports.free()
     files.write(folder .. "/zone", zone_text or M.signed_zone())
     files.write(folder .. "/knot.conf", (KNOT:gsub("PORT", port):gsub("FOLDER", folder)))
-    local server = process.start { "knotd", "-c", folder .. "/knot.conf" }
-    return wait_serving { port = port, process = server, zone_path = folder .. "/zone" }
+    local command = { "knotd", "-c", folder .. "/knot.conf" }
+    local server = process.start(command)
+    return wait_serving { port = port, process = server, zone_path = folder .. "/zone", command = command }
 end
 
 local NSD = [[
