@@ -135,8 +135,9 @@ const struct option_spec options_table[OPTION_COUNT] = {
                          .expected = "integer from 0 to 1000000", .initial = "10000", .most = 1000000,
                          .help =
                              "flows that scripts of one worker may hold at one time; beyond that they get SERVFAIL"},
-    [OPTION_HELD_MEMORY] = {"held-memory", 0, OPTION_KIND_MEBIBYTES, 0, FIELD(held_memory), .argument = "MIB",
-                            .expected = "integer from 1 to 1048576 (MiB)", .initial = "64", .least = 1, .most = 1048576,
+    [OPTION_HELD_MEMORY] = {"held-memory", 0, OPTION_KIND_MEBIBYTES, OPTION_AT_RUN_TIME, FIELD(held_memory),
+                            .argument = "MIB", .expected = "integer from 1 to 1048576 (MiB)", .initial = "64",
+                            .least = 1, .most = 1048576,
                             .help =
                                 "memory that held flows of one worker may take, in MiB; beyond that they get SERVFAIL"},
     [OPTION_HELD_TIMEOUT] = {"held-timeout", 0, OPTION_KIND_SECONDS, OPTION_AT_RUN_TIME, FIELD(held_timeout),

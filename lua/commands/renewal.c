@@ -81,7 +81,8 @@ void renewal_take(void *context, unsigned number)
     if (!moondns->offered)
         return;
     const struct options *options = &moondns->offered->options;
-    engine_set_limits(seat->engine, options->hook_timeout, options->held_max, options->held_timeout);
+    engine_set_limits(seat->engine, options->hook_timeout, options->held_max, options->held_memory,
+                      options->held_timeout);
     if (worker_exchange(seat->worker))
         exchange_set_tries(worker_exchange(seat->worker), options->timeout_us, options->retries);
 }

@@ -333,11 +333,13 @@ enum status engine_load(struct engine *engine, struct loading *loading, struct r
     return STATUS_OK;
 }
 
-void engine_set_limits(struct engine *engine, double hook_timeout, size_t held_max, double held_timeout)
+void engine_set_limits(struct engine *engine, double hook_timeout, size_t held_max, size_t held_memory,
+                       double held_timeout)
 {
     bool restart = engine->guard.started && engine->config.hook_timeout != hook_timeout;
     engine->config.hook_timeout = hook_timeout;
     engine->config.held_max = held_max;
+    engine->config.held_memory = held_memory;
     engine->config.held_timeout = held_timeout;
     if (!restart)
         return;

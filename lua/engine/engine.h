@@ -98,8 +98,9 @@ bool engine_prepare_all(struct engine *engine, struct loading *loading);
 /* The same for those that another engine has chosen. False: one failed, and nothing is prepared. */
 bool engine_prepare_chosen(struct engine *engine, struct loading *loading);
 
-/* Other limits than the configuration had; between two runs of hooks. */
-void engine_set_limits(struct engine *engine, double hook_timeout, size_t held_max, double held_timeout);
+/* Other limits than the configuration had, in its units; between two runs of hooks. */
+void engine_set_limits(struct engine *engine, double hook_timeout, size_t held_max, size_t held_memory,
+                       double held_timeout);
 
 /* Another engine's script has set this option. Never from within a hook. */
 void engine_set_option(struct engine *engine, struct span name, struct span text);

@@ -126,14 +126,6 @@ end
 
 -- --- one file ---
 
-local function read(path)
-  local file, reason = io.open(path, "rb")
-  if not file then return nil, (reason:gsub("^.-: ", "")) end
-  local text = file:read("*a")
-  file:close()
-  return text
-end
-
 local FOR_BUSTED = {} -- raised by what busted would have
 
 local function for_busted() error(FOR_BUSTED, 0) end
@@ -160,7 +152,7 @@ local function make_globals(path, log)
   local lent = internal.script_globals { write = log }
   lent.sleep, lent.test = test.advance, test
   local globals = environment.new(path, {
-    read = read, log = log, log_level = 0, options = options.new(internal.proxy_options, {}).view, persisted = {},
+    read = internal.read, log = log, log_level = 0, options = options.new(internal.proxy_options, {}).view, persisted = {},
     now = clock.time,
     globals = lent,
   })
@@ -171,7 +163,7 @@ end
 
 -- Runs the file: its tests by name, and their names in order.
 local function load_file(host, path, log)
-  local text, reason = read(path)
+  local text, reason = internal.read(path)
   if not text then return nil, path .. ": " .. reason end
   if is_for_busted(text) then return nil, FOR_BUSTED end
   local globals = make_globals(path, log)

@@ -322,6 +322,7 @@ local function begin_running(self)
   if raised then error(raised, 0) end
 end
 
+-- The text of a file, or nil and the reason.
 local function read(path)
   local file, reason = io.open(path, "rb")
   if not file then return nil, (reason:gsub("^.-: ", "")) end
@@ -418,7 +419,7 @@ function test.load(path, given)
   return self
 end
 
-internal.proxy_options, internal.script_globals = proxy_options, globals
+internal.proxy_options, internal.script_globals, internal.read = proxy_options, globals, read
 internal.lib("dns.expect")(test)
 
 return test

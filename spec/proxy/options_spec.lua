@@ -138,7 +138,7 @@ describe("a config file", function()
             upstream = "127.0.0.1:1",
             args = { "--config", config },
         }
-        change([[{"hook-timeout": 0.05, "retries": 0, "held-max": 1}]], "the new values count")
+        change([[{"hook-timeout": 0.05, "retries": 0, "held-max": 1, "held-memory": 1}]], "the new values count")
         moondns:udp():ask(wire.query("endless.example", "A"))
         moondns:wait_output("cut off after 0.05", "err")
     end)
