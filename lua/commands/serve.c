@@ -22,6 +22,8 @@ static void on_reload_signal(evutil_socket_t number, short what, void *context)
     (void)number;
     (void)what;
     struct moondns *moondns = context;
+    if (moondns->stopping)
+        return;
     attendance_reloading(moondns);
     observing_reopen(moondns);
     reloader_all(moondns->reloader);
@@ -154,6 +156,7 @@ int command_serve(int argc, char **argv)
         print_buffer(&text);
         return OPTIONS_EXIT_DONE;
     }
+    signal(SIGHUP, SIG_IGN); /* while there is nothing to reload yet, or not any more */
     int code = process_open(&moondns);
     if (!code && (moondns.options.check || moondns.options.show_options))
         describe(&moondns);

@@ -2,6 +2,9 @@ local net = require "spec.support.net"
 local proxy = require "spec.support.proxy"
 local scope = require "spec.support.scope"
 local files = require "spec.support.files"
+local ports = require "spec.support.ports"
+local process = require "spec.support.process"
+local stat = require "posix.sys.stat"
 local wait = require "spec.support.wait"
 local wire = require "spec.support.wire"
 
@@ -66,6 +69,29 @@ describe("signals", function()
         assert.equal(0, moondns:wait_end())
         assert.is_true(wait.now() - started < 4)
         client:wait_closed()
+    end)
+
+    it("HUP does no harm while it starts and while it ends", function()
+        local folder = files.temp_folder()
+        for _, name in ipairs { "START", "END" } do
+            assert(stat.mkfifo(folder .. "/" .. name)) -- to open it for reading takes until somebody opens it for writing
+        end
+        local moondns = process.start({ proxy.binary, "-l", "127.0.0.1:" .. ports.free(), "-u", "none", "-s", proxy.script [[
+            log.warn "loads"
+            io.open("START"):close()
+            function done() log.warn "ends" io.open("END"):close() end
+        ]] }, { folder = folder })
+        local function go_on(name)
+            moondns:signal "HUP"
+            files.write(folder .. "/" .. name, "")
+        end
+        moondns:wait_output "loads"
+        go_on "START"
+        moondns:wait_output "listening on "
+        moondns:signal "TERM"
+        moondns:wait_output "ends"
+        go_on "END"
+        assert.equal(0, moondns:wait_end(), moondns:err())
     end)
 
     it("HUP reloads the scripts, edited or not", function()
