@@ -8,7 +8,7 @@
 
 /* Belongs to the engine until it has fired for the last time or is cancelled. */
 struct timer {
-    struct task task; /* first */
+    struct task task;  /* first */
     UT_hash_handle hh; /* in the engine's timers */
     uint64_t number;   /* what handles know it by; never used twice */
     struct script *script;
