@@ -34,7 +34,8 @@ bool lua_message_find_opt(lua_State *L, int index, struct dns_record *out)
     return status == STATUS_OK;
 }
 
-uint16_t lua_message_response_code(lua_State *L, int index)
+/* The response code with OPT's upper bits (RFC 6891 section 6.1.3). */
+static uint16_t response_code_of(lua_State *L, int index)
 {
     const struct lua_message *self = lua_class_test(L, index, &lua_message_class);
     struct dns_record opt;
@@ -92,7 +93,7 @@ void lua_message_add_opt(lua_State *L, int index, uint16_t response_code, bool d
 void lua_message_get_response_code(lua_State *L, void *self)
 {
     (void)self;
-    lua_pushinteger(L, lua_message_response_code(L, 1));
+    lua_pushinteger(L, response_code_of(L, 1));
 }
 
 void lua_message_set_response_code(lua_State *L, void *self, int value)
@@ -269,7 +270,7 @@ static void remove_opt(lua_State *L, int index)
 {
     int at;
     struct dns_record opt;
-    if (lua_message_response_code(L, index) > DNS_FLAG_RCODE) {
+    if (response_code_of(L, index) > DNS_FLAG_RCODE) {
         struct reason reason;
         reason_set(&reason, "cannot be removed while the response code is above 15");
         lua_raise_reason(L, place, &reason);

@@ -99,9 +99,6 @@ void lua_message_walk_end(struct lua_message_walk *walk);
  * none. */
 bool lua_message_find_opt(lua_State *L, int index, struct dns_record *out);
 
-/* The response code with OPT's upper bits (RFC 6891 section 6.1.3). */
-uint16_t lua_message_response_code(lua_State *L, int index);
-
 /* Appends an OPT record with the upper bits of this response code, and DO when asked for, to the additionals. */
 void lua_message_add_opt(lua_State *L, int index, uint16_t response_code, bool dnssec_ok);
 

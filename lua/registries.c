@@ -30,7 +30,8 @@ static const struct lua_registry *registry_of(int number)
     return registry;
 }
 
-const char *lua_registry_key(const char *mnemonic, char out[static DNS_MNEMONIC_MAX])
+/* A mnemonic as a key: upper case, '_' for '-'. Returns `out`. */
+static const char *key_of(const char *mnemonic, char out[static DNS_MNEMONIC_MAX])
 {
     size_t i = 0;
     for (; mnemonic[i] && i + 1 < DNS_MNEMONIC_MAX; i++) {
@@ -130,7 +131,7 @@ static int registry_missing(lua_State *L)
     size_t count, used = 0;
     const struct dns_registry_entry *entries = dns_registry_entries(registry->number, &count);
     for (; used < count && used < MNEMONICS_MAX; used++)
-        names[used] = lua_registry_key(entries[used].name, keys[used]);
+        names[used] = key_of(entries[used].name, keys[used]);
     names[used] = NULL;
     lua_settop(L, 2);
     return lua_raise_no_name(L, 2, lua_pushfstring(L, "dns.%s", registry->name), registry->what, names);
@@ -151,7 +152,7 @@ static void push_registry(lua_State *L, const struct lua_registry *registry)
     lua_createtable(L, 0, (int)count + 3);
     for (size_t i = 0; i < count; i++) {
         lua_pushinteger(L, entries[i].number);
-        lua_setfield(L, -2, lua_registry_key(entries[i].name, key));
+        lua_setfield(L, -2, key_of(entries[i].name, key));
     }
     set_function(L, "to_str", registry_to_str, registry);
     set_function(L, "from_str", registry_from_str, registry);

@@ -16,9 +16,6 @@ struct lua_registry {
 /* Ended by a NULL name. */
 extern const struct lua_registry lua_registries[];
 
-/* A mnemonic as a key: upper case, '_' for '-'. Returns `out`. */
-const char *lua_registry_key(const char *mnemonic, char out[static DNS_MNEMONIC_MAX]);
-
 /* Sets the tables as fields of the table at the top. */
 void lua_registries_open(lua_State *L);
 

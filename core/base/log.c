@@ -26,11 +26,6 @@ struct escape_style {
     bool code_points; /* DEL and C1 as \u00NN */
 };
 
-const char *log_level_name(enum log_level level)
-{
-    return levels[level].name;
-}
-
 bool log_wants_colour(int fd)
 {
     const char *no_colour = getenv("NO_COLOR");

@@ -18,8 +18,6 @@ struct log {
     void *context;
 };
 
-const char *log_level_name(enum log_level level);
-
 /* Whether output to this descriptor is to be coloured: it is a terminal, and NO_COLOR is unset or empty. */
 bool log_wants_colour(int fd);
 

@@ -33,10 +33,6 @@ struct net_upstream {
 MUST_CHECK enum status net_listen_from_text(const char *text, size_t length, struct net_listen *out,
                                             struct reason *reason);
 
-/* Takes "[SCHEME://]ADDR[:PORT]" and "[/domain/]…" before it. The same. */
-MUST_CHECK enum status net_upstream_from_text(const char *text, size_t length, struct net_upstream *out,
-                                              struct reason *reason);
-
 /* Which upstream of a domain is asked. One that does not answer rests, and is probed until it does; where all rest,
  * they are asked all the same. */
 enum net_upstream_policy {

@@ -23,30 +23,6 @@ enum status upstream_scheme_check(enum upstream_scheme scheme, struct reason *re
     return STATUS_INVALID;
 }
 
-enum status net_upstream_from_text(const char *text, size_t length, struct net_upstream *out, struct reason *reason)
-{
-    struct net_upstream upstream = {.domain = {.length = 1}};
-    if (length >= 2 && text[0] == '[' && text[1] == '/') {
-        const char *end = memmem(text + 2, length - 2, "/]", 2);
-        if (!end || memchr(text + 2, '/', (size_t)(end - text - 2))) {
-            reason_set(reason, "[/domain/]ADDR expected, got '%.*s' (one domain for each)", (int)length, text);
-            return STATUS_INVALID;
-        }
-        enum status status = dns_name_from_text(text + 2, (size_t)(end - text - 2), &upstream.domain, reason);
-        if (status)
-            return status;
-        length -= (size_t)(end + 2 - text);
-        text = end + 2;
-    }
-    enum status status = upstream_target_from_text(text, length, &upstream.target, reason);
-    if (!status)
-        status = upstream_scheme_check(upstream.target.scheme, reason);
-    if (status)
-        return status;
-    *out = upstream;
-    return STATUS_OK;
-}
-
 /* --- the list --- */
 
 /* Whether `a` is to stand before `b`: longer domains first, those of one length in order of their bytes. */

@@ -1,11 +1,27 @@
 /* Which upstream a query goes to, and how upstreams and listeners are written. */
 #include "net/upstream.h"
 #include "packets.h"
+#include "proxy/options_table.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
+
+/* What one -u says, for the first of its domains. */
+static enum status upstream_from_text(const char *text, struct net_upstream *out, struct reason *reason)
+{
+    struct arena arena = {0};
+    struct options_upstream *given;
+    size_t count;
+    enum status status = options_upstreams_from_text(text, &arena, &given, &count, reason);
+    if (!status)
+        *out = (struct net_upstream){.target = given->target, .domain = given->domain};
+    if (!status && out->domain.length == 0) /* all names: below the root */
+        out->domain.length = 1;
+    arena_free(&arena);
+    return status;
+}
 
 static struct upstreams upstreams_of(const char *const *texts)
 {
@@ -13,7 +29,7 @@ static struct upstreams upstreams_of(const char *const *texts)
     struct upstreams upstreams = {0};
     size_t count = 0;
     for (; texts[count]; count++)
-        must(net_upstream_from_text(texts[count], strlen(texts[count]), &items[count], NULL));
+        must(upstream_from_text(texts[count], &items[count], NULL));
     must(upstreams_set(&upstreams, items, count));
     return upstreams;
 }
@@ -84,9 +100,9 @@ static void a_domain_may_have_none(void **state)
     struct upstream_choice target;
     struct reason reason = {""};
     struct buffer text = {0};
-    must(net_upstream_from_text("192.0.2.1", 9, &items[0], NULL));
-    must(net_upstream_from_text("[/corp.example/]192.0.2.2", 25, &items[1], NULL));
-    must(net_upstream_from_text("[/no.corp.example/]192.0.2.3", 28, &items[2], NULL));
+    must(upstream_from_text("192.0.2.1", &items[0], NULL));
+    must(upstream_from_text("[/corp.example/]192.0.2.2", &items[1], NULL));
+    must(upstream_from_text("[/no.corp.example/]192.0.2.3", &items[2], NULL));
     items[2].target = (struct upstream_target){.address = {.family = AF_UNSPEC}};
     must(upstreams_set(&upstreams, items, 3));
     assert_string_equal(chosen(&upstreams, "a.example", 0), "192.0.2.1:53");
@@ -170,7 +186,7 @@ static void refuses(const char *text, const char *because)
 {
     struct net_upstream upstream;
     struct reason reason = {""};
-    assert_int_equal(net_upstream_from_text(text, strlen(text), &upstream, &reason), STATUS_INVALID);
+    assert_int_equal(upstream_from_text(text, &upstream, &reason), STATUS_INVALID);
     if (!strstr(reason.text, because))
         fail_msg("'%s' expected for %s, got '%s'", because, text, reason.text);
 }
@@ -182,7 +198,7 @@ static void refuses_what_is_not_written_so(void **state)
     refuses("https://192.0.2.1", "udp://");
     refuses("gopher://192.0.2.1", "gopher");
     refuses("[/example/", "[/domain/]ADDR");
-    refuses("[/a/b/]192.0.2.1", "one domain");
+    refuses("[/a//b/]192.0.2.1", "a domain is missing");
     refuses("[/a..b/]192.0.2.1", "empty label");
     refuses("[/example/]", "IP address");
     refuses("dns.example", "dns.example");

@@ -26,7 +26,8 @@ enum status svc_key_from_text(const char *text, size_t length, uint16_t *out)
     return dns_registry_from_text(DNS_SVC_PARAMS, text, length, out);
 }
 
-enum status svc_key_refuse(const char *text, size_t length, struct reason *reason)
+/* Says that the word is no key, and which one it may have meant. STATUS_INVALID. */
+static enum status refuse_key(const char *text, size_t length, struct reason *reason)
 {
     char word[DNS_MNEMONIC_MAX] = "";
     const char *names[NAMES_MAX + 1] = {NULL};
@@ -96,7 +97,8 @@ static bool check_together(struct span params, struct reason *reason)
     return !find(params, SVC_MANDATORY, &value) || check_mandatory(value, params, reason);
 }
 
-bool svc_check(struct span params, struct reason *reason)
+/* Whether the parameters are sorted, each once, fit their formats and each other (RFC 9460 sections 2.2, 7.1.1, 8). */
+static bool check(struct span params, struct reason *reason)
 {
     struct cursor cursor = cursor_over(params.data, params.length);
     uint16_t key;
@@ -123,7 +125,7 @@ bool svc_check(struct span params, struct reason *reason)
 static bool check_params(struct dns_data_in *in)
 {
     size_t length = cursor_left(&in->cursor);
-    return svc_check((struct span){cursor_take(&in->cursor, length), length}, NULL);
+    return check((struct span){cursor_take(&in->cursor, length), length}, NULL);
 }
 
 static void print_params(struct dns_data_in *in, struct buffer *out)
@@ -204,7 +206,7 @@ static enum status builder_finish(struct builder *builder, struct buffer *out, s
     }
     if (out->failed)
         return STATUS_NO_MEMORY;
-    bool good = count == 0 || svc_check((struct span){out->data + start, out->length - start}, reason);
+    bool good = count == 0 || check((struct span){out->data + start, out->length - start}, reason);
     return good ? STATUS_OK : STATUS_INVALID;
 }
 
@@ -220,7 +222,7 @@ static enum status scan_param(const struct dns_token *word, struct builder *buil
     if (word->quoted)
         return dns_word_refuse(word, "KEY=VALUE", reason);
     if (svc_key_from_text(word->text, key_length, &key))
-        return svc_key_refuse(word->text, key_length, reason);
+        return refuse_key(word->text, key_length, reason);
     bool generic = is_numbered_key(word->text, key_length);
     if (end - value >= 2 && *value == '"') {
         value++;
@@ -269,7 +271,7 @@ static enum status encode_param(const struct dns_value *item, struct builder *bu
     char name[DNS_MNEMONIC_MAX];
     size_t at = builder->values.length;
     if (item->key && svc_key_from_text(item->key, strlen(item->key), &key))
-        return svc_key_refuse(item->key, strlen(item->key), reason);
+        return refuse_key(item->key, strlen(item->key), reason);
     if (!item->key && item->key_number > UINT16_MAX) {
         reason_set(reason, "service parameter key expected, got a number above 65535");
         return STATUS_INVALID;

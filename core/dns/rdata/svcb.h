@@ -42,17 +42,11 @@ const struct svc_format *svc_format(uint16_t key);
  * 2.1). */
 MUST_CHECK enum status svc_key_from_text(const char *text, size_t length, uint16_t *out);
 
-/* Says that the word is no key, and which one it may have meant. STATUS_INVALID. */
-enum status svc_key_refuse(const char *text, size_t length, struct reason *reason);
-
 /* Whether the key says all by being there: its typed value is true. */
 bool svc_is_flag(uint16_t key);
 
 /* The parameters that a wire form holds, in order; false at the end or where it is broken (then the cursor has failed).
  */
 bool svc_next(struct cursor *cursor, uint16_t *key, struct span *value);
-
-/* Whether the parameters are sorted, each once, fit their formats and each other (RFC 9460 sections 2.2, 7.1.1, 8). */
-bool svc_check(struct span params, struct reason *reason);
 
 #endif
