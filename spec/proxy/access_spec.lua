@@ -13,9 +13,6 @@ local wait = require "spec.support.wait"
 local wire = require "spec.support.wire"
 
 local NOERROR, REFUSED = wire.rcodes.NOERROR, wire.rcodes.REFUSED
-local ANSWER = [[function dns_request(flow)
-    flow.response = flow.request:succeed{dns.ResourceRecord.A(flow.request.question.name, "192.0.2.9")}
-end]]
 
 -- What a UDP client with this address gets.
 local function ask_from(address, moondns)
@@ -41,7 +38,7 @@ describe("--allow", function()
     scope.manage()
 
     it("serves those networks and nobody else; others are refused, and say why", function()
-        local moondns = proxy.start { code = ANSWER, args = { "--allow", "127.0.0.8/29", "--allow", "::1" } }
+        local moondns = proxy.start { code = proxy.ANSWER, args = { "--allow", "127.0.0.8/29", "--allow", "::1" } }
         moondns:wait_output("clients served: 127%.0%.0%.8/29, ::1;", "err")
         for address, served in pairs { ["127.0.0.8"] = true, ["127.0.0.15"] = true, ["127.0.0.7"] = false, ["127.0.0.16"] = false } do
             local code, text = ask_from(address, moondns)
@@ -53,7 +50,7 @@ describe("--allow", function()
     end)
 
     it("answers what is malformed with nothing, and goes on", function()
-        local moondns = proxy.start { code = ANSWER, args = { "--allow", "127.0.0.8" } }
+        local moondns = proxy.start { code = proxy.ANSWER, args = { "--allow", "127.0.0.8" } }
         local client = moondns:udp()
         for _, bytes in ipairs { "", "x", ("\0"):rep(12) .. "y", wire.query("a.example", "A"):gsub("^(..).", "%1\129") } do
             client:send(bytes)
@@ -63,7 +60,7 @@ describe("--allow", function()
     end)
 
     it("any serves everybody", function()
-        local moondns = proxy.start { listen = "0.0.0.0:" .. ports.free(), code = ANSWER, args = { "--allow", "any" } }
+        local moondns = proxy.start { listen = "0.0.0.0:" .. ports.free(), code = proxy.ANSWER, args = { "--allow", "any" } }
         assert.is_nil(moondns:err():find "clients served")
     end)
 
@@ -97,7 +94,7 @@ describe("--allow", function()
                 echo $ip $(dig -r +tries=1 -b $ip @::1 -p 5300 a.example | grep -o 'status: [A-Z]*')
             done
             cat "$3"
-            kill $proxy && wait $proxy]], proxy.binary, proxy.script(ANSWER), files.temp_file("log", ""))
+            kill $proxy && wait $proxy]], proxy.binary, proxy.script(proxy.ANSWER), files.temp_file("log", ""))
         assert.equal(0, result.code, result.err)
         assert.truthy(result.out:find("clients served: loopback and private networks; --allow PREFIX or --allow any lets others in", 1, true), result.out)
         for _, served in ipairs { "127.0.0.1", "10.1.2.3", "172.20.0.1", "192.168.7.7", "100.64.0.9", "169.254.1.1", "::1", "fd00::1" } do

@@ -23,10 +23,6 @@ local LONG_OPTIONS = {
     "workers", "user", "group", "config", "check", "options", "version", "help",
 }
 
-local ANSWER = [[function dns_request(flow)
-    flow.response = flow.request:succeed{dns.ResourceRecord.A(flow.request.question.name, "192.0.2.9")}
-end]]
-
 local OPTIONS = [[
 function load(loader)
     loader:add_option("colour", "str", "red", "what it looks like")
@@ -145,7 +141,7 @@ describe("moondns", function()
     describe("the start", function()
         it("tells where it listens, where it asks, what it runs and how to try it", function()
             local server = net.server()
-            local moondns = proxy.start { upstream = server, code = ANSWER }
+            local moondns = proxy.start { upstream = server, code = proxy.ANSWER }
             moondns:wait_output(("listening on 127%%.0%%.0%%.1:%d %%(udp, tcp%%), upstream 127%%.0%%.0%%.1:%d, scripts: script%%.lua\n")
                 :format(moondns.port, server.port))
             moondns:wait_output(("try: dig @127%%.0%%.0%%.1 %%-p %d example%%.com\n"):format(moondns.port))
@@ -153,7 +149,7 @@ describe("moondns", function()
 
         it("listens only as the scheme says", function()
             local port, other = ports.free(), ports.free()
-            local moondns = proxy.start { listen = { "udp://127.0.0.1:" .. port, "tcp://127.0.0.1:" .. other }, port = port, code = ANSWER }
+            local moondns = proxy.start { listen = { "udp://127.0.0.1:" .. port, "tcp://127.0.0.1:" .. other }, port = port, code = proxy.ANSWER }
             assert.truthy(moondns:udp():ask(wire.query("x.example", "A")))
             assert.truthy(net.tcp(other):ask(wire.query("x.example", "A")))
             assert.is_false(pcall(net.tcp, port))
@@ -161,13 +157,13 @@ describe("moondns", function()
         end)
 
         it("takes the upstreams from resolv.conf by default", function()
-            local moondns = proxy.start { upstream = {}, code = ANSWER }
+            local moondns = proxy.start { upstream = {}, code = proxy.ANSWER }
             local server = files.read("/etc/resolv.conf"):match "nameserver%s+(%S+)" or "127.0.0.1"
             moondns:wait_output("upstream [^\n]*" .. server:gsub("%p", "%%%0"))
         end)
 
         it("names the owner of a port in use", function()
-            local moondns = proxy.start { code = ANSWER }
+            local moondns = proxy.start { code = proxy.ANSWER }
             local result = proxy.run { "-l", "127.0.0.1:" .. moondns.port, "-u", "none" }
             assert.equal(FAILURE, result.code)
             assert.truthy(result.err:find("moondns", 1, true) and result.err:find(tostring(moondns.pid), 1, true), result.err)
@@ -363,7 +359,7 @@ assert flows == 1, flows
             pending "only root can become somebody else"
             return
         end
-        local path = proxy.script(ANSWER)
+        local path = proxy.script(proxy.ANSWER)
         os.execute("chmod -R a+rX " .. path:match "^(.*)/")
         local moondns = proxy.start { script = path, args = { "--user", "nobody" } }
         local status = files.read("/proc/" .. moondns.pid .. "/status")

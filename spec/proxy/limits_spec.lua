@@ -10,9 +10,6 @@ local wait = require "spec.support.wait"
 local wire = require "spec.support.wire"
 
 local REFUSED, SERVFAIL = wire.rcodes.REFUSED, wire.rcodes.SERVFAIL
-local ANSWER = [[function dns_request(flow)
-    flow.response = flow.request:succeed{dns.ResourceRecord.A(flow.request.question.name, "192.0.2.9")}
-end]]
 
 local function query(name, id)
     return wire.query(name or "a.example", "A", { id = id or 1 })
@@ -57,7 +54,7 @@ describe("--rate-limit", function()
     scope.manage()
 
     it("answers TC beyond the rate, serves TCP, and each client has a rate of its own", function()
-        local moondns = proxy.start { code = ANSWER, args = { "--rate-limit", "5" } }
+        local moondns = proxy.start { code = proxy.ANSWER, args = { "--rate-limit", "5" } }
         for _, address in ipairs { "127.0.0.1", "127.0.0.2" } do
             local answers = burst(udp_from(address, moondns), 40)
             assert.equal(40, #answers)
@@ -73,7 +70,7 @@ describe("--rate-limit", function()
     end)
 
     it("counts a network as one client, and lets the rate come back", function()
-        local moondns = proxy.start { code = ANSWER, args = { "--rate-limit", "2/24", "--rate-limit-action", "drop" } }
+        local moondns = proxy.start { code = proxy.ANSWER, args = { "--rate-limit", "2/24", "--rate-limit-action", "drop" } }
         assert.equal(2, count(burst(udp_from("127.0.7.1", moondns), 5), is_served))
         assert.is_true(#burst(udp_from("127.0.7.2", moondns), 5) <= 1)
         assert.equal(2, count(burst(udp_from("127.0.8.1", moondns), 5), is_served))
@@ -84,7 +81,7 @@ describe("--rate-limit", function()
     end)
 
     it("can refuse, over TCP too, and the connection goes on", function()
-        local moondns = proxy.start { code = ANSWER, args = { "--rate-limit", "3", "--rate-limit-action", "refuse" } }
+        local moondns = proxy.start { code = proxy.ANSWER, args = { "--rate-limit", "3", "--rate-limit-action", "refuse" } }
         local answers = burst(udp_from("127.0.0.2", moondns), 20)
         assert.equal(20, #answers)
         assert.is_true(count(answers, function(answer) return answer.rcode == REFUSED end) >= 14)
@@ -101,7 +98,7 @@ describe("--rate-limit", function()
     end)
 
     it("holds for all workers together", function()
-        local moondns = proxy.start { code = ANSWER, args = { "--rate-limit", "10", "--rate-limit-action", "drop", "--workers", "4" } }
+        local moondns = proxy.start { code = proxy.ANSWER, args = { "--rate-limit", "10", "--rate-limit-action", "drop", "--workers", "4" } }
         local clients, served = {}, 0
         for i = 1, 12 do
             clients[i] = udp_from("127.0.0.9", moondns)
@@ -156,7 +153,7 @@ describe("limits of TCP", function()
     scope.manage()
 
     it("--tcp-connections: the one idle for longest makes room", function()
-        local moondns = proxy.start { code = ANSWER, args = { "--tcp-connections", "3" } }
+        local moondns = proxy.start { code = proxy.ANSWER, args = { "--tcp-connections", "3" } }
         local clients = {}
         for i = 1, 5 do
             clients[i] = moondns:tcp()
@@ -170,7 +167,7 @@ describe("limits of TCP", function()
     end)
 
     it("--tcp-connections-per-client: one address does not crowd out others", function()
-        local moondns = proxy.start { code = ANSWER, args = { "--tcp-connections-per-client", "2" } }
+        local moondns = proxy.start { code = proxy.ANSWER, args = { "--tcp-connections-per-client", "2" } }
         local other = socket.tcp4()
         scope.on_end(function() other:close() end)
         assert(other:bind("127.0.0.2", 0))
@@ -229,7 +226,7 @@ describe("limits of TCP", function()
     end)
 
     it("--tcp-idle-timeout: idle connections are closed, half-sent ones sooner", function()
-        local moondns = proxy.start { code = ANSWER, args = { "--tcp-idle-timeout", "2" } }
+        local moondns = proxy.start { code = proxy.ANSWER, args = { "--tcp-idle-timeout", "2" } }
         local idle, half = moondns:tcp(), moondns:tcp()
         assert(idle:ask(query()))
         local began = wait.now()

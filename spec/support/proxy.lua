@@ -5,12 +5,18 @@ local files = require "spec.support.files"
 local net = require "spec.support.net"
 local ports = require "spec.support.ports"
 local process = require "spec.support.process"
+local wait = require "spec.support.wait"
 
 local M = {}
 
 local here = unistd.getcwd()
 M.binary = os.getenv "MOONDNS" or here .. "/build/debug/moondns"
 M.top = here
+
+-- A script that answers everything.
+M.ANSWER = [[function dns_request(flow)
+    flow.response = flow.request:succeed{dns.ResourceRecord.A(flow.request.question.name, "192.0.2.9")}
+end]]
 
 local Proxy = setmetatable({}, { __index = process.Process })
 Proxy.__index = Proxy
@@ -82,6 +88,16 @@ end
 
 function Proxy:tcp(address)
     return net.tcp(self.port, address)
+end
+
+-- Ends it although queries are in flight: at the second TERM it waits for none.
+function Proxy:stop_at_once()
+    self:signal "TERM"
+    wait.eventually(function()
+        return not pcall(self.tcp, self)
+    end, "the end of its listeners")
+    self:signal "TERM"
+    self:wait_end()
 end
 
 -- The end of its scope: it must heed TERM, end with 0 and leave no report.

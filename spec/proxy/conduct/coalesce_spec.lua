@@ -2,7 +2,6 @@
 local net = require "spec.support.net"
 local proxy = require "spec.support.proxy"
 local scope = require "spec.support.scope"
-local wait = require "spec.support.wait"
 local wire = require "spec.support.wire"
 
 local SERVFAIL = wire.rcodes.SERVFAIL
@@ -190,11 +189,6 @@ describe("--coalesce", function()
         start { timeout = "30" }
         send(same(5))
         assert.truthy(server:receive())
-        moondns:signal "TERM"
-        wait.eventually(function()
-            return not pcall(moondns.tcp, moondns)
-        end, "the end of its listeners")
-        moondns:signal "TERM"
-        moondns:wait_end()
+        moondns:stop_at_once()
     end)
 end)

@@ -216,11 +216,6 @@ describe("an evil upstream", function()
         for _ = 1, 20 do
             assert_serves(moondns)
         end
-        moondns:signal "TERM"
-        wait.eventually(function()
-            return not pcall(moondns.tcp, moondns)
-        end, "the end of its listeners")
-        moondns:signal "TERM"
-        moondns:wait_end()
+        moondns:stop_at_once()
     end)
 end)
