@@ -132,6 +132,14 @@ static enum status read_letters(struct line *line, const char *argument)
     return STATUS_OK;
 }
 
+/* Whether the argument is meant as the value of the option before it, which takes one only when it is joined to it. */
+static bool is_value_apart(const struct line *line, const char *argument)
+{
+    const char *before = line->at > 2 ? line->argv[line->at - 2] : "";
+    const struct option_spec *spec = strncmp(before, "--", 2) ? NULL : options_find(before + 2, strlen(before + 2));
+    return spec && spec->traits & OPTION_VALUE_OPTIONAL && argument[strspn(argument, "0123456789,")] == '\0';
+}
+
 static enum status read_filter(struct line *line, const char *argument)
 {
     static const char extension[] = ".lua";
@@ -139,6 +147,11 @@ static enum status read_filter(struct line *line, const char *argument)
     if (length >= sizeof extension && !strcmp(argument + length - strlen(extension), extension) &&
         !access(argument, F_OK)) {
         reason_set(line->reason, "'%s' is a script: run it with --script %s", argument, argument);
+        return STATUS_INVALID;
+    }
+    if (is_value_apart(line, argument)) {
+        reason_set(line->reason, "'%s' is no filter; a value is joined to that option: %s=%s", argument,
+                   line->argv[line->at - 2], argument);
         return STATUS_INVALID;
     }
     if (line->words && line->words_count == line->words_max) {
