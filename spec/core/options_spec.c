@@ -287,6 +287,20 @@ static void a_script_is_no_filter(void **state)
     unlink(path);
 }
 
+static void a_value_that_is_not_joined_is_no_filter(void **state)
+{
+    (void)state;
+    struct options options;
+    refuse_line(ARGS("--anonymize", "16,32"),
+                "'16,32' is no filter; a value is joined to that option: --anonymize=16,32");
+    accept_line(ARGS("--anonymize=16,32", "24"), &options);
+    assert_string_equal(options.filter, "24");
+    options_free(&options);
+    accept_line(ARGS("--anonymize", "~tcp"), &options);
+    assert_string_equal(options.filter, "~tcp");
+    options_free(&options);
+}
+
 /* --- what is told of the options --- */
 
 static void values_are_json(void **state)
@@ -377,6 +391,7 @@ int main(void)
         cmocka_unit_test(errors_say_what_to_do),
         cmocka_unit_test(errors_of_addresses),
         cmocka_unit_test(a_script_is_no_filter),
+        cmocka_unit_test(a_value_that_is_not_joined_is_no_filter),
         cmocka_unit_test(values_are_json),
         cmocka_unit_test(help_names_every_option),
         cmocka_unit_test(the_table_is_whole),
