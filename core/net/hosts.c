@@ -67,7 +67,8 @@ static struct hosts_entry *find_or_add(struct hosts *hosts, const struct dns_nam
     entry->name_length = name->length;
     memcpy(entry->name, key, name->length);
     HASH_ADD_KEYPTR(hh, hosts->entries, entry->name, entry->name_length, entry);
-    return entry;
+    hosts->no_memory |= !entry->hh.tbl;
+    return entry->hh.tbl ? entry : NULL;
 }
 
 static void add_address(struct hosts *hosts, const struct dns_name *name, const struct address *address)

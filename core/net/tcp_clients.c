@@ -40,7 +40,10 @@ static struct tcp_client *find_or_add_client(struct tcp_clients *clients, const 
         return NULL;
     make_key(address, client->key);
     HASH_ADD(hh, clients->by_address, key, sizeof client->key, client);
-    return client;
+    if (client->hh.tbl)
+        return client;
+    free(client);
+    return NULL;
 }
 
 static void drop_client_if_empty(struct tcp_clients *clients, struct tcp_client *client)

@@ -253,6 +253,10 @@ static struct server *look_up_server(struct net *net, const struct address *addr
         server->address = key;
         server->is_self = net_is_self(net, &key);
         HASH_ADD(hh, net->servers, address, sizeof key, server);
+        if (!server->hh.tbl) {
+            free(server);
+            return NULL;
+        }
         net_need_tick(net);
     }
     net->last_server = server;

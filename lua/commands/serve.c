@@ -60,6 +60,10 @@ static enum status say_started(struct moondns *moondns, struct reason *reason)
     const struct net *net = worker_net(moondns->seats[0].worker);
     struct buffer text = {0}, clients = {0};
     describe_service(moondns, &text);
+    if (buffer_status(&text)) {
+        buffer_free(&text);
+        return STATUS_NO_MEMORY;
+    }
     log_text(&moondns->log, LOG_INFO, (const char *)text.data, text.length);
     net_describe_clients(net, &clients);
     if (clients.length && buffer_c_string(&clients))

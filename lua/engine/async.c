@@ -138,6 +138,32 @@ static int handle_cancel(lua_State *L)
     return 0;
 }
 
+/* NULL when there is no memory; then `function` stays the caller's. */
+static struct timer *start_timer(struct engine *engine, struct script *script, int function, struct timeval time,
+                                 bool repeats)
+{
+    struct timer *timer = calloc(1, sizeof *timer);
+    if (!timer)
+        return NULL;
+    *timer = (struct timer){
+        .task = {.engine = engine, .awake = timer_awake, .hook = SCRIPT_HOOK_COUNT},
+        .number = ++engine->timer_numbers,
+        .script = script,
+        .event = event_new(engine->config.base, -1, repeats ? EV_PERSIST : 0, on_timer, timer),
+        .function = function,
+        .repeats = repeats,
+    };
+    if (timer->event && event_add(timer->event, &time) == 0) {
+        HASH_ADD(hh, engine->timers, number, sizeof timer->number, timer);
+        if (timer->hh.tbl)
+            return timer;
+    }
+    if (timer->event)
+        event_free(timer->event);
+    free(timer);
+    return NULL;
+}
+
 static int make_timer(lua_State *L, bool repeats, const char *what)
 {
     struct engine *engine = engine_of(L);
@@ -153,25 +179,11 @@ static int make_timer(lua_State *L, bool repeats, const char *what)
     struct handle *handle = lua_class_new(L, &timer_class, sizeof *handle);
     lua_insert(L, 2);
     int function = luaL_ref(L, LUA_REGISTRYINDEX);
-    struct timer *timer = calloc(1, sizeof *timer);
-    struct event *event = timer ? event_new(engine->config.base, -1, repeats ? EV_PERSIST : 0, on_timer, timer) : NULL;
-    struct timeval time = to_timeval(seconds);
-    if (!event || event_add(event, &time) != 0) {
-        if (event)
-            event_free(event);
-        free(timer);
+    struct timer *timer = start_timer(engine, script, function, to_timeval(seconds), repeats);
+    if (!timer) {
         luaL_unref(L, LUA_REGISTRYINDEX, function);
         return luaL_error(L, "%s: out of memory", what);
     }
-    *timer = (struct timer){
-        .task = {.engine = engine, .awake = timer_awake, .hook = SCRIPT_HOOK_COUNT},
-        .number = ++engine->timer_numbers,
-        .script = script,
-        .event = event,
-        .function = function,
-        .repeats = repeats,
-    };
-    HASH_ADD(hh, engine->timers, number, sizeof timer->number, timer);
     *handle = (struct handle){engine, timer->number};
     return 1;
 }

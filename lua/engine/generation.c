@@ -35,13 +35,10 @@ static size_t count_calls(const struct generation *generation, int hook)
     return count;
 }
 
-static bool gather_hook(struct generation *generation, int hook)
+/* Takes the list, which has room for all. */
+static void gather_hook(struct generation *generation, int hook, struct hook_call *list)
 {
     struct hook_calls *calls = &generation->calls[hook];
-    size_t count = count_calls(generation, hook);
-    struct hook_call *list = calloc(count + 1, sizeof *list);
-    if (!list)
-        return false;
     free(calls->list);
     *calls = (struct hook_calls){.list = list};
     for (size_t i = 0; i < generation->count; i++) {
@@ -54,19 +51,27 @@ static bool gather_hook(struct generation *generation, int hook)
             generation->keeps |= addon->keeps;
         }
     }
-    if (count)
+    if (calls->count)
         generation->hooks.defined |= 1u << hook;
     else
         generation->hooks.defined &= ~(1u << hook);
-    return true;
 }
 
 bool generation_gather(struct generation *generation)
 {
+    struct hook_call *lists[HOOK_COUNT] = {0};
+    bool has_memory = true;
+    for (int hook = 0; hook < HOOK_COUNT && has_memory; hook++) {
+        lists[hook] = calloc(count_calls(generation, hook) + 1, sizeof *lists[hook]);
+        has_memory = lists[hook] != NULL;
+    }
+    for (int hook = 0; hook < HOOK_COUNT && !has_memory; hook++)
+        free(lists[hook]);
+    if (!has_memory)
+        return false;
     generation->keeps = false;
     for (int hook = 0; hook < HOOK_COUNT; hook++)
-        if (!gather_hook(generation, hook))
-            return false;
+        gather_hook(generation, hook, lists[hook]);
     if (count_calls(generation, SCRIPT_CLIENT_CONNECTED) + count_calls(generation, SCRIPT_CLIENT_DISCONNECTED))
         generation->hooks.defined |= HOOKS_CONNECTION_BIT;
     else

@@ -30,7 +30,8 @@ struct generation {
 /* Of all sources' scripts, the next one where there is one; NULL when there is no memory. */
 struct generation *generation_new(struct engine *engine);
 
-/* Gathers the hooks once more, after scripts have had a chance to define others. */
+/* Gathers the hooks once more, after scripts have had a chance to define others; without memory they stay as they
+ * were. */
 bool generation_gather(struct generation *generation);
 
 void generation_free(struct generation *generation); /* NULL is fine */

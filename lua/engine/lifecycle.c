@@ -23,8 +23,8 @@ static void lifecycle_free(struct lifecycle *lifecycle)
 /* `running` may have defined hooks. */
 static void gather(struct script *script, enum script_hook hook)
 {
-    if (hook == SCRIPT_RUNNING && script_gather(script))
-        (void)generation_gather(script->engine->current);
+    if (hook == SCRIPT_RUNNING)
+        script_gather_again(script, script->engine->current);
 }
 
 static void awake(struct task *task)

@@ -150,7 +150,28 @@ bool script_gather(struct script *script)
         script->count = count;
     }
     lua_pop(L, 1);
+    if (!addons)
+        log_line(engine->config.log, LOG_ERROR, "%s: out of memory", script->source->path);
     return addons != NULL;
+}
+
+void script_gather_again(struct script *script, struct generation *generation)
+{
+    struct script before = *script;
+    script->addons = NULL;
+    script->count = 0;
+    bool gathered = script_gather(script);
+    if (gathered && !generation_gather(generation)) {
+        log_line(script->engine->config.log, LOG_ERROR, "%s: out of memory", script->source->path);
+        gathered = false;
+    }
+    if (gathered) {
+        release_addons(&before);
+        return;
+    }
+    release_addons(script);
+    script->addons = before.addons;
+    script->count = before.count;
 }
 
 /* Pushes what this script is lent: a table of its own over what all have in common. */

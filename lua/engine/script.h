@@ -7,6 +7,7 @@
 #include "lua/engine/measure.h"
 
 struct engine;
+struct generation;
 
 /* What a script may define; the first are enum hook. The order is that of dns.script's `hooks`. */
 enum script_hook {
@@ -61,8 +62,11 @@ struct script_source {
 /* Runs the source's file: the caller owns one reference to the script. On an error logs it. */
 MUST_CHECK enum status script_load(struct script_source *source, struct script **out);
 
-/* Looks once more which hooks the script defines. */
+/* Looks once more which hooks the script defines; where that fails it is in the log. */
 bool script_gather(struct script *script);
+
+/* The same for the generation that calls them too: where it fails, both stay with the hooks that they knew. */
+void script_gather_again(struct script *script, struct generation *generation);
 
 /* Calls load, configure or done of all addons, with the `arguments` (0 or 1) at the top of the engine's stack, which
  * are popped. An error is logged and ends it: false. */

@@ -69,7 +69,11 @@ static struct script_owner *find_owner(struct script_metrics *metrics, const cha
     }
     owner->path = copy;
     HASH_ADD_KEYPTR(hh, metrics->owners, owner->path, strlen(owner->path), owner);
-    return owner;
+    if (owner->hh.tbl)
+        return owner;
+    free(copy);
+    free(owner);
+    return NULL;
 }
 
 /* Whether the metric's owner may have one more series; warns once where not. */
@@ -121,7 +125,11 @@ static struct script_series *make_series(struct script_metrics *metrics, struct 
     memcpy(copy, key, length);
     series->key = copy;
     HASH_ADD_KEYPTR(hh, metric->series, series->key, length, series);
-    return series;
+    if (series->hh.tbl)
+        return series;
+    free(copy);
+    free(series);
+    return NULL;
 }
 
 struct script_series *script_series_find(struct script_metrics *metrics, struct script_metric *metric,

@@ -1,0 +1,347 @@
+/* Calls that fail when they are told to: preloaded into the debug build, this stands between the proxy and what it
+ * calls.
+ *
+ * INJECT names a file of the size of struct page, shared with whoever drives it. Each call that the proxy or one of the
+ * libraries under it makes is counted; while `mode` says so, one fails: as malloc does, or with `error`, or Lua's
+ * allocator within a script. Modes reset themselves once a call failed (but MODE_ALWAYS), so that one call fails at a
+ * time. MODE_NEW fails the first call from a place (a call stack) that has not failed with this error: repeated until
+ * nothing fails, it reaches every place that the traffic reaches. */
+#include "lua/engine/memory.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <execinfo.h>
+#include <fcntl.h>
+#include <link.h>
+#include <lua.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Classes of calls, in the order of the page's counts; spec/inject/inject.lua has the same. */
+#define CLASSES(X)                                                                                                     \
+    X(malloc)                                                                                                          \
+    X(lua)                                                                                                             \
+    X(socket)                                                                                                          \
+    X(bind) X(connect) X(listen) X(accept4) X(sendmmsg) X(recvmmsg) X(sendmsg) X(recvmsg) X(sendto) X(send)            \
+        X(recvfrom) X(recv) X(read) X(write) X(readv) X(writev) X(setsockopt) X(getsockopt) X(getsockname)             \
+            X(getpeername) X(epoll_create1) X(epoll_ctl) X(epoll_wait) X(eventfd) X(timerfd_create) X(timerfd_settime) \
+                X(timer_create) X(timer_settime) X(pipe2) X(socketpair) X(open) X(fopen) X(opendir) X(fstat)           \
+                    X(inotify_init1) X(inotify_add_watch) X(getrandom) X(pthread_create) X(mmap)
+
+enum class {
+#define X(name) CLASS_##name,
+    CLASSES(X)
+#undef X
+        CLASS_COUNT
+};
+
+enum mode { MODE_OFF, MODE_NEW, MODE_NTH, MODE_ALWAYS };
+
+enum { FRAMES = 24, SEEN = 1 << 16, WHERE_SIZE = 4096 };
+
+struct page {
+    uint32_t mode;
+    uint32_t class;
+    int32_t error;
+    uint32_t nth;          /* MODE_NTH: calls of the class from now on until one fails, from 1 */
+    uint32_t one_in, seed; /* MODE_NEW: the share of the places that is taken, 0 and 1 for all */
+    uint32_t failed;       /* calls that failed */
+    uint32_t reserved;
+    uint64_t counts[64];    /* by class */
+    char where[WHERE_SIZE]; /* the last failed call's stack: "file+0xoffset", a line each */
+    uint32_t seen[SEEN];    /* places that failed; 0 is free */
+};
+
+static struct page *page;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static _Thread_local bool inside;
+
+/* --- whose calls --- */
+
+static struct range {
+    uintptr_t from, to;
+} ranges[16], loader;
+static size_t range_count;
+
+static int add_ranges(struct dl_phdr_info *info, size_t size, void *context)
+{
+    static const char *const ours[] = {"libevent",   "libcjson", "libidn2",       "libpcre2",
+                                       "libhiredis", "libfstrm", "libprotobuf-c", "libc.so"};
+    (void)size, (void)context;
+    bool is_ours = !info->dlpi_name[0];
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        is_ours |= strstr(info->dlpi_name, ours[i]) != NULL;
+    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+        uintptr_t from = info->dlpi_addr + part->p_vaddr;
+        if (part->p_type != PT_LOAD || !(part->p_flags & PF_X))
+            continue;
+        if (strstr(info->dlpi_name, "ld-linux"))
+            loader = (struct range){from, from + part->p_memsz};
+        else if (is_ours && range_count < sizeof ranges / sizeof *ranges)
+            ranges[range_count++] = (struct range){from, from + part->p_memsz};
+    }
+    return 0;
+}
+
+static bool is_within(struct range range, const void *caller)
+{
+    return (uintptr_t)caller >= range.from && (uintptr_t)caller < range.to;
+}
+
+static bool is_ours(const void *caller)
+{
+    for (size_t i = 0; i < range_count; i++)
+        if (is_within(ranges[i], caller))
+            return true;
+    return false;
+}
+
+/* --- places --- */
+
+struct place {
+    void *frames[FRAMES];
+    int count;
+    uint32_t key;
+    bool is_foreign; /* the sanitizer calls, which checks what it gets by ending the process */
+};
+
+static uint32_t mix(uint32_t key, uint64_t value)
+{
+    for (int i = 0; i < 8; i++)
+        key = (key ^ (uint8_t)(value >> (8 * i))) * 16777619u;
+    return key;
+}
+
+static void find_place(struct place *place, enum class class)
+{
+    enum { OWN = 3, KEYED = 12 };
+    place->is_foreign = false;
+    place->count = backtrace(place->frames, FRAMES);
+    place->key = mix(mix(2166136261u, class), (uint64_t)page->error);
+    for (int i = OWN; i < place->count && i < OWN + KEYED; i++) {
+        Dl_info info;
+        if (!dladdr(place->frames[i], &info))
+            continue;
+        place->is_foreign |= strstr(info.dli_fname, "libasan") != NULL;
+        place->key = mix(place->key, (uintptr_t)place->frames[i] - (uintptr_t)info.dli_fbase);
+    }
+    place->key |= 1;
+}
+
+static void note_where(const struct place *place)
+{
+    size_t at = 0;
+    for (int i = 2; i < place->count && at < WHERE_SIZE; i++) {
+        Dl_info info;
+        if (dladdr(place->frames[i], &info))
+            at += (size_t)snprintf(page->where + at, WHERE_SIZE - at, "%s+0x%zx\n", info.dli_fname,
+                                   (size_t)((uintptr_t)place->frames[i] - (uintptr_t)info.dli_fbase));
+    }
+}
+
+/* Whether the place is new, which it then is no more. */
+static bool is_new(uint32_t key)
+{
+    for (uint32_t i = 0; i < SEEN; i++) {
+        uint32_t *slot = &page->seen[(key + i) % SEEN];
+        if (*slot == key)
+            return false;
+        if (*slot == 0) {
+            *slot = key;
+            return page->one_in < 2 || mix(key, page->seed) % page->one_in == 0;
+        }
+    }
+    return false;
+}
+
+static bool is_chosen(enum class class)
+{
+    struct place place;
+    bool chosen = page->mode == MODE_ALWAYS || (page->mode == MODE_NTH && page->nth && --page->nth == 0);
+    if (page->mode == MODE_NEW || chosen) {
+        find_place(&place, class);
+        chosen = !place.is_foreign && (chosen || is_new(place.key));
+    }
+    if (!chosen)
+        return false;
+    note_where(&place);
+    page->failed++;
+    if (page->mode != MODE_ALWAYS)
+        page->mode = MODE_OFF;
+    return true;
+}
+
+static __attribute__((noinline)) bool fails(enum class class, const void *caller)
+{
+    if (!page || inside || (caller && !is_ours(caller)))
+        return false;
+    inside = true;
+    int before = errno;
+    pthread_mutex_lock(&lock);
+    page->counts[class]++;
+    bool chosen = page->mode != MODE_OFF && page->class == class && is_chosen(class);
+    int error = page->error;
+    pthread_mutex_unlock(&lock);
+    inside = false;
+    errno = chosen ? error : before;
+    return chosen;
+}
+
+static __attribute__((constructor)) void begin(void)
+{
+    const char *path = getenv("INJECT");
+    int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+    void *frames[2];
+    if (fd < 0)
+        return;
+    dl_iterate_phdr(add_ranges, NULL);
+    backtrace(frames, 2);
+    struct page *mapped = mmap(NULL, sizeof *mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    page = mapped == MAP_FAILED ? NULL : mapped;
+}
+
+/* --- memory --- */
+
+/* The sanitizer's own functions: what stands in for malloc cannot look them up by dlsym, which allocates. */
+void *__interceptor_malloc(size_t size);
+void *__interceptor_calloc(size_t count, size_t size);
+void *__interceptor_realloc(void *block, size_t size);
+char *__interceptor_strdup(const char *text);
+char *__interceptor_strndup(const char *text, size_t size);
+void __lsan_ignore_object(const void *block);
+
+/* The dynamic linker keeps what it takes where the leak check does not look. */
+static void *taken(void *block, const void *caller)
+{
+    if (block && is_within(loader, caller))
+        __lsan_ignore_object(block);
+    return block;
+}
+
+#define CALLER __builtin_return_address(0)
+#define ALLOCATE(type, name, parameters, arguments)                                                \
+    type name parameters;                                                                          \
+    type name parameters                                                                           \
+    {                                                                                              \
+        return fails(CLASS_malloc, CALLER) ? NULL : taken(__interceptor_##name arguments, CALLER); \
+    }
+ALLOCATE(void *, malloc, (size_t size), (size))
+ALLOCATE(void *, calloc, (size_t count, size_t size), (count, size))
+ALLOCATE(void *, realloc, (void *block, size_t size), (block, size))
+ALLOCATE(char *, strdup, (const char *text), (text))
+ALLOCATE(char *, strndup, (const char *text, size_t size), (text, size))
+
+/* Lua's allocator fails only where a script runs, as the scripts' own limit does. */
+static lua_Alloc lua_allocate;
+
+static void *allocate_lua(void *context, void *block, size_t old_size, size_t new_size)
+{
+    struct memory *memory = context;
+    if (new_size > old_size && memory->enforced && fails(CLASS_lua, NULL)) {
+        memory->exhausted = true;
+        return NULL;
+    }
+    return lua_allocate(context, block, old_size, new_size);
+}
+
+#define NEXT(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
+
+void lua_setallocf(lua_State *L, lua_Alloc allocate, void *context)
+{
+    lua_allocate = allocate;
+    NEXT(lua_setallocf)(L, page ? allocate_lua : allocate, context);
+}
+
+/* --- the system --- */
+
+#define CALL_AS(class, type, bad, name, parameters, arguments)        \
+    type name parameters                                              \
+    {                                                                 \
+        static __typeof__(&(name)) next;                              \
+        if (!next)                                                    \
+            next = NEXT(name);                                        \
+        return fails(CLASS_##class, CALLER) ? (bad) : next arguments; \
+    }
+#define CALL(type, bad, name, parameters, arguments) CALL_AS(name, type, bad, name, parameters, arguments)
+
+CALL(int, -1, socket, (int domain, int type, int protocol), (domain, type, protocol))
+CALL(int, -1, bind, (int fd, const struct sockaddr *address, socklen_t length), (fd, address, length))
+CALL(int, -1, connect, (int fd, const struct sockaddr *address, socklen_t length), (fd, address, length))
+CALL(int, -1, listen, (int fd, int backlog), (fd, backlog))
+CALL(int, -1, accept4, (int fd, struct sockaddr *address, socklen_t *length, int flags), (fd, address, length, flags))
+CALL(int, -1, sendmmsg, (int fd, struct mmsghdr *messages, unsigned count, int flags), (fd, messages, count, flags))
+CALL(int, -1, recvmmsg, (int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout),
+     (fd, messages, count, flags, timeout))
+CALL(ssize_t, -1, sendmsg, (int fd, const struct msghdr *message, int flags), (fd, message, flags))
+CALL(ssize_t, -1, recvmsg, (int fd, struct msghdr *message, int flags), (fd, message, flags))
+CALL(ssize_t, -1, sendto,
+     (int fd, const void *data, size_t size, int flags, const struct sockaddr *address, socklen_t length),
+     (fd, data, size, flags, address, length))
+CALL(ssize_t, -1, send, (int fd, const void *data, size_t size, int flags), (fd, data, size, flags))
+CALL(ssize_t, -1, recvfrom, (int fd, void *data, size_t size, int flags, struct sockaddr *address, socklen_t *length),
+     (fd, data, size, flags, address, length))
+CALL(ssize_t, -1, recv, (int fd, void *data, size_t size, int flags), (fd, data, size, flags))
+CALL(ssize_t, -1, read, (int fd, void *data, size_t size), (fd, data, size))
+CALL(ssize_t, -1, write, (int fd, const void *data, size_t size), (fd, data, size))
+CALL(ssize_t, -1, readv, (int fd, const struct iovec *parts, int count), (fd, parts, count))
+CALL(ssize_t, -1, writev, (int fd, const struct iovec *parts, int count), (fd, parts, count))
+CALL(int, -1, setsockopt, (int fd, int level, int name, const void *value, socklen_t length),
+     (fd, level, name, value, length))
+CALL(int, -1, getsockopt, (int fd, int level, int name, void *value, socklen_t *length),
+     (fd, level, name, value, length))
+CALL(int, -1, getsockname, (int fd, struct sockaddr *address, socklen_t *length), (fd, address, length))
+CALL(int, -1, getpeername, (int fd, struct sockaddr *address, socklen_t *length), (fd, address, length))
+CALL(int, -1, epoll_create1, (int flags), (flags))
+CALL(int, -1, epoll_ctl, (int fd, int what, int of, struct epoll_event *event), (fd, what, of, event))
+CALL(int, -1, epoll_wait, (int fd, struct epoll_event *events, int most, int timeout), (fd, events, most, timeout))
+CALL(int, -1, eventfd, (unsigned value, int flags), (value, flags))
+CALL(int, -1, timerfd_create, (int clock, int flags), (clock, flags))
+CALL(int, -1, timerfd_settime, (int fd, int flags, const struct itimerspec *time, struct itimerspec *old),
+     (fd, flags, time, old))
+CALL(int, -1, timer_create, (clockid_t clock, struct sigevent *event, timer_t *timer), (clock, event, timer))
+CALL(int, -1, timer_settime, (timer_t timer, int flags, const struct itimerspec *time, struct itimerspec *old),
+     (timer, flags, time, old))
+CALL(int, -1, pipe2, (int fds[2], int flags), (fds, flags))
+CALL(int, -1, socketpair, (int domain, int type, int protocol, int fds[2]), (domain, type, protocol, fds))
+
+int open(const char *path, int flags, ...)
+{
+    va_list arguments;
+    va_start(arguments, flags);
+    mode_t permissions = flags & (O_CREAT | O_TMPFILE) ? va_arg(arguments, mode_t) : 0;
+    va_end(arguments);
+    return fails(CLASS_open, CALLER) ? -1 : NEXT(open)(path, flags, permissions);
+}
+
+CALL(FILE *, NULL, fopen, (const char *path, const char *how), (path, how))
+CALL_AS(fopen, FILE *, NULL, fopen64, (const char *path, const char *how), (path, how))
+CALL(DIR *, NULL, opendir, (const char *path), (path))
+CALL(int, -1, fstat, (int fd, struct stat *out), (fd, out))
+CALL(int, -1, inotify_init1, (int flags), (flags))
+CALL(int, -1, inotify_add_watch, (int fd, const char *path, uint32_t mask), (fd, path, mask))
+CALL(ssize_t, -1, getrandom, (void *out, size_t size, unsigned flags), (out, size, flags))
+CALL(int, page->error, pthread_create,
+     (pthread_t * thread, const pthread_attr_t *attributes, void *(*run)(void *), void *context),
+     (thread, attributes, run, context))
+CALL(void *, MAP_FAILED, mmap, (void *at, size_t size, int protection, int flags, int fd, off_t offset),
+     (at, size, protection, flags, fd, offset))
