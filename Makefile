@@ -103,7 +103,8 @@ test: build-needs test-needs
 	@spec/run $(BUILD)
 
 TSAN_SPECS := spec/core/shared_store_spec.c spec/core/rollout_spec.c spec/proxy/workers_spec.lua \
-	spec/proxy/reload_spec.lua spec/proxy/signals_spec.lua spec/proxy/shared_redis_spec.lua spec/proxy/metrics_spec.lua spec/proxy/dnstap_spec.lua
+	spec/proxy/reload_spec.lua spec/proxy/signals_spec.lua spec/proxy/shared_redis_spec.lua \
+	spec/proxy/metrics_spec.lua spec/proxy/dnstap_spec.lua
 
 tsan: build-needs test-needs
 	cmake -S . -B $(BUILD)/tsan/debug -DCMAKE_BUILD_TYPE=RelWithDebInfo -DTHREAD_SANITIZE=ON

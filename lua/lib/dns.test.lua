@@ -333,14 +333,16 @@ end
 
 -- The proxy's own options, which a script may read but not declare; they are as when nothing is given.
 local proxy_options = {
-  script = {}, set = {}, listen = { "127.0.0.1:5300" }, upstream = {}, upstream_policy = "first", timeout = 2, retries = 2,
-  op_codes = "all", hosts = false, zone = {},
-  cache = 0, coalesce = false, allow = {}, rate_limit = false, rate_limit_action = "truncate", flows_max = 65536,
-  tcp_connections = 10000, tcp_connections_per_client = 1000, tcp_pipeline = 256, tcp_idle_timeout = 10,
-  rebind_protection = false, rebind_allow = {}, anonymize = false,
-  workers = 1, hook_timeout = 1, jit = false, errors_in_answers = false, script_memory = 1024, shared = "memory", shared_memory = 64, held_max = 10000, held_memory = 64,
-  held_timeout = 60, no_reload = false, quiet = 0, verbose = 0, flow_detail = 1, log_json = false, metrics = false, dnstap = false, dnstap_identity = false, user = false,
-  group = false,
+  script = {}, set = {}, shared = "memory", errors_in_answers = false, no_reload = false,
+  listen = { "127.0.0.1:5300" }, upstream = {}, upstream_policy = "first", timeout = 2, retries = 2, op_codes = "all",
+  coalesce = false, hosts = false, zone = {}, cache = 0,
+  quiet = 0, verbose = 0, flow_detail = 1, log_json = false, anonymize = false,
+  metrics = false, dnstap = false, dnstap_identity = false,
+  allow = {}, rate_limit = false, rate_limit_action = "truncate", rebind_protection = false, rebind_allow = {},
+  hook_timeout = 1, jit = false, script_memory = 1024, shared_memory = 64,
+  held_max = 10000, held_memory = 64, held_timeout = 60,
+  flows_max = 65536, tcp_connections = 10000, tcp_connections_per_client = 1000, tcp_pipeline = 256, tcp_idle_timeout = 10,
+  workers = 1, user = false, group = false,
 }
 
 local SHARED_BYTES = 64 * 2 ^ 20
