@@ -295,8 +295,11 @@ void worker_free(struct worker *worker)
     for (size_t i = 0; i < sizeof events / sizeof *events; i++)
         if (events[i])
             event_free(events[i]);
-    if (worker->base)
+    if (worker->base) {
+        /* Nothing of ours is left in it, but bufferevents whose callbacks were put off live until those have run. */
+        (void)event_base_loop(worker->base, EVLOOP_NONBLOCK);
         event_base_free(worker->base);
+    }
     if (worker->asked_fd >= 0)
         close(worker->asked_fd);
     free(worker);
