@@ -95,14 +95,18 @@ function Run:change_scripts()
     self.changed = true
 end
 
--- The first upstream dies and returns; SERVFAIL is all right from then until it has had time to recover.
+-- The first upstream dies and returns; SERVFAIL is all right from then until it has had time to recover. One that
+-- could not come back (somebody took its port meanwhile) tries again.
 function Run:mind_upstream(second)
     local server, in_minute = self.upstreams[1], second % MINUTE
     local should_be_dead = in_minute >= DEATH_AT and in_minute < DEATH_AT + DEATH_SECONDS
         and second < SECONDS - DEATH_SECONDS
     if should_be_dead and not self.dead then
         server:die()
-    elseif not should_be_dead and self.dead then
+    elseif not should_be_dead and (self.dead or server.process:ended()) then
+        if not self.dead then
+            io.stderr:write(("%d s: the upstream ended of itself; it printed:\n%s\n"):format(second, server.process:output()))
+        end
         server:come_back()
         self.calm_at = second + RECOVERY_SECONDS
     end
