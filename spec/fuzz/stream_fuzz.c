@@ -8,6 +8,7 @@
 #include "flow/faults.h"
 #include "messages.h"
 #include "net/framing.h"
+#include "net/tcp_connection.h"
 #include "net/transport.h"
 
 #include <arpa/inet.h>
@@ -24,6 +25,8 @@ enum {
     PARKED_MAX = 8,
     QUERIES_MAX = 64, /* of one client */
     TIMEOUT_US = 100000,
+    DRIP = 4000,      /* bytes a second: what pipelined queries can have waiting is gone within SETTLE_TRIES drops */
+    DROP_US = 100000, /* from one drop to the next */
     SETTLE_TRIES = 4000,
 };
 
@@ -361,7 +364,7 @@ static enum hook_result run(struct hooks *hooks, enum hook hook, struct flow *fl
         struct flow_faults *faults = flow_faults_of(flow);
         MUST(faults);
         faults->reset = what & 1;
-        faults->drip = what & 1 ? 0 : 1000;
+        faults->drip = what & 1 ? 0 : DRIP;
         faults->copies = what >> 1 & 1;
         for (size_t i = 0; i < CLIENTS; i++)
             world->clients[i].disturbed = true;
@@ -398,9 +401,18 @@ static void happen_resume(struct world *world)
 
 /* --- time --- */
 
+static void let_drip(const struct tcp_server *server)
+{
+    for (struct tcp_connection *at = server->clients.oldest; at; at = at->newer)
+        if (event_pending(&at->dripping, EV_TIMEOUT, NULL))
+            event_active(&at->dripping, EV_TIMEOUT, 0);
+}
+
 static void pass_time(struct world *world, int64_t us)
 {
     now_us += us;
+    if (us >= DROP_US)
+        let_drip(world->net->tcp_server);
     if (event_pending(&world->net->deadline_event, EV_TIMEOUT, NULL))
         event_active(&world->net->deadline_event, EV_TIMEOUT, 0);
     if (world->net->ticking && us >= 1000000)
@@ -530,27 +542,33 @@ static bool is_settled(struct world *world, bool must_be)
     return settled;
 }
 
+static void wait_on(struct world *world, unsigned tries)
+{
+    pass_time(world, TIMEOUT_US);
+    clients_read(world);
+    if (tries > SETTLE_TRIES - 400)
+        usleep(5000); /* the system may need a moment to carry bytes */
+}
+
 static void settle(struct world *world)
 {
     world->settling = true;
     for (unsigned i = 0; i < SETTLE_TRIES; i++) {
         for (size_t k = 0; k < PARKED_MAX; k++)
             resume(world, k);
-        pass_time(world, TIMEOUT_US);
-        clients_read(world);
+        wait_on(world, i);
         if (is_settled(world, false))
             break;
-        if (i > SETTLE_TRIES - 400)
-            usleep(5000); /* the system may need a moment to carry bytes */
     }
     MUST(is_settled(world, true));
     if (world->stops) {
         MUST(world->idle == 0);
+        /* No tick, which closes what does not go on: that is to end by itself. */
+        event_del(&world->net->tick_event);
+        world->net->ticking = true;
         net_stop_listening(world->net);
-        for (unsigned i = 0; i < SETTLE_TRIES && !world->idle; i++) {
-            pass_time(world, TIMEOUT_US);
-            clients_read(world);
-        }
+        for (unsigned i = 0; i < SETTLE_TRIES && !world->idle; i++)
+            wait_on(world, i);
         MUST(world->idle == 1);
     }
 }
