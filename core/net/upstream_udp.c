@@ -52,13 +52,25 @@ static void readable(evutil_socket_t fd, short what, void *context)
 
 /* --- opening --- */
 
-/* Takes a random port of ours; any other where eight in a row are taken. */
-static void bind_randomly(struct net *net, int fd, sa_family_t family)
+/* Whether it is an upstream's port. If that upstream is on this machine and not running just now, it could not come
+ * back to a port that is taken; and a socket on its server's own port would ask itself. */
+static bool is_upstreams_port(const struct net *net, const struct address *server, uint16_t port)
 {
-    struct address any = {.family = family};
+    bool found = server->port == port;
+    for (size_t i = 0; i < net->upstreams.count && !found; i++)
+        found = net->upstreams.items[i].target.address.port == port;
+    return found;
+}
+
+/* Takes a random port of ours; any other where eight in a row are taken. */
+static void bind_randomly(struct net *net, int fd, const struct address *server)
+{
+    struct address any = {.family = server->family};
     struct sockaddr_storage name;
     for (unsigned i = 0; i < PORT_TRIES; i++) {
         any.port = (uint16_t)(PORT_FIRST + random_below(&net->random, 65536 - PORT_FIRST));
+        if (is_upstreams_port(net, server, any.port))
+            continue;
         socklen_t length = address_to_sockaddr(&any, &name);
         if (!bind(fd, (const struct sockaddr *)&name, length))
             return;
@@ -75,7 +87,7 @@ static enum status connect_socket(struct net *net, const struct address *address
         return STATUS_IO;
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-    bind_randomly(net, fd, address->family);
+    bind_randomly(net, fd, address);
     if (connect(fd, (const struct sockaddr *)&name, length)) {
         int error = errno;
         close(fd);

@@ -131,6 +131,27 @@ describe("RFC 5452", function()
         assert.is_true(port_count >= 250, port_count .. " ports")
     end)
 
+    it("section 4.3: no port is an upstream's, which could not come back to it on this machine", function()
+        local FIRST, COUNT = 20000, 2500
+        local upstreams = { server }
+        for i = 1, COUNT do
+            upstreams[i + 1] = "[/away.example/]127.0.0.1:" .. FIRST + i - 1
+        end
+        local moondns = proxy.start { upstream = upstreams, args = { "--flow-detail", "0" } }
+        local client, ports, count = moondns:udp(), {}, 0
+        for i = 1, 150 do
+            client:send(wire.query("n" .. i .. ".example", "A"))
+            local query, reply, port = assert(server:receive())
+            assert.is_false(port >= FIRST and port < FIRST + COUNT and port ~= server.port, "port " .. port)
+            count = count + (ports[port] and 0 or 1)
+            ports[port] = true
+            reply(wire.answer(query, {}))
+            assert.truthy(client:receive())
+            socket.sleep(0.011) -- a port for each query
+        end
+        assert.is_true(count >= 100, count .. " ports")
+    end)
+
     it("section 9.1: " .. CROSSING_QUERIES .. " queries of one id with answers in random order, none crossed", function()
         local moondns = proxy.start { upstream = server, args = { "--flow-detail", "0" } }
         assert.equal(CROSSING_QUERIES, crossing.run(moondns.port, server, CROSSING_QUERIES, CROSSING_CLIENTS))
