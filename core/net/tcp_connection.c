@@ -89,8 +89,11 @@ static void write_answers(struct tcp_connection *connection)
 {
     while (tcp_connection_waiting(connection) && !connection->broken) {
         size_t length = connection->drip ? next_drop(connection) : tcp_connection_waiting(connection);
-        if (length == 0)
-            return; /* the next drop comes with its event */
+        if (length == 0) { /* the next drop comes with its event; it is the proxy that is slow */
+            if (connection->progress)
+                touch(connection);
+            return;
+        }
         ssize_t sent =
             send(connection->fd, connection->out.data + connection->written, length, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent >= 0) {

@@ -237,6 +237,14 @@ describe("a script", function()
         assert.equal(IP, moondns:dig(NAME).answers[1].data)
     end)
 
+    it("gives it away whole, however slowly: the client is not taken for one that does not read", function()
+        local moondns = start("flow:drip(12)", { args = { "--tcp-idle-timeout", "2" } })
+        local client = moondns:tcp()
+        local started = wait.now()
+        good(client:ask(query { id = 7 }), 7)
+        assert.is_true(wait.now() - started >= 2.5)
+    end)
+
     -- glibc asks port 53 of the servers in /etc/resolv.conf, and only where there is an address that is not the loopback's:
     -- all are its own in a namespace of its own.
     -- What runs there stops at once where it is not in one, before it changes anything: $0 and $1 are the test's own.
