@@ -104,8 +104,9 @@ function Run:mind_upstream(second)
     if should_be_dead and not self.dead then
         server:die()
     elseif not should_be_dead and (self.dead or server.process:ended()) then
-        if not self.dead then
-            io.stderr:write(("%d s: the upstream ended of itself; it printed:\n%s\n"):format(second, server.process:output()))
+        if not self.dead and not self.upstream_ended then
+            self.upstream_ended = true
+            self:fault("the upstream ended of itself at %d s; it printed: %s", second, server.process:output())
         end
         server:come_back()
         self.calm_at = second + RECOVERY_SECONDS
