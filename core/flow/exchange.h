@@ -203,6 +203,8 @@ struct exchange_ask {
     uint16_t type, class_;
     struct upstream_target target; /* AF_UNSPEC: the configured upstreams */
     bool locally;                  /* local data (exchange_io.local_answer) counts, before the cache */
+    bool unguarded; /* what the world keeps from clients (exchange_io.blocks) is not kept from this one, which no client
+                       sees. A target of its own says so too. */
     int64_t timeout_us; /* for all tries together, the last one takes what is left; 0: as for a client's query */
 
     /* It has finished. Never called from within exchange_ask or exchange_forget, nor while another hook runs. */

@@ -34,6 +34,7 @@ enum status exchange_ask(struct exchange *exchange, const struct exchange_ask *a
     if (!flow)
         return STATUS_NO_MEMORY;
     flow->is_ask = true;
+    flow->unguarded = ask->unguarded || ask->target.address.family != AF_UNSPEC;
     flow->finished = ask->finished;
     flow->context = ask->context;
     flow->deadline_us = ask->timeout_us ? exchange->monotonic_us + ask->timeout_us : 0;

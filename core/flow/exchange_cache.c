@@ -24,8 +24,9 @@ bool exchange_answer_from_cache(struct exchange *exchange, struct exchange_flow 
 
 void exchange_keep_answer(struct exchange *exchange, const struct exchange_flow *flow, const struct dns_message *answer)
 {
+    const bool checked = !flow->unguarded || !exchange->io->blocks;
     struct cache_key key;
-    if (key_of(exchange, &flow->flow, &key) && flow->flushes == cache_flushes(exchange->cache))
+    if (checked && key_of(exchange, &flow->flow, &key) && flow->flushes == cache_flushes(exchange->cache))
         cache_keep(exchange->cache, &key, answer);
 }
 

@@ -33,7 +33,9 @@ struct exchange_flow {
     bool parked;       /* in exchange->parked */
     bool replied;      /* something went to the client */
     bool delayed;      /* `pending` keeps time for an answer that goes out later, or has done so */
-    bool is_ask;       /* a script's query */
+    bool is_ask;       /* a script's query … */
+    bool unguarded;    /* … that no answer is kept from */
+    bool blocked;      /* its response stands for an answer that was */
     bool stream_again; /* the answer came cut: this try goes on over a stream */
     bool plain_again;  /* the server did not understand OPT: this try goes on without */
     bool without_opt;  /* the upstream was asked without the request's OPT */

@@ -3,12 +3,14 @@
  * that the world learns how their upstreams do. */
 #include "flow/exchange_private.h"
 
-/* Whether the answer says something of the question, and not just that this upstream does not. */
-static bool is_good(const struct flow *flow)
+/* Whether the answer says something of the question, and not just that this upstream does not, or that it is not to be
+ * told. */
+static bool is_good(const struct exchange_flow *runner)
 {
-    if (!flow->response.present)
+    const struct flow_message *response = &runner->flow.response;
+    if (!response->present || runner->blocked)
         return false;
-    uint16_t code = dns_message_response_code(&flow->response.view);
+    uint16_t code = dns_message_response_code(&response->view);
     return code == DNS_RCODE_NOERROR || code == DNS_RCODE_NXDOMAIN;
 }
 
@@ -19,6 +21,7 @@ static struct exchange_flow *start_runner(struct exchange *exchange, struct exch
     if (!runner)
         return NULL;
     runner->is_ask = true;
+    runner->unguarded = flow->unguarded;
     exchange->ask_count++;
     runner->member = member + 1;
     runner->deadline_us = flow->deadline_us;
@@ -49,13 +52,13 @@ static void take_response(struct flow *flow, struct flow *runner)
     take_peer(flow, runner);
 }
 
-/* The best that came: an answer that says no, or the failure of the one asked first. */
+/* The best that came: one that was blocked, an answer that says no, or the failure of the one asked first. */
 static enum step conclude(struct exchange *exchange, struct exchange_flow *flow)
 {
     struct exchange_flow *first = NULL, *answered = NULL;
     for (struct exchange_flow *runner = flow->runners; runner; runner = runner->next_runner) {
         first = runner;
-        if (runner->flow.response.present)
+        if (runner->flow.response.present && (runner->blocked || !answered || !answered->blocked))
             answered = runner;
     }
     if (answered) {
@@ -72,7 +75,7 @@ static enum step conclude(struct exchange *exchange, struct exchange_flow *flow)
 static bool has_result(struct exchange *exchange, struct exchange_flow *flow, struct exchange_flow *runner,
                        enum step *next)
 {
-    if (runner && is_good(&runner->flow)) {
+    if (runner && is_good(runner)) {
         take_response(&flow->flow, &runner->flow);
         *next = STEP_RESPONSE;
     } else if (flow->running == 0) {

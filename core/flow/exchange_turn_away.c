@@ -41,8 +41,8 @@ bool exchange_block_answer(struct exchange *exchange, struct exchange_flow *flow
 {
     char why[FLOW_SOURCE_NAME_MAX];
     struct flow *plain = &flow->flow;
-    const bool for_script = flow->is_ask && !flow->member;
-    if (for_script || !exchange->io->blocks(exchange->io->context, plain, &flow->channel, answer, why))
+    flow->blocked = !flow->unguarded && exchange->io->blocks(exchange->io->context, plain, &flow->channel, answer, why);
+    if (!flow->blocked)
         return false;
     const struct dns_message *query = &plain->query.view;
     exchange->counters.blocked_answers++;

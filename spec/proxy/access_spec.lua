@@ -172,6 +172,45 @@ describe("--rebind-protection", function()
         assert.same({}, asked(moondns, "private4.nothome.arpa").answers)
     end)
 
+    it("asks on with the policy all: a blocked answer is none, unless nothing better comes", function()
+        local evil, good = proxy.start { code = PRIVATE }, proxy.start { code = [[
+            function dns_request(flow)
+                local name = flow.request.question.name
+                sleep(0.05)
+                flow.response = name:find "^private4%.good" and flow.request:succeed{dns.ResourceRecord.A(name, "9.9.9.10")}
+                    or flow.request:fail("REFUSED")
+            end]] }
+        local moondns = proxy.start { upstream = { evil, good }, args = { "--rebind-protection", "--upstream-policy", "all" } }
+        assert.same({ "9.9.9.10" }, dig.data(asked(moondns, "private4.good.example")))
+        local answer = asked(moondns, "private4.evil.example")
+        assert.equal("NOERROR", answer.rcode)
+        assert.same({}, answer.answers)
+        assert.truthy(answer.text:find("EDE: 15 (Blocked)", 1, true), answer.text)
+    end)
+
+    it("holds for scripts' own queries too, unless they name the server; none of it gets into the cache", function()
+        local public = proxy.start { code = PRIVATE }
+        for _, policy in ipairs { "first", "all" } do
+            local moondns = proxy.start {
+                upstream = { public, proxy.start { code = PRIVATE } },
+                args = { "--rebind-protection", "--rebind-allow", "home.arpa", "--cache", "100", "--upstream-policy", policy },
+                code = ([[
+                    local function address(name, options)
+                        local answer = assert(dns.resolve(name, "A", options))
+                        return answer.answers[1] and answer.answers[1].ipv4_address or "none"
+                    end
+                    function dns_request(flow)
+                        if flow.request.question.type ~= dns.types.TXT then return end
+                        flow.response = flow.request:succeed{dns.ResourceRecord.TXT(flow.request.question.name, table.concat({
+                            address "private4.evil.example", address "private4.home.arpa",
+                            address("private4.evil.example", {server = "127.0.0.1:%d"}),
+                        }, " "))}
+                    end]]):format(public.port) }
+            assert.same({ '"none 192.168.1.1 192.168.1.1"' }, dig.data(asked(moondns, "test.example", "TXT")))
+            assert.same({}, asked(moondns, "private4.evil.example").answers)
+        end
+    end)
+
     it("is off unless it is asked for", function()
         local moondns = proxy.start { upstream = proxy.start { code = PRIVATE } }
         assert.same({ "192.168.1.1" }, dig.data(asked(moondns, "private4.evil.example")))

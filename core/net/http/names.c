@@ -154,6 +154,7 @@ enum status http_lookup_start(struct http_lookup *lookup, struct http_hosts *hos
             .type = types[i],
             .class_ = DNS_CLASS_IN,
             .locally = true,
+            .unguarded = true,
             .timeout_us = timeout_us,
             .finished = on_finished,
             .context = question,
