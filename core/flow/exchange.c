@@ -134,16 +134,15 @@ static void drop(struct exchange *exchange, const struct reply_to *to, uint64_t 
         exchange->io->no_reply(exchange->io->context, to);
 }
 
-/* Answers what never becomes a flow with the message in `scratch`. */
-static void refuse(struct exchange *exchange, const struct reply_to *to, enum status made)
+/* Answers what is malformed with the message in `scratch`. */
+static void refuse(struct exchange *exchange, const struct reply_to *to, struct span query, enum status made)
 {
     if (made) {
         drop(exchange, to, &exchange->counters.malformed_dropped);
         return;
     }
     exchange->counters.malformed_answered++;
-    exchange->counters.responses++;
-    exchange->io->reply(exchange->io->context, to, exchange->scratch.data, exchange->scratch.length);
+    exchange_reply_away(exchange, to, query);
 }
 
 /* A DSO message has bytes of its own behind its header (RFC 8490 section 5.4). Who does not speak DSO answers NOTIMP,
@@ -201,12 +200,13 @@ void exchange_query(struct exchange *exchange, const uint8_t *wire, size_t lengt
     }
     /* RFC 9619: more than one question is FORMERR; none passes. */
     if (header.counts[DNS_SECTION_QUESTION] > 1 || dns_message_parse(wire, length, &query, NULL)) {
-        refuse(exchange, to, make_refusal(&header, wire, length, &exchange->scratch));
+        refuse(exchange, to, (struct span){wire, length}, make_refusal(&header, wire, length, &exchange->scratch));
         return;
     }
     uint16_t response_code = refusal(&query);
     if (response_code) {
-        refuse(exchange, to, dns_message_make_error(&query, response_code, &exchange->scratch));
+        refuse(exchange, to, (struct span){wire, length},
+               dns_message_make_error(&query, response_code, &exchange->scratch));
         return;
     }
     struct exchange_flow *flow = NULL;

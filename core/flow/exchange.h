@@ -118,6 +118,10 @@ struct flow_observer {
     /* The bytes as they came or went, borrowed for the call; of scripts' own queries too. May be NULL, and is so from
      * the beginning or never. */
     void (*passed)(void *context, const struct flow *flow, enum passage passage, struct span wire);
+    /* A query that never became a flow (malformed, not allowed, beyond its client's rate) was answered; when it came on
+     * the wall clock. May be NULL. */
+    void (*turned_away)(void *context, const struct reply_to *to, int64_t wall_us, struct span query,
+                        struct span answer);
 };
 
 struct exchange_config {

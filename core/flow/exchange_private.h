@@ -206,6 +206,9 @@ struct exchange_flow *exchange_flow_new(struct exchange *exchange, const struct 
 /* Shows the observers a message; to be called where exchange->watched. */
 void exchange_show(const struct exchange *exchange, const struct flow *flow, enum passage passage, struct span wire);
 
+/* Answers a query that never becomes a flow with the message in `scratch`. */
+void exchange_reply_away(struct exchange *exchange, const struct reply_to *to, struct span query);
+
 /* Frees a flow that has ended. */
 void exchange_flow_free(struct exchange_flow *flow);
 

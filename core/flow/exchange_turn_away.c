@@ -21,6 +21,16 @@ static enum status make_answer(struct exchange *exchange, const struct dns_messa
     return STATUS_OK;
 }
 
+void exchange_reply_away(struct exchange *exchange, const struct reply_to *to, struct span query)
+{
+    const struct span answer = {exchange->scratch.data, exchange->scratch.length};
+    exchange->counters.responses++;
+    exchange->io->reply(exchange->io->context, to, answer.data, answer.length);
+    for (const struct flow_observer *observer = exchange->observers; observer; observer = observer->next)
+        if (observer->turned_away)
+            observer->turned_away(observer->context, to, exchange->wall_us, query, answer);
+}
+
 void exchange_turn_away(struct exchange *exchange, const uint8_t *wire, size_t length, const struct reply_to *to,
                         enum turn_away how, uint16_t info, const char *text)
 {
@@ -33,8 +43,7 @@ void exchange_turn_away(struct exchange *exchange, const uint8_t *wire, size_t l
             io->no_reply(io->context, to);
         return;
     }
-    exchange->counters.responses++;
-    io->reply(io->context, to, exchange->scratch.data, exchange->scratch.length);
+    exchange_reply_away(exchange, to, (struct span){wire, length});
 }
 
 bool exchange_block_answer(struct exchange *exchange, struct exchange_flow *flow, const struct dns_message *answer)

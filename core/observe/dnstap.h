@@ -8,11 +8,12 @@
 #include "flow/exchange.h"
 
 struct dnstap;
+struct dnstap_batch;
 struct fstrm_iothr;
 struct fstrm_iothr_queue;
 
 struct dnstap_config {
-    const char *target;   /* unix:PATH, tcp:ADDR:PORT, file:PATH; borrowed, like the two below */
+    const char *target;   /* unix:PATH, tcp:HOST:PORT, file:PATH; borrowed, like the two below */
     const char *identity; /* who says it; NULL: the host's name */
     const struct log *log;
     unsigned workers;
@@ -37,11 +38,15 @@ struct dnstap_tap {
     struct flow_observer observer; /* to be put into the exchange's list; `next` is the caller's */
     struct dnstap *dnstap;
     struct fstrm_iothr_queue *queue; /* NULL: nothing is sent */
+    struct dnstap_batch *batch;      /* memory for messages; NULL: none yet */
     uint64_t queued, dropped;
 };
 
 /* An observer that sends nothing yet; and that sends from now on. */
 void dnstap_tap_init(struct dnstap_tap *tap);
 void dnstap_tap_open(struct dnstap_tap *tap, struct dnstap *dnstap, unsigned worker);
+
+/* Gives its memory back; nothing may pass any more. */
+void dnstap_tap_close(struct dnstap_tap *tap);
 
 #endif

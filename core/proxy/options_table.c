@@ -88,8 +88,8 @@ const struct option_spec options_table[OPTION_COUNT] = {
                         .help = "serve metrics for Prometheus on http://ADDR:PORT/metrics; ADDR is 127.0.0.1 without "
                                 "one"},
     [OPTION_DNSTAP] = {"dnstap", 0, OPTION_KIND_DNSTAP, 0, FIELD(dnstap),
-                       .argument = "unix:PATH|tcp:ADDR:PORT|file:PATH",
-                       .expected = "unix:PATH, tcp:ADDR:PORT or file:PATH",
+                       .argument = "unix:PATH|tcp:HOST:PORT|file:PATH",
+                       .expected = "unix:PATH, tcp:HOST:PORT or file:PATH",
                        .help = "send all queries and answers, of clients and upstreams, to a dnstap reader or file"},
     [OPTION_DNSTAP_IDENTITY] = {"dnstap-identity", 0, OPTION_KIND_TEXT, 0, FIELD(dnstap_identity), .argument = "TEXT",
                                 .expected = "text", .initial_help = "the host's name",

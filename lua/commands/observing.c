@@ -31,6 +31,8 @@ enum status observing_seat(struct seat *seat, struct flow_observer **out)
 
 void observing_seat_free(struct seat *seat)
 {
+    if (seat->tap)
+        dnstap_tap_close(seat->tap);
     free(seat->tally);
     free(seat->tap);
     seat->tally = NULL;

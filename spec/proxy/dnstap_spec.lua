@@ -141,10 +141,27 @@ describe("dnstap", function()
         end
     end)
 
-    it("speaks TCP as well", function()
+    it("tells of queries that are answered and not served: malformed ones, clients that are not allowed", function()
+        local path = files.temp_folder() .. "/messages.fstrm"
+        local moondns = proxy.start { code = ANSWERING, args = { "--dnstap", "file:" .. path, "--allow", "127.0.0.1" } }
+        local query = wire.query("a.answered.example", "A", { id = 4712, edns = { version = 1 } })
+        assert.equal(16, wire.parse(assert(moondns:udp():ask(query))).rcode)
+        assert.equal(1, wire.parse(assert(moondns:tcp():ask(wire.query("a.answered.example", "A") .. "x"))).rcode)
+        assert.equal("REFUSED", moondns:dig("a.answered.example -b 127.0.0.9").rcode)
+        moondns:udp():send("no query")
+        assert.equal(0, moondns:stop())
+        local messages = read(path)
+        local queries, responses = of_type(messages, "CLIENT_QUERY"), of_type(messages, "CLIENT_RESPONSE")
+        assert.same({ 3, 3 }, { #queries, #responses })
+        assert.same({ 1, 4712, "BADVERS" }, { responses[1].protocol, responses[1].response.id, responses[1].response.rcode })
+        assert.same({ 2, "FORMERR" }, { responses[2].protocol, responses[2].response.rcode })
+        assert.same({ "127.0.0.9", "REFUSED" }, { queries[3].query_address, responses[3].response.rcode })
+    end)
+
+    it("speaks TCP as well, to a reader by its name or its address", function()
         local port = ports.free()
         local reader = capture { "-a", "127.0.0.1", "-p", tostring(port) }
-        local moondns = proxy.start { code = ANSWERING, args = { "--dnstap", "tcp:127.0.0.1:" .. port } }
+        local moondns = proxy.start { code = ANSWERING, args = { "--dnstap", "tcp:localhost:" .. port } }
         wait.eventually(function() -- until the reader is found
             moondns:dig "a.answered.example"
             reader:signal "HUP" -- flushes its file
@@ -153,6 +170,41 @@ describe("dnstap", function()
         assert.equal(0, moondns:stop())
         reader:stop()
         assert.equal("a.answered.example", of_type(read(reader.path), "CLIENT_QUERY")[1].query.name)
+    end)
+
+    it("takes messages of all sizes over TCP, none of them lost or changed", function()
+        local port = ports.free()
+        local reader = capture { "-a", "127.0.0.1", "-p", tostring(port) }
+        local moondns = proxy.start { args = { "--dnstap", "tcp:127.0.0.1:" .. port }, code = [[
+            function dns_request(flow)
+                local size = tonumber(flow.request.question.name:match "^%d+")
+                flow.response = flow.request:succeed{dns.ResourceRecord.TXT(flow.request.question.name, ("x"):rep(size))}
+            end]] }
+        wait.eventually(function()
+            moondns:dig "1.example TXT"
+            reader:signal "HUP"
+            return stat.stat(reader.path) and #read(reader.path, true) > 0
+        end, "messages")
+        local client = moondns:tcp()
+        local sizes = { 65000, 60000, 10, 30000, 20000, 64900, 0 }
+        for _, size in ipairs(sizes) do
+            assert(client:ask(wire.query(size .. ".example", "TXT")))
+        end
+        assert.equal(0, moondns:stop())
+        reader:stop()
+        local responses = of_type(read(reader.path), "CLIENT_RESPONSE")
+        for i, size in ipairs(sizes) do
+            assert.equal(size .. ".example", responses[#responses - #sizes + i].response.name)
+        end
+    end)
+
+    it("looks names up again that nobody knows, and says so once", function()
+        local moondns = proxy.start {
+            code = ANSWERING, args = { "--dnstap", "tcp:nobody.invalid:6000" }, environment = { RES_OPTIONS = "attempts:1 timeout:1" },
+        }
+        moondns:wait_output("%-%-dnstap: nobody%.invalid: [^\n]+; it is looked up every second", "err")
+        assert.equal("NOERROR", moondns:dig("a.answered.example").rcode)
+        assert.equal(0, moondns:stop())
     end)
 
     it("never holds up the proxy: a reader that is not there, goes away, comes back, or takes nothing", function()
@@ -201,10 +253,13 @@ describe("dnstap", function()
 
     it("says what is wrong with a target", function()
         for given, message in pairs {
-            ["tap"] = "--dnstap: unix:PATH, tcp:ADDR:PORT or file:PATH expected, got 'tap'",
-            ["unix:"] = "--dnstap: unix:PATH, tcp:ADDR:PORT or file:PATH expected, got 'unix:'",
-            ["tcp:127.0.0.1"] = "--dnstap: 'tcp:127.0.0.1': a port is missing; tcp:ADDR:PORT expected",
-            ["tcp:somewhere:1"] = "--dnstap: ",
+            ["tap"] = "--dnstap: unix:PATH, tcp:HOST:PORT or file:PATH expected, got 'tap'",
+            ["unix:"] = "--dnstap: unix:PATH, tcp:HOST:PORT or file:PATH expected, got 'unix:'",
+            ["tcp:127.0.0.1"] = "--dnstap: 'tcp:127.0.0.1': a port from 1 to 65535 is missing; tcp:HOST:PORT expected",
+            ["tcp:[::1]"] = "--dnstap: 'tcp:[::1]': a port from 1 to 65535 is missing; tcp:HOST:PORT expected",
+            ["tcp:somewhere:"] = "--dnstap: 'tcp:somewhere:': a port from 1 to 65535 is missing; tcp:HOST:PORT expected",
+            ["tcp:somewhere:65536"] = "--dnstap: 'tcp:somewhere:65536': a port from 1 to 65535 is missing; tcp:HOST:PORT expected",
+            ["tcp::6000"] = "--dnstap: tcp:HOST:PORT expected, got 'tcp::6000'",
             ["unix:/" .. ("x"):rep(200)] = "the path of a socket has 107 bytes at the most",
         } do
             local result = proxy.run { "--dnstap", given }
