@@ -3,10 +3,7 @@
 #include "lua/set_object.h"
 #include "lua/values.h"
 
-static void init(void *set, const uint64_t secret[static 2])
-{
-    address_set_init(set, secret);
-}
+static const char entry_name[] = "IP address or prefix";
 
 static enum status add_entry(void *set, const struct set_memory *memory, const char *text, size_t length, bool *added,
                              struct reason *reason)
@@ -25,53 +22,7 @@ static enum status remove_entry(void *set, const char *text, size_t length, bool
     return status;
 }
 
-static enum status load_file(void *set, const struct set_memory *memory, const char *path,
-                             const struct list_report *report, struct reason *reason)
-{
-    return address_set_load(set, memory, path, report, reason);
-}
-
-static enum status parse_text(void *set, const struct set_memory *memory, const char *text, size_t length,
-                              const struct list_report *report)
-{
-    return address_set_parse(set, memory, text, length, report);
-}
-
-static const struct lua_set_kind kind = {
-    .class = &lua_address_set_class,
-    .size = sizeof(struct address_set),
-    .entry = "IP address or prefix",
-    .init = init,
-    .add = add_entry,
-    .remove = remove_entry,
-    .load = load_file,
-    .parse = parse_text,
-};
-
-static int construct(lua_State *L)
-{
-    return lua_set_construct(L, &kind);
-}
-
-static int set_add(lua_State *L)
-{
-    return lua_set_add(L, &kind);
-}
-
-static int set_remove(lua_State *L)
-{
-    return lua_set_remove(L, &kind);
-}
-
-static int set_load(lua_State *L)
-{
-    return lua_set_load(L, &kind);
-}
-
-static int set_parse(lua_State *L)
-{
-    return lua_set_parse(L, &kind);
-}
+LUA_SET_FUNCTIONS(address_set)
 
 /* A client's address may have a zone (fe80::1%eth0), which is no part of what is in the set. */
 static int set_match(lua_State *L)

@@ -3,10 +3,7 @@
 #include "lua/set_object.h"
 #include "lua/values.h"
 
-static void init(void *set, const uint64_t secret[static 2])
-{
-    domain_set_init(set, secret);
-}
+static const char entry_name[] = "domain name";
 
 static enum status add_entry(void *set, const struct set_memory *memory, const char *text, size_t length, bool *added,
                              struct reason *reason)
@@ -27,53 +24,7 @@ static enum status remove_entry(void *set, const char *text, size_t length, bool
     return status;
 }
 
-static enum status load_file(void *set, const struct set_memory *memory, const char *path,
-                             const struct list_report *report, struct reason *reason)
-{
-    return domain_set_load(set, memory, path, report, reason);
-}
-
-static enum status parse_text(void *set, const struct set_memory *memory, const char *text, size_t length,
-                              const struct list_report *report)
-{
-    return domain_set_parse(set, memory, text, length, report);
-}
-
-static const struct lua_set_kind kind = {
-    .class = &lua_domain_set_class,
-    .size = sizeof(struct domain_set),
-    .entry = "domain name",
-    .init = init,
-    .add = add_entry,
-    .remove = remove_entry,
-    .load = load_file,
-    .parse = parse_text,
-};
-
-static int construct(lua_State *L)
-{
-    return lua_set_construct(L, &kind);
-}
-
-static int set_add(lua_State *L)
-{
-    return lua_set_add(L, &kind);
-}
-
-static int set_remove(lua_State *L)
-{
-    return lua_set_remove(L, &kind);
-}
-
-static int set_load(lua_State *L)
-{
-    return lua_set_load(L, &kind);
-}
-
-static int set_parse(lua_State *L)
-{
-    return lua_set_parse(L, &kind);
-}
+LUA_SET_FUNCTIONS(domain_set)
 
 /* Pushes the text of the entry: where it can, the very string at 2, which need not be made again. */
 static void push_entry(lua_State *L, const uint8_t *entry)

@@ -40,6 +40,54 @@ int lua_set_parse(lua_State *L, const struct lua_set_kind *kind);
 void lua_set_get_skipped(lua_State *L, void *set);
 void lua_set_get_skipped_count(lua_State *L, void *set);
 
+/* What is the same in each class's file: its `kind`, and the functions that Lua calls. `name` is the struct's, whose
+ * functions NAME_init, NAME_load and NAME_parse are; add_entry, remove_entry and entry_name are the file's own. */
+#define LUA_SET_FUNCTIONS(name)                                                                                \
+    static void init(void *set, const uint64_t secret[static 2])                                               \
+    {                                                                                                          \
+        name##_init(set, secret);                                                                              \
+    }                                                                                                          \
+    static enum status load_file(void *set, const struct set_memory *memory, const char *path,                 \
+                                 const struct list_report *report, struct reason *reason)                      \
+    {                                                                                                          \
+        return name##_load(set, memory, path, report, reason);                                                 \
+    }                                                                                                          \
+    static enum status parse_text(void *set, const struct set_memory *memory, const char *text, size_t length, \
+                                  const struct list_report *report)                                            \
+    {                                                                                                          \
+        return name##_parse(set, memory, text, length, report);                                                \
+    }                                                                                                          \
+    static const struct lua_set_kind kind = {                                                                  \
+        .class = &lua_##name##_class,                                                                          \
+        .size = sizeof(struct name),                                                                           \
+        .entry = entry_name,                                                                                   \
+        .init = init,                                                                                          \
+        .add = add_entry,                                                                                      \
+        .remove = remove_entry,                                                                                \
+        .load = load_file,                                                                                     \
+        .parse = parse_text,                                                                                   \
+    };                                                                                                         \
+    static int construct(lua_State *L)                                                                         \
+    {                                                                                                          \
+        return lua_set_construct(L, &kind);                                                                    \
+    }                                                                                                          \
+    static int set_add(lua_State *L)                                                                           \
+    {                                                                                                          \
+        return lua_set_add(L, &kind);                                                                          \
+    }                                                                                                          \
+    static int set_remove(lua_State *L)                                                                        \
+    {                                                                                                          \
+        return lua_set_remove(L, &kind);                                                                       \
+    }                                                                                                          \
+    static int set_load(lua_State *L)                                                                          \
+    {                                                                                                          \
+        return lua_set_load(L, &kind);                                                                         \
+    }                                                                                                          \
+    static int set_parse(lua_State *L)                                                                         \
+    {                                                                                                          \
+        return lua_set_parse(L, &kind);                                                                        \
+    }
+
 #define LUA_SET_PROPERTIES                                                                                            \
     {"skipped", lua_set_get_skipped, NULL, "array of tables",                                                         \
      "The lines that `load` could not use, the first 100: `{file=, line=, text=, reason=}`. A script's log tells of " \

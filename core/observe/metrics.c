@@ -207,43 +207,52 @@ struct upstream_column {
     enum metric_kind kind;
     const char *help;
     size_t offset; /* of a uint64_t in struct upstream_counts */
+    double divisor;
+    bool known; /* only where it is not 0 */
 };
+
+#define AT_UPSTREAM(member) offsetof(struct upstream_counts, member)
 
 static const struct upstream_column upstream_columns[] = {
-    {"moondns_upstream_server_up", METRIC_GAUGE, "0 where the upstream rests, as it does not answer.",
-     offsetof(struct upstream_counts, up)},
-    {"moondns_upstream_server_queries", METRIC_COUNTER, "Tries sent to the upstream.",
-     offsetof(struct upstream_counts, queries)},
-    {"moondns_upstream_server_answers", METRIC_COUNTER, "Its answers.", offsetof(struct upstream_counts, answers)},
-    {"moondns_upstream_server_timeouts", METRIC_COUNTER, "Tries that it did not answer in time.",
-     offsetof(struct upstream_counts, timeouts)},
+    {"moondns_upstream_server_up", METRIC_GAUGE, "0 where the upstream rests, as it does not answer.", AT_UPSTREAM(up),
+     1, false},
+    {"moondns_upstream_server_queries", METRIC_COUNTER, "Tries sent to the upstream.", AT_UPSTREAM(queries), 1, false},
+    {"moondns_upstream_server_answers", METRIC_COUNTER, "Its answers.", AT_UPSTREAM(answers), 1, false},
+    {"moondns_upstream_server_timeouts", METRIC_COUNTER, "Tries that it did not answer in time.", AT_UPSTREAM(timeouts),
+     1, false},
     {"moondns_upstream_server_failures", METRIC_COUNTER, "Tries that its sockets or connections cost.",
-     offsetof(struct upstream_counts, failures)},
-    {"moondns_upstream_server_probes", METRIC_COUNTER, "Probes while it rested.",
-     offsetof(struct upstream_counts, probes)},
+     AT_UPSTREAM(failures), 1, false},
+    {"moondns_upstream_server_probes", METRIC_COUNTER, "Probes while it rested.", AT_UPSTREAM(probes), 1, false},
+    {"moondns_upstream_server_rtt_seconds", METRIC_GAUGE, "Its round trip, smoothed; missing where it is not known.",
+     AT_UPSTREAM(rtt_us), 1e6, true},
 };
 
-/* The first worker's list; others' rows of the same upstream are added. It is up where all find it so. */
-static struct upstream_counts sum_upstream(const struct all *all, size_t index)
+static uint64_t upstream_count(const struct upstream_counts *counts, const struct upstream_column *column)
 {
-    struct upstream_counts sum = all->snapshots[0]->upstreams[index];
-    unsigned rtts = sum.rtt_us > 0;
-    for (unsigned i = 1; i < all->workers; i++) {
+    uint64_t value;
+    memcpy(&value, (const char *)counts + column->offset, sizeof value);
+    return value;
+}
+
+/* The first worker's upstream over all workers: counters are summed, it is up where all find it so, and its round trip
+ * is the mean of those that know it. */
+static uint64_t sum_upstream(const struct all *all, size_t index, const struct upstream_column *column)
+{
+    const struct upstream_counts *first = &all->snapshots[0]->upstreams[index];
+    uint64_t sum = 0, least = UINT64_MAX;
+    unsigned known = 0;
+    for (unsigned i = 0; i < all->workers; i++) {
         const struct snapshot *snapshot = all->snapshots[i];
-        if (index >= snapshot->upstreams_count || strcmp(snapshot->upstreams[index].name, sum.name) != 0)
+        if (index >= snapshot->upstreams_count || strcmp(snapshot->upstreams[index].name, first->name) != 0)
             continue;
-        const struct upstream_counts *other = &snapshot->upstreams[index];
-        sum.up = sum.up && other->up;
-        sum.queries += other->queries;
-        sum.answers += other->answers;
-        sum.timeouts += other->timeouts;
-        sum.failures += other->failures;
-        sum.probes += other->probes;
-        sum.rtt_us += other->rtt_us;
-        rtts += other->rtt_us > 0;
+        const uint64_t value = upstream_count(&snapshot->upstreams[index], column);
+        sum += value;
+        least = value < least ? value : least;
+        known += value > 0;
     }
-    sum.rtt_us = rtts ? sum.rtt_us / rtts : 0;
-    return sum;
+    if (column->kind == METRIC_COUNTER)
+        return sum;
+    return !column->known ? least : known ? sum / known : 0;
 }
 
 static void write_upstreams(const struct all *all)
@@ -253,20 +262,12 @@ static void write_upstreams(const struct all *all)
         const struct upstream_column *column = &upstream_columns[i];
         exposition_family(all->out, column->name, column->kind, column->help);
         for (size_t j = 0; j < first->upstreams_count; j++) {
-            struct upstream_counts sum = sum_upstream(all, j);
-            struct metric_label labels[2] = {label("upstream", sum.name), label("domain", sum.domain)};
-            uint64_t value;
-            memcpy(&value, (const char *)&sum + column->offset, sizeof value);
-            exposition_sample(all->out, labels, 2, (double)value);
+            const struct upstream_counts *upstream = &first->upstreams[j];
+            struct metric_label labels[2] = {label("upstream", upstream->name), label("domain", upstream->domain)};
+            const uint64_t value = sum_upstream(all, j, column);
+            if (value || !column->known)
+                exposition_sample(all->out, labels, 2, (double)value / column->divisor);
         }
-    }
-    exposition_family(all->out, "moondns_upstream_server_rtt_seconds", METRIC_GAUGE,
-                      "Its round trip, smoothed; missing where it is not known.");
-    for (size_t j = 0; j < first->upstreams_count; j++) {
-        struct upstream_counts sum = sum_upstream(all, j);
-        struct metric_label labels[2] = {label("upstream", sum.name), label("domain", sum.domain)};
-        if (sum.rtt_us)
-            exposition_sample(all->out, labels, 2, (double)sum.rtt_us / 1e6);
     }
 }
 

@@ -1,5 +1,8 @@
 -- Answers as people write them: "192.0.2.1", "NXDOMAIN", a record or its text, an array of those, a DNSMessage, a function.
 -- dns.sequence and the fake upstream of dns.test take them.
+local pcall, tostring, type = pcall, tostring, type
+local find, format = string.find, string.format
+
 local answers = {}
 
 function answers.quoted(value) return type(value) == "string" and "'" .. value .. "'" or tostring(value) end
@@ -7,7 +10,7 @@ function answers.quoted(value) return type(value) == "string" and "'" .. value .
 local quoted = answers.quoted
 
 local function address_record(dns, name, text)
-  local family = text:find(":", 1, true) and "AAAA" or "A"
+  local family = find(text, ":", 1, true) and "AAAA" or "A"
   return dns.ResourceRecord[family](name, text)
 end
 
@@ -80,12 +83,12 @@ function answers.prepare(dns, value, place)
     for i = 1, #value do
       list[i] = item_of(dns, value[i])
       if not list[i] then
-        return nil, string.format("%s[%d]: address or ResourceRecord expected, got %s", place, i, quoted(value[i]))
+        return nil, format("%s[%d]: address or ResourceRecord expected, got %s", place, i, quoted(value[i]))
       end
     end
     return { make = makers.list, list = list }
   end
-  return nil, string.format(
+  return nil, format(
     "%s: address, response code up to 15, ResourceRecord or its text, array of those, DNSMessage or function expected, got %s",
     place, quoted(value))
 end

@@ -1,5 +1,10 @@
 -- The options that scripts declare, and ctx.options. The engine and dns.test each make one set with options.new.
 local internal = ...
+local error, ipairs, next, pairs, pcall, require = error, ipairs, next, pairs, pcall, require
+local setmetatable, tonumber, tostring, type = setmetatable, tonumber, tostring, type
+local abs, huge = math.abs, math.huge
+local find, format, gsub, match, sub = string.find, string.format, string.gsub, string.match, string.sub
+local concat, insert, remove, sort = table.concat, table.insert, table.remove, table.sort
 
 local options = {}
 
@@ -13,7 +18,7 @@ local function shown(value)
   return tostring(value)
 end
 
-local function is_finite(value) return type(value) == "number" and value == value and math.abs(value) ~= math.huge end
+local function is_finite(value) return type(value) == "number" and value == value and abs(value) ~= huge end
 
 local function is_array_of_text(value)
   if type(value) ~= "table" then return false end
@@ -39,13 +44,13 @@ local kinds = {
     parse = function(text) if text == "true" or text == "" then return true elseif text == "false" then return false end end,
   },
   int = {
-    fits = function(value) return is_finite(value) and value % 1 == 0 and math.abs(value) <= 2 ^ 53 end,
-    parse = function(text) return text:find("^[+-]?%d+$") and tonumber((text:gsub("^%+", ""))) or nil end,
+    fits = function(value) return is_finite(value) and value % 1 == 0 and abs(value) <= 2 ^ 53 end,
+    parse = function(text) return find(text, "^[+-]?%d+$") and tonumber((gsub(text, "^%+", ""))) or nil end,
   },
   number = {
     fits = is_finite,
     parse = function(text)
-      local value = text:find("^[+-]?[%d.]") and not text:find("[xX]") and tonumber((text:gsub("^%+", "")))
+      local value = find(text, "^[+-]?[%d.]") and not find(text, "[xX]") and tonumber((gsub(text, "^%+", "")))
       return is_finite(value) and value or nil
     end,
   },
@@ -55,7 +60,7 @@ local kinds = {
 
 -- What a value of this type must be, in words.
 local function expected(declared)
-  if type(declared.type) == "table" then return "one of " .. table.concat(declared.type, ", ") end
+  if type(declared.type) == "table" then return "one of " .. concat(declared.type, ", ") end
   return declared.type == "list" and "list of strings" or declared.type
 end
 
@@ -90,13 +95,13 @@ end
 local function parse_settings(settings)
   local values, names = {}, {}
   for _, setting in ipairs(settings) do
-    local name, value = setting:match("^([^=]*)=(.*)$")
-    name = (name or setting):gsub("-", "_")
+    local name, value = match(setting, "^([^=]*)=(.*)$")
+    name = gsub(name or setting, "-", "_")
     if not values[name] then
       values[name] = {}
-      table.insert(names, name)
+      insert(names, name)
     end
-    table.insert(values[name], value or "")
+    insert(values[name], value or "")
   end
   return values, names
 end
@@ -112,7 +117,7 @@ end
 function Options:names()
   local names = {}
   for name in pairs(self.declared) do names[#names + 1] = name end
-  table.sort(names)
+  sort(names)
   return names
 end
 
@@ -136,26 +141,26 @@ function Options:setting(name, declared)
   else
     value = kinds[declared.type].parse(text)
   end
-  if value == nil then return nil, string.format("--set %s: %s expected, got '%s'", name, expected(declared), text) end
+  if value == nil then return nil, format("--set %s: %s expected, got '%s'", name, expected(declared), text) end
   return value
 end
 
 local function check_declaration(name, kind, default, help)
   local what = "loader:add_option: "
-  if type(name) ~= "string" or not name:find("^[%a_][%w_]*$") then
+  if type(name) ~= "string" or not find(name, "^[%a_][%w_]*$") then
     error(what .. "name (letters, digits and _) expected, got " .. shown(name), 4)
   end
   local known = type(kind) == "table" and #kind > 0 and is_array_of_text(kind) or kinds[kind]
   if not known then
     local near = type(kind) == "string" and internal.nearest(kind, type_names)
-    error(string.format("%stype of '%s': bool, int, number, str, list or an array of choices expected, got %s%s", what, name,
+    error(format("%stype of '%s': bool, int, number, str, list or an array of choices expected, got %s%s", what, name,
       shown(kind), near and " (did you mean '" .. near .. "'?)" or ""), 4)
   end
   if not fits({ type = kind }, default) then
-    error(string.format("%sdefault of '%s': %s expected, got %s", what, name, expected({ type = kind }), shown(default)), 4)
+    error(format("%sdefault of '%s': %s expected, got %s", what, name, expected({ type = kind }), shown(default)), 4)
   end
   if help ~= nil and type(help) ~= "string" then
-    error(string.format("%shelp of '%s': string expected, got %s", what, name, shown(help)), 4)
+    error(format("%shelp of '%s': string expected, got %s", what, name, shown(help)), 4)
   end
 end
 
@@ -193,9 +198,9 @@ function Options:check_settings()
   if self.fault then return self.fault end
   for _, name in ipairs(self.setting_names) do
     if self.proxy[name] ~= nil and not self.declared[name] then
-      return string.format("--set %s: that is an option of the proxy's own: --%s", name, (name:gsub("_", "-")))
+      return format("--set %s: that is an option of the proxy's own: --%s", name, (gsub(name, "_", "-")))
     elseif not self.declared[name] then
-      return string.format("--set %s: no script declares such an option%s", name, self:suggestion(name))
+      return format("--set %s: no script declares such an option%s", name, self:suggestion(name))
     end
     local _, reason = self:setting(name, self.declared[name])
     if reason then return reason end
@@ -207,11 +212,11 @@ function Options:check_assigned()
   for name, value in pairs(self.assigned) do
     local declared = self.declared[name]
     if not declared and self.proxy[name] ~= nil then
-      return string.format("'%s' is an option of the proxy's own", name)
+      return format("'%s' is an option of the proxy's own", name)
     elseif not declared then
-      return string.format("the script declares no option '%s'%s", tostring(name), self:suggestion(tostring(name)))
+      return format("the script declares no option '%s'%s", tostring(name), self:suggestion(tostring(name)))
     elseif not fits(declared, value) then
-      return string.format("option '%s': %s expected, got %s", name, expected(declared), shown(value))
+      return format("option '%s': %s expected, got %s", name, expected(declared), shown(value))
     end
   end
 end
@@ -232,7 +237,7 @@ end
 -- set_aside, as what is begun.
 function Options:renew(settings, proxy)
   self.before = self.before or {}
-  table.insert(self.before, self:state())
+  insert(self.before, self:state())
   local old = self.settings
   self.settings, self.setting_names = parse_settings(settings)
   self.renewed, self.proxy, self.values = {}, copy_of(self.proxy), copy_of(self.values)
@@ -253,7 +258,7 @@ end
 -- after the other.
 function Options:begin(owner)
   self.before = self.before or {}
-  table.insert(self.before, self:state())
+  insert(self.before, self:state())
   local declared, values = {}, {}
   for name, option in pairs(self.declared) do
     local owners = {}
@@ -268,7 +273,7 @@ function Options:begin(owner)
   self.declared, self.values, self.fault = declared, values, nil
 end
 
-function Options:rollback() self:restore(table.remove(self.before)) end
+function Options:rollback() self:restore(remove(self.before)) end
 
 -- Ends what was begun: the old scripts go on with what they declared, until `take` gives the new ones what is theirs.
 function Options:set_aside()
@@ -302,21 +307,21 @@ end
 local function to_text(value)
   if type(value) == "string" then return "s" .. value end
   if type(value) == "boolean" then return value and "b1" or "b" end
-  if type(value) == "number" then return string.format("n%.17g", value) end
+  if type(value) == "number" then return format("n%.17g", value) end
   local entries = {}
   for i, entry in ipairs(value) do entries[i] = #entry .. ":" .. entry end
-  return "l" .. table.concat(entries)
+  return "l" .. concat(entries)
 end
 
 local function from_text(text)
-  local kind, rest = text:sub(1, 1), text:sub(2)
+  local kind, rest = sub(text, 1, 1), sub(text, 2)
   if kind == "s" then return rest end
   if kind == "b" then return rest == "1" end
   if kind == "n" then return tonumber(rest) end
   local list, at = {}, 1
   while at <= #rest do
-    local length, colon = rest:match("^(%d+)():", at)
-    list[#list + 1] = rest:sub(colon + 1, colon + length)
+    local length, colon = match(rest, "^(%d+)():", at)
+    list[#list + 1] = sub(rest, colon + 1, colon + length)
     at = colon + length + 1
   end
   return list
@@ -360,7 +365,7 @@ function Options:make_view()
     elseif not declared then
       error("ctx.options has no option '" .. tostring(name) .. "'" .. self:suggestion(tostring(name)), 2)
     elseif not fits(declared, value) then
-      error(string.format("ctx.options.%s: %s expected, got %s", name, expected(declared), shown(value)), 2)
+      error(format("ctx.options.%s: %s expected, got %s", name, expected(declared), shown(value)), 2)
     end
     self:set(name, value)
     if self.tell and not self.before then self.tell(name, to_text(value)) end
@@ -389,11 +394,11 @@ function Options:describe()
   local lines = {}
   for _, name in ipairs(self:names()) do
     local declared = self.declared[name]
-    lines[#lines + 1] = string.format("%s = %s\n", name, require("dns").json.encode(self.values[name]))
-    if declared.help ~= "" then lines[#lines + 1] = string.format("    %s\n", declared.help) end
-    lines[#lines + 1] = string.format("    type: %s\n", expected(declared))
+    lines[#lines + 1] = format("%s = %s\n", name, require("dns").json.encode(self.values[name]))
+    if declared.help ~= "" then lines[#lines + 1] = format("    %s\n", declared.help) end
+    lines[#lines + 1] = format("    type: %s\n", expected(declared))
   end
-  return table.concat(lines)
+  return concat(lines)
 end
 
 return options

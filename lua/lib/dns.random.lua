@@ -1,5 +1,7 @@
 -- dns.random: a generator of numbers that a seed repeats. The algorithm is sfc32; the numbers are the same everywhere.
 local internal = ...
+local error, setmetatable, tostring, type = error, setmetatable, tostring, type
+local abs, floor, format = math.abs, math.floor, string.format
 local bit = require "bit"
 local tobit, rol, rshift, lshift, bxor = bit.tobit, bit.rol, bit.rshift, bit.lshift, bit.bxor
 
@@ -8,10 +10,10 @@ local WORD = 2 ^ 32
 
 local Random = {}
 
-local function is_integer(value) return type(value) == "number" and value % 1 == 0 and math.abs(value) <= SEED_MAX end
+local function is_integer(value) return type(value) == "number" and value % 1 == 0 and abs(value) <= SEED_MAX end
 
 local function expected(what, words, got)
-  error(string.format("%s: %s expected, got %s", what, words, type(got) == "string" and "'" .. got .. "'" or tostring(got)), 3)
+  error(format("%s: %s expected, got %s", what, words, type(got) == "string" and "'" .. got .. "'" or tostring(got)), 3)
 end
 
 -- 32 bits, as a number from 0 to 2^32 - 1.
@@ -45,7 +47,7 @@ function Random:integer(a, b)
   if not is_integer(a) then expected("Random.integer", "integer", a) end
   if not is_integer(b) or b < a then expected("Random.integer", "integer from " .. a, b) end
   local range = b - a + 1
-  if range > WORD then return a + math.floor(self:number() * range) end
+  if range > WORD then return a + floor(self:number() * range) end
   local limit = WORD - WORD % range
   local word
   repeat word = next_word(state) until word < limit
@@ -69,7 +71,7 @@ end
 local metatable = {
   __index = function(self, name) return fields[name] or unknown(self, name) end,
   __newindex = function(_, name) error("Random." .. tostring(name) .. " cannot be set", 2) end,
-  __tostring = function(self) return "Random(" .. string.format("%.0f", states[self].seed) .. ")" end,
+  __tostring = function(self) return "Random(" .. format("%.0f", states[self].seed) .. ")" end,
   __metatable = false,
 }
 
@@ -83,9 +85,9 @@ return function(seed)
     expected("dns.random", "integer", seed)
   end
   local self = setmetatable({}, metatable)
-  local state = { tobit(seed % WORD), tobit(math.floor(seed / WORD) % WORD), 0x5eed, 1, seed = seed }
+  local state = { tobit(seed % WORD), tobit(floor(seed / WORD) % WORD), 0x5eed, 1, seed = seed }
   states[self] = state
   for _ = 1, WARMING do next_word(state) end
-  if internal.say then internal.say(string.format("dns.random: seed %.0f", seed)) end
+  if internal.say then internal.say(format("dns.random: seed %.0f", seed)) end
   return self
 end

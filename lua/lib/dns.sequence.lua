@@ -1,5 +1,7 @@
 -- dns.sequence: the first query gets the first answer, the next one the second, and so on.
 local internal = ...
+local error, pairs, require, setmetatable, tostring, type = error, pairs, require, setmetatable, tostring, type
+local format, concat, sort = string.format, table.concat, table.sort
 local answers = internal.lib("dns.answers")
 
 local KEYS_MAX = 10000 -- clients or names that are remembered, at least; at most twice as many
@@ -85,8 +87,8 @@ local function choice(given, name, known, default)
   if not known[value] then
     local list = {}
     for word in pairs(known) do list[#list + 1] = "'" .. word .. "'" end
-    table.sort(list)
-    error(string.format("dns.sequence: %s: %s expected, got %s", name, table.concat(list, ", "), quoted(value)), 3)
+    sort(list)
+    error(format("dns.sequence: %s: %s expected, got %s", name, concat(list, ", "), quoted(value)), 3)
   end
   return value
 end
@@ -98,7 +100,7 @@ return function(given)
   for key in pairs(given) do
     if type(key) ~= "number" and key ~= "per" and key ~= "after" then
       local near = internal.nearest(tostring(key), names)
-      error(string.format("dns.sequence has no option '%s'%s", tostring(key), near and " (did you mean '" .. near .. "'?)" or ""), 2)
+      error(format("dns.sequence has no option '%s'%s", tostring(key), near and " (did you mean '" .. near .. "'?)" or ""), 2)
     end
   end
   if #given == 0 then error("dns.sequence: at least one answer expected", 2) end

@@ -5,6 +5,10 @@
 --   local flow = addon:run(test.flow { name = "example.com", type = "A" })
 --   assert.equals("192.0.2.1", flow.response.answers[1].ipv4_address)
 local internal = ...
+local error, ipairs, pairs, pcall, rawequal = error, ipairs, pairs, pcall, rawequal
+local setmetatable, tonumber, tostring, type = setmetatable, tonumber, tostring, type
+local getinfo, traceback, open_file = debug.getinfo, debug.traceback, io.open
+local gsub, match, sub, insert = string.gsub, string.match, string.sub, table.insert
 local dns = require "dns"
 local script = internal.lib("dns.script")
 local options = internal.lib("dns.options")
@@ -106,8 +110,8 @@ local flow_keys = { "name", "type", "class_", "request", "answers", "response", 
 local function connection(given, default)
   if given == nil then return default end
   if type(given) ~= "string" then return given end
-  local address, port = given:match("^%[(.*)%]:(%d+)$")
-  if not address then address, port = given:match("^([^:]*):(%d+)$") end
+  local address, port = match(given, "^%[(.*)%]:(%d+)$")
+  if not address then address, port = match(given, "^([^:]*):(%d+)$") end
   return { address = address or given, port = tonumber(port) or default.port, transport = "udp" }
 end
 
@@ -159,8 +163,9 @@ local function explain(reason, co)
     local fine, text = pcall(tostring, reason)
     reason = fine and text or "(the error is a " .. type(reason) .. " whose __tostring fails)"
   end
-  local text = co and debug.traceback(co, reason) or debug.traceback(reason, 2)
-  return (text:gsub("\n\tdns%.%a+:[^\n]*", ""):gsub("\n\t%[C%]: in function 'xpcall'", ""):gsub("\n\t%[C%]: in function <0x%x+>$", ""))
+  local text = co and traceback(co, reason) or traceback(reason, 2)
+  text = gsub(gsub(text, "\n\tdns%.%a+:[^\n]*", ""), "\n\t%[C%]: in function 'xpcall'", "")
+  return (gsub(text, "\n\t%[C%]: in function <0x%x+>$", ""))
 end
 
 local function call(self, hook, argument)
@@ -324,8 +329,8 @@ end
 
 -- The text of a file, or nil and the reason.
 local function read(path)
-  local file, reason = io.open(path, "rb")
-  if not file then return nil, (reason:gsub("^.-: ", "")) end
+  local file, reason = open_file(path, "rb")
+  if not file then return nil, (gsub(reason, "^.-: ", "")) end
   local text, fault = file:read("*a")
   file:close()
   return text, fault
@@ -364,13 +369,13 @@ local function find(path)
   local level, info = 2, nil
   repeat
     level = level + 1
-    info = debug.getinfo(level, "S")
-  until not info or info.source:sub(1, 1) == "@"
-  local folder = info and info.source:match("^@(.*/)")
-  if path:sub(1, 1) == "/" or not folder then return path end
+    info = getinfo(level, "S")
+  until not info or sub(info.source, 1, 1) == "@"
+  local folder = info and match(info.source, "^@(.*/)")
+  if sub(path, 1, 1) == "/" or not folder then return path end
   local beside, count = folder .. path, nil
-  repeat beside, count = beside:gsub("[^/]+/%.%./", function(part) return part ~= "../../" and "" or nil end, 1) until count == 0
-  local file = io.open(beside, "rb")
+  repeat beside, count = gsub(beside, "[^/]+/%.%./", function(part) return part ~= "../../" and "" or nil end, 1) until count == 0
+  local file = open_file(beside, "rb")
   if not file then return path end
   file:close()
   return beside
@@ -381,7 +386,7 @@ local function new_addon()
   local log = setmetatable({}, { __index = of_level })
   local function write(level, text)
     log[#log + 1] = text
-    table.insert(of_level[levels[level]], text)
+    insert(of_level[levels[level]], text)
   end
   local self = setmetatable({ log = log, write = write, addons = {} }, Addon)
   if internal.on_addon then internal.on_addon(self) end

@@ -325,6 +325,32 @@ describe("a script", function()
         assert.equal(wire.ipv4 "192.0.2.9", address_of(ask(moondns, "a.example")))
     end)
 
+    it("may take a module in that breaks the libraries of all: what moondns does in Lua goes on", function()
+        local folder = files.temp_folder()
+        files.write(folder .. "/breaking.lua", [[
+            string.find, string.format, string.match, table.concat, table.insert, table.remove, table.sort = nil
+            math.abs, math.huge, error, ipairs, next, tonumber, tostring = nil]])
+        local script = proxy.script(PREPARE .. [[
+            require "breaking"
+            local numbers, turn = dns.random(7), dns.sequence { "192.0.2.1", "192.0.2.2", per = "name" }
+            function load(loader)
+                loader:add_option("count", "int", 1, "how many")
+                loader:add_option("names", "list", {}, "which")
+            end
+            function dns_request(flow)
+                ctx.options.count = numbers:integer(5, 5)
+                log.info("%d %s %s", ctx.options.count, table.concat(ctx.options.names, "+"), select(2, pcall(dns.random, "x")))
+                turn(flow)
+            end]])
+        local moondns = proxy.start { script = script, args = { "--set", "names=a", "--set", "names=b" },
+            environment = { LUA_PATH = folder .. "/?.lua;;" } }
+        assert.equal(wire.ipv4 "192.0.2.1", address_of(ask(moondns, "a.example")))
+        assert.equal(wire.ipv4 "192.0.2.2", address_of(ask(moondns, "a.example")))
+        moondns:wait_output("5 a%+b .*dns.random: integer expected, got 'x'", "err")
+        files.write(script, files.read(script) .. "\nlog.info('edited')")
+        moondns:wait_output("edited.*reloaded", "err")
+    end)
+
     it("may have a metatable on its globals, and a list of addons", function()
         local moondns = start [[
             setmetatable(_G, { __newindex = function(_, name) error("no global " .. name, 2) end })
