@@ -13,6 +13,8 @@ struct channel {
     enum transport transport;
     enum upstream_scheme scheme; /* as the upstream was written: only a plain one is asked again over a stream */
     bool no_edns;                /* the server does not know EDNS: it is asked without OPT */
+    bool keepalive;              /* a stream that is to be kept, and the server has not said for how long: a query with
+                                    OPT asks (edns-tcp-keepalive, RFC 7828) */
 
     /* The world's own, given back as they were with `release`. */
     uint32_t upstream;
@@ -86,6 +88,10 @@ struct exchange_io {
     /* The server on the channel answered FORMERR or NOTIMP to a query with OPT, and as it should without: from now on
      * its channels say so (no_edns), for a while. May be NULL. */
     void (*no_edns)(void *context, const struct channel *channel);
+
+    /* The server on a stream says for how long the connection may be idle; or it was asked, and does not say (-1). May
+     * be NULL. */
+    void (*keepalive)(void *context, const struct channel *channel, int64_t idle_us);
 
     /* Whether an answer from the channel is to be kept from the client; `why` then says so in some words. May be NULL:
      * none is. */

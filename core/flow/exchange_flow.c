@@ -102,8 +102,8 @@ struct exchange_flow *exchange_flow_new(struct exchange *exchange, const struct 
     }
     begin(exchange, &flow->flow, to, hooks);
     flow->suspended = flow->parked = flow->replied = flow->delayed = flow->is_ask = flow->unguarded = flow->blocked =
-        flow->stream_again = flow->plain_again = flow->without_opt = flow->transfers = flow->more = flow->began =
-            flow->busy = flow->full = flow->leads = flow->follows = false;
+        flow->stream_again = flow->plain_again = flow->without_opt = flow->keepalive = flow->transfers = flow->more =
+            flow->began = flow->busy = flow->full = flow->leads = flow->follows = false;
     flow->reasks = 0;
     flow->deadline_us = 0;
     flow->runners = flow->race = flow->followers = NULL;

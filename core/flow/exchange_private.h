@@ -39,6 +39,7 @@ struct exchange_flow {
     bool stream_again; /* the answer came cut: this try goes on over a stream */
     bool plain_again;  /* the server did not understand OPT: this try goes on without */
     bool without_opt;  /* the upstream was asked without the request's OPT */
+    bool keepalive;    /* it was asked for how long its connection may be idle */
     bool transfers;    /* a zone transfer is asked for, over a stream; the next four are for such alone */
     bool more;         /* the response is a message that others follow … */
     bool began;        /* … and the client has got one already */
@@ -195,6 +196,11 @@ void exchange_servfail(struct exchange *exchange, struct exchange_flow *flow);
 /* Whether OPT holds options of one connection (edns-tcp-keepalive, padding) that can be taken out: the message bears no
  * signature. */
 bool exchange_has_hop_options(const struct dns_message *message);
+
+/* Has the upstream told that its connection is to be kept (RFC 7828 section 3.2.1), where OPT has room for it; gives
+ * whether it is. And what the answer says of that: microseconds, or -1 for nothing. */
+bool exchange_add_keepalive(struct buffer *wire);
+int64_t exchange_keepalive_of(const struct dns_message *answer);
 
 /* Takes them out. */
 MUST_CHECK enum status exchange_remove_hop_options(struct buffer *wire);

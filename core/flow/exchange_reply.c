@@ -5,30 +5,54 @@
 #include <stdio.h>
 
 enum {
-    UDP_PAYLOAD_MAX = 65487, /* what one datagram holds, over IPv6 too */
+    UDP_PAYLOAD_MAX = 65487,    /* what one datagram holds, over IPv6 too */
+    KEEPALIVE_UNIT_US = 100000, /* RFC 7828 section 3.1 */
 };
 
 /* edns-tcp-keepalive (RFC 7828 section 3.4) and padding (RFC 7830 section 6) belong to one connection. */
 static const uint16_t hop_options[] = {DNS_OPTION_KEEPALIVE, DNS_OPTION_PADDING};
 
-static bool has_option(const struct dns_message *message, const uint16_t *codes, size_t count)
+/* The data of the first option with one of these codes; NULL: there is none. */
+static const uint8_t *find_option(const struct dns_message *message, const uint16_t *codes, size_t count,
+                                  size_t *data_length)
 {
     struct cursor cursor = cursor_over(message->opt.options.data, message->opt.options.length);
     while (cursor_left(&cursor)) {
         uint16_t code = cursor_u16(&cursor), length = cursor_u16(&cursor);
-        if (!cursor_take(&cursor, length))
+        const uint8_t *data = cursor_take(&cursor, length);
+        if (!data)
             break;
+        *data_length = length;
         for (size_t i = 0; i < count; i++)
             if (code == codes[i])
-                return true;
+                return data;
     }
-    return false;
+    return NULL;
+}
+
+static bool has_option(const struct dns_message *message, const uint16_t *codes, size_t count)
+{
+    size_t length;
+    return find_option(message, codes, count, &length) != NULL;
 }
 
 bool exchange_has_hop_options(const struct dns_message *message)
 {
     return has_option(message, hop_options, sizeof hop_options / sizeof *hop_options) &&
            !dns_message_is_signed(message);
+}
+
+bool exchange_add_keepalive(struct buffer *wire)
+{
+    return dns_message_add_option(wire, DNS_OPTION_KEEPALIVE, NULL, 0) == STATUS_OK;
+}
+
+int64_t exchange_keepalive_of(const struct dns_message *answer)
+{
+    static const uint16_t keepalive = DNS_OPTION_KEEPALIVE;
+    size_t length;
+    const uint8_t *timeout = find_option(answer, &keepalive, 1, &length);
+    return timeout && length == 2 ? (int64_t)load_u16(timeout) * KEEPALIVE_UNIT_US : -1;
 }
 
 enum status exchange_remove_hop_options(struct buffer *wire)
@@ -180,8 +204,7 @@ static bool wants_keepalive(const struct exchange *exchange, const struct flow *
 
 static enum status add_keepalive(const struct exchange *exchange, struct buffer *wire)
 {
-    enum { UNIT_US = 100000 };
-    int64_t units = exchange->config.stream_idle_us / UNIT_US;
+    int64_t units = exchange->config.stream_idle_us / KEEPALIVE_UNIT_US;
     uint8_t timeout[2];
     store_u16(timeout, units < UINT16_MAX ? (uint16_t)units : UINT16_MAX);
     return dns_message_add_option(wire, DNS_OPTION_KEEPALIVE, timeout, sizeof timeout);

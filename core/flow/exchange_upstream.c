@@ -32,6 +32,26 @@ static bool goes_without_opt(const struct exchange_flow *flow, const struct dns_
     return (flow->plain_again || flow->channel.no_edns) && request->opt.count && !dns_message_is_signed(request);
 }
 
+/* Whether the request asks for how long the connection may be idle. */
+static bool asks_keepalive(const struct exchange_flow *flow, const struct dns_message *request)
+{
+    return flow->channel.keepalive && !flow->without_opt && request->opt.count && !dns_message_is_signed(request);
+}
+
+/* The request as this upstream is to get it, in `scratch`. */
+static enum status fit_request(struct exchange *exchange, struct exchange_flow *flow, const struct buffer *request)
+{
+    struct buffer *wire = &exchange->scratch;
+    buffer_clear(wire);
+    buffer_append(wire, request->data, request->length);
+    enum status status = buffer_status(wire);
+    if (!status)
+        status = flow->without_opt ? dns_message_remove_opt(wire) : exchange_remove_hop_options(wire);
+    if (!status && flow->keepalive)
+        flow->keepalive = exchange_add_keepalive(wire);
+    return status;
+}
+
 /* Sends the flow's request under the id of its pending entry. A message that nobody edited goes out as it came but for
  * the id, which is put into the very bytes that are kept, and taken out again. */
 static enum status send_request(struct exchange *exchange, struct exchange_flow *flow, struct reason *reason)
@@ -40,15 +60,13 @@ static enum status send_request(struct exchange *exchange, struct exchange_flow 
     const struct exchange_io *io = exchange->io;
     struct buffer *wire = &request->wire;
     flow->without_opt = goes_without_opt(flow, &request->view);
-    if (flow->without_opt || exchange_has_hop_options(&request->view)) {
-        wire = &exchange->scratch;
-        buffer_clear(wire);
-        buffer_append(wire, request->wire.data, request->wire.length);
-        if (buffer_status(wire) ||
-            (flow->without_opt ? dns_message_remove_opt(wire) : exchange_remove_hop_options(wire))) {
+    flow->keepalive = asks_keepalive(flow, &request->view);
+    if (flow->without_opt || flow->keepalive || exchange_has_hop_options(&request->view)) {
+        if (fit_request(exchange, flow, wire)) {
             reason_set(reason, "out of memory");
             return STATUS_NO_MEMORY;
         }
+        wire = &exchange->scratch;
     }
     uint16_t kept = load_u16(wire->data);
     store_u16(wire->data, flow->pending.id);
@@ -284,6 +302,16 @@ enum status exchange_take_response(struct exchange *exchange, struct exchange_fl
     return flow_message_adopt(&flow->flow.response, answer, exchange->wall_us);
 }
 
+/* What the answer says of its connection. */
+static void hear_keepalive(const struct exchange *exchange, const struct exchange_flow *flow,
+                           const struct dns_message *answer)
+{
+    const struct exchange_io *io = exchange->io;
+    const int64_t idle_us = exchange_keepalive_of(answer);
+    if (io->keepalive && (flow->keepalive || idle_us >= 0))
+        io->keepalive(io->context, &flow->channel, idle_us);
+}
+
 /* The step after an answer that matched. */
 static enum step take_answer(struct exchange *exchange, struct exchange_flow *flow, const uint8_t *wire, size_t length)
 {
@@ -298,6 +326,8 @@ static enum step take_answer(struct exchange *exchange, struct exchange_flow *fl
         exchange_fail_try(flow, reason.text, DNS_EDE_NETWORK_ERROR);
         return STEP_FORWARD;
     }
+    if (transport_is_stream(flow->channel.transport))
+        hear_keepalive(exchange, flow, &answer);
     if (answer.header.flags & DNS_FLAG_RCODE && wants_plain(flow, &answer)) {
         flow->plain_again = true;
         return STEP_FORWARD;

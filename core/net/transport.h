@@ -85,6 +85,7 @@ struct channel_end {
     bool retired;     /* takes no more queries */
     bool dead;        /* in the list of those to be freed */
     bool failed;      /* in the list of failures to be told */
+    bool keepalive;   /* struct channel's */
     bool worked;      /* gave answers: should it fail, what waits is asked again on another one */
     const char *why;  /* static text */
     struct channel_end *next_dead, *next_failed;
@@ -122,10 +123,11 @@ struct upstream_transport {
     /* The same with a channel for one query alone, which is retired already; NULL: it has none. */
     enum status (*route_alone)(struct net *net, struct server *server, struct channel_end **out, struct reason *reason);
     enum status (*send)(struct channel_end *end, const uint8_t *wire, size_t length, struct reason *reason);
-    void (*hold)(struct channel_end *end, bool held); /* gives no more answers for now; may be NULL */
-    void (*released)(struct channel_end *end);        /* `pending` is already one less; may be NULL */
-    void (*retired)(struct channel_end *end);         /* takes no more queries from now on */
-    void (*free)(struct channel_end *end);            /* closes it; it is retired */
+    void (*hold)(struct channel_end *end, bool held);            /* gives no more answers for now; may be NULL */
+    void (*released)(struct channel_end *end);                   /* `pending` is already one less; may be NULL */
+    void (*keepalive)(struct channel_end *end, int64_t idle_us); /* struct exchange_io's; may be NULL */
+    void (*retired)(struct channel_end *end);                    /* takes no more queries from now on */
+    void (*free)(struct channel_end *end);                       /* closes it; it is retired */
     /* Looks after the server's idle channels. */
     void (*tick)(struct net *net, struct server *server);
 };

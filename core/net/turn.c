@@ -313,6 +313,7 @@ static enum status route(void *context, const struct route *wanted, struct chann
     }
     end->pending++;
     out->number = end->number;
+    out->keepalive = end->keepalive;
     net_upstream_asked(net, out);
     return STATUS_OK;
 }
@@ -345,6 +346,13 @@ static void no_edns(void *context, const struct channel *channel)
     struct server *server = find_server(net, &channel->server);
     if (server)
         server->no_edns_until_us = net->now_us + NO_EDNS_US;
+}
+
+static void keepalive(void *context, const struct channel *channel, int64_t idle_us)
+{
+    struct channel_end *end = find_channel(context, channel->number);
+    if (end && end->ops->keepalive)
+        end->ops->keepalive(end, idle_us);
 }
 
 static unsigned rivals(void *context, const struct flow *flow, uint8_t members[static RIVALS_MAX])
@@ -438,6 +446,7 @@ void net_io_set(struct net *net)
         .route = route,
         .send = send_query,
         .no_edns = no_edns,
+        .keepalive = keepalive,
         .blocks = net->config.rebind_protection ? net_blocks_answer : NULL,
         .release = release,
         .local_answer = local_answer,

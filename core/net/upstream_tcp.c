@@ -30,6 +30,7 @@ struct tcp_channel {
     unsigned silent;  /* queries given up since the last answer */
     unsigned answers; /* messages that came */
     int64_t opened_us, used_us;
+    int64_t idle_us; /* it is closed when nothing waits on it for so long */
     struct framing framing;
     struct buffer out;
     size_t written;
@@ -48,6 +49,7 @@ static bool take_answer(void *context, const uint8_t *wire, size_t length)
     struct tcp_channel *channel = context;
     channel->silent = 0;
     channel->end.worked = true;
+    channel->used_us = channel->net->now_us;
     if (++channel->answers == 2)
         channel->end.server->single_answers = 0;
     exchange_answer(channel->net->exchange, channel->end.number, wire, length);
@@ -198,6 +200,8 @@ static struct tcp_channel *open_channel(struct net *net, struct server *server, 
     channel->net = net;
     channel->connecting = true;
     channel->alone = channel->end.retired = alone;
+    channel->end.keepalive = !alone;
+    channel->idle_us = net->config.upstream_idle_us;
     channel->opened_us = channel->used_us = net->now_us;
     if (connect_socket(&server->address, &channel->fd))
         goto failed;
@@ -246,12 +250,17 @@ static enum status route_alone(struct net *net, struct server *server, struct ch
     return STATUS_OK;
 }
 
+static bool is_idle(const struct tcp_channel *channel)
+{
+    return channel->end.pending == 0 && channel->net->now_us - channel->used_us >= channel->idle_us;
+}
+
 static enum status route(struct net *net, struct server *server, struct channel_end **out, struct reason *reason)
 {
     if (server->single_answers >= SINGLES_MAX)
         return route_alone(net, server, out, reason);
     struct tcp_channel *channel = server->stream;
-    if (channel && (channel->end.pending >= PENDING_MAX || channel->silent >= SILENT_MAX))
+    if (channel && (channel->end.pending >= PENDING_MAX || channel->silent >= SILENT_MAX || is_idle(channel)))
         net_channel_retire(net, &channel->end);
     if (!server->stream && !open_channel(net, server, false)) {
         reason_set(reason, "%s", net_error_text(errno));
@@ -293,6 +302,22 @@ static void released(struct channel_end *end)
     channel_of(end)->silent++;
 }
 
+/* RFC 7828 section 3.2.2: we close before the server does, though we look but once a second; at once where it wants so.
+ */
+static void keepalive(struct channel_end *end, int64_t idle_us)
+{
+    struct tcp_channel *channel = channel_of(end);
+    struct net *net = channel->net;
+    end->keepalive = false;
+    if (idle_us < 0)
+        return;
+    channel->idle_us = idle_us < 2 * CLOCK_SECOND_US ? idle_us / 2 : idle_us - CLOCK_SECOND_US;
+    if (channel->idle_us > net->config.upstream_idle_us)
+        channel->idle_us = net->config.upstream_idle_us;
+    if (idle_us == 0)
+        net_channel_retire(net, end);
+}
+
 static void free_channel(struct channel_end *end)
 {
     struct tcp_channel *channel = channel_of(end);
@@ -312,7 +337,7 @@ static void tick(struct net *net, struct server *server)
         return;
     if (channel->connecting && net->now_us - channel->opened_us >= CONNECT_US)
         net_channel_failed(net, &channel->end, "time-out of the connection");
-    else if (channel->end.pending == 0 && net->now_us - channel->used_us >= net->config.upstream_idle_us)
+    else if (is_idle(channel))
         net_channel_retire(net, &channel->end);
 }
 
@@ -323,6 +348,7 @@ const struct upstream_transport tcp_upstream_transport = {
     .hold = hold,
     .send = send_query,
     .released = released,
+    .keepalive = keepalive,
     .retired = unlink_stream,
     .free = free_channel,
     .tick = tick,
