@@ -121,6 +121,9 @@ enum step exchange_reply(struct exchange *exchange, struct exchange_flow *flow);
 /* How a try failed; `info` is an extended error's. */
 void exchange_fail_try(struct exchange_flow *flow, const char *why, uint16_t info);
 
+/* Whether the answer, with an error's code, says that the server does not know OPT: it is to be asked without. */
+bool exchange_wants_plain(const struct exchange_flow *flow, const struct dns_message *answer);
+
 /* Takes an answer's message over as the flow's response. */
 MUST_CHECK enum status exchange_take_response(struct exchange *exchange, struct exchange_flow *flow,
                                               const struct dns_message *answer);

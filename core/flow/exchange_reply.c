@@ -309,8 +309,9 @@ static bool delay(struct exchange *exchange, struct exchange_flow *flow)
     return true;
 }
 
-/* Sends the answer as its faults have it, and gives those bytes; false: nothing. */
-static bool send_faulty(struct exchange *exchange, const struct flow *flow, struct span *wire)
+/* Makes of the answer, and of its client's connection, what its faults have it, and sends the copies; false: it is not
+ * to be sent. */
+static bool spoil(struct exchange *exchange, const struct flow *flow, struct span *wire)
 {
     const struct exchange_io *io = exchange->io;
     const struct flow_faults *faults = flow->faults;
@@ -325,9 +326,22 @@ static bool send_faulty(struct exchange *exchange, const struct flow *flow, stru
         return false;
     for (unsigned i = 0; i < faults->copies && io->reply_again; i++)
         io->reply_again(io->context, &flow->reply_to, out->data, out->length);
-    io->reply(io->context, &flow->reply_to, out->data, out->length);
     *wire = (struct span){out->data, out->length};
     return true;
+}
+
+/* The same for a message that others follow, which have none of its faults; but that it is not delayed: the last one
+ * is.
+ */
+static bool spoil_part(struct exchange *exchange, struct flow *flow, struct span *wire)
+{
+    const int64_t delay_us = flow->faults->delay_us;
+    const bool goes = spoil(exchange, flow, wire);
+    flow_faults_free(flow);
+    struct flow_faults *left = delay_us ? flow_faults_of(flow) : NULL;
+    if (left)
+        left->delay_us = delay_us;
+    return goes;
 }
 
 enum step exchange_reply(struct exchange *exchange, struct exchange_flow *flow)
@@ -352,12 +366,13 @@ enum step exchange_reply(struct exchange *exchange, struct exchange_flow *flow)
         return STEP_END;
     if (flow->more && plain->response.view.header.flags & DNS_FLAG_RCODE)
         exchange_transfer_stop(exchange, flow);
+    if (flow->more && plain->faults && !spoil_part(exchange, plain, &wire))
+        return STEP_END;
     if (flow->more)
         return exchange_reply_part(exchange, flow, wire);
-    if (!plain->faults)
-        exchange->io->reply(exchange->io->context, &plain->reply_to, wire.data, wire.length);
-    else if (!send_faulty(exchange, plain, &wire))
+    if (plain->faults && !spoil(exchange, plain, &wire))
         return STEP_END;
+    exchange->io->reply(exchange->io->context, &plain->reply_to, wire.data, wire.length);
     if (exchange->watched)
         exchange_show(exchange, plain, PASSAGE_CLIENT_ANSWER, wire);
     flow->replied = true;

@@ -21,8 +21,9 @@ static bool has_hooks(const struct flow *flow)
     return flow->hooks && flow->hooks->defined & 1u << HOOK_RESPONSE;
 }
 
-/* Takes the message over; false: it is malformed. */
-static bool take_message(struct exchange *exchange, struct exchange_flow *flow, const uint8_t *wire, size_t length)
+/* Takes the message over; gives the flow's next step: STEP_FORWARD for another try, or for an error where the client
+ * has got something. */
+static enum step take_message(struct exchange *exchange, struct exchange_flow *flow, const uint8_t *wire, size_t length)
 {
     struct dns_message answer;
     struct reason reason;
@@ -30,26 +31,26 @@ static bool take_message(struct exchange *exchange, struct exchange_flow *flow, 
         exchange->counters.malformed_answers++;
         reason_prefix(&reason, "malformed answer: ");
         exchange_fail_try(flow, reason.text, DNS_EDE_NETWORK_ERROR);
-        return false;
+        return STEP_FORWARD;
+    }
+    if (answer.header.flags & DNS_FLAG_RCODE && flow->flow.messages == 0 && exchange_wants_plain(flow, &answer)) {
+        flow->plain_again = true;
+        return STEP_FORWARD;
     }
     if (exchange_take_response(exchange, flow, &answer)) {
         exchange_fail_try(flow, "out of memory", DNS_EDE_OTHER);
-        return false;
+        return STEP_FORWARD;
     }
     flow->flow.source = FLOW_SOURCE_UPSTREAM;
     flow->flow.messages++;
     flow->flow.records += answer.header.counts[DNS_SECTION_ANSWER];
     flow->more = transfer_feed(&flow->transfer, &answer);
-    return true;
+    return STEP_RESPONSE;
 }
 
 void exchange_transfer_answer(struct exchange *exchange, struct exchange_flow *flow, const uint8_t *wire, size_t length)
 {
-    enum step next = STEP_RESPONSE;
-    if (flow->flow.killed)
-        next = STEP_END;
-    else if (!take_message(exchange, flow, wire, length))
-        next = STEP_FORWARD; /* the next try; an error where the client has got something */
+    const enum step next = flow->flow.killed ? STEP_END : take_message(exchange, flow, wire, length);
     if (next != STEP_RESPONSE || !flow->more) {
         exchange_transfer_stop(exchange, flow);
     } else if (has_hooks(&flow->flow)) {

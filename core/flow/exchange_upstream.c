@@ -269,7 +269,7 @@ static bool is_lost_on_opt(uint16_t flags, unsigned opts)
     return !opts && codes >> (flags & DNS_FLAG_RCODE) & 1;
 }
 
-static bool wants_plain(const struct exchange_flow *flow, const struct dns_message *answer)
+bool exchange_wants_plain(const struct exchange_flow *flow, const struct dns_message *answer)
 {
     const struct dns_message *request = &flow_request(&flow->flow)->view;
     return is_lost_on_opt(answer->header.flags, answer->opt.count) && request->opt.count && !flow->without_opt &&
@@ -328,7 +328,7 @@ static enum step take_answer(struct exchange *exchange, struct exchange_flow *fl
     }
     if (transport_is_stream(flow->channel.transport))
         hear_keepalive(exchange, flow, &answer);
-    if (answer.header.flags & DNS_FLAG_RCODE && wants_plain(flow, &answer)) {
+    if (answer.header.flags & DNS_FLAG_RCODE && exchange_wants_plain(flow, &answer)) {
         flow->plain_again = true;
         return STEP_FORWARD;
     }

@@ -237,6 +237,52 @@ describe("zone transfers", function()
             end
         end)
 
+        it("RFC 6891 section 6.2.2: a server that does not know EDNS is asked again without", function()
+            start()
+            for round = 1, 2 do
+                local client = moondns:tcp()
+                client:send(wire.message(321, 0, { wire.question("example.com", AXFR) }, nil, nil, { wire.opt() }))
+                local stream = assert(server:accept())
+                local query = assert(stream:receive())
+                if round == 1 then -- it is known from then on
+                    assert.truthy(wire.parse(query).opt)
+                    stream:send(wire.answer(query, {}, { rcode = wire.rcodes.FORMERR }))
+                    stream = assert(server:accept())
+                    query = assert(stream:receive())
+                end
+                assert.is_nil(wire.parse(query).opt)
+                stream:send(wire.answer(query, { soa(1), a_record(1) }))
+                stream:send(wire.answer(query, { soa(1) }))
+                for count = 2, 1, -1 do
+                    local got, answer = receive(client)
+                    assert.same({ count, true }, { got, answer.opt ~= nil })
+                end
+                assert_over(stream)
+            end
+        end)
+
+        it("are spoiled by a script message by message: what it does is done to the one that its hook has", function()
+            start { code = [[
+                function dns_response(flow)
+                    local name = flow.response.answers[1].name
+                    if name == "n1.example.com" then flow:corrupt{cut = 5}; flow:duplicate()
+                    elseif name == "n3.example.com" then flow:reset() end
+                end]] }
+            local client, stream, send = ask()
+            send { soa(1) }
+            receive(client)
+            send { a_record(1) }
+            local whole = #wire.answer(wire.query("example.com", AXFR), { a_record(1) })
+            assert.equal(whole - 5, #client:receive())
+            assert.equal(whole - 5, #client:receive())
+            send { a_record(2) }
+            assert.equal(1, (receive(client)))
+            send { a_record(3) }
+            local _, problem = client:receive()
+            assert.truthy(problem == "closed" or problem == "Connection reset by peer", problem)
+            assert_over(stream)
+        end)
+
         it("RFC 1995 section 4: differences end with the newest SOA, not with those between", function()
             start()
             local client, stream, send = ask(IXFR, soa(1))
