@@ -16,6 +16,14 @@
         }                                                                   \
     } while (0)
 
+/* Bytes of an input that is a program: so many, or those that are left. */
+static inline struct span input_take(struct cursor *input, size_t length)
+{
+    const size_t left = cursor_left(input);
+    length = length < left ? length : left;
+    return (struct span){cursor_take(input, length), length};
+}
+
 /* Packs a checked message anew; only lack of space is an excuse. */
 static inline enum status pack(const struct dns_message *message, struct buffer *out)
 {

@@ -1,8 +1,8 @@
--- EDNS options by name, on dns.so.
+-- OPT as a message has it, and EDNS options by name, on dns.so.
 local dns = require "dns"
 local files = require "spec.support.files"
 local raises = require "spec.support.raises"
-local M = dns.DNSMessage
+local M, RR = dns.DNSMessage, dns.ResourceRecord
 
 local function unhex(text)
     return (text:gsub("%s", ""):gsub("..", function(digits) return string.char(tonumber(digits, 16)) end))
@@ -168,5 +168,80 @@ describe("EDNS options by name", function()
                 assert.truthy(reference:find("`" .. field .. "`", 1, true), option[1] .. "." .. field)
             end
         end
+    end)
+end)
+
+describe("DNSMessage.edns", function()
+    it("adds, reads, replaces and removes OPT", function()
+        local m = M.make_query("a", "A")
+        assert.is_nil(m.edns)
+        m.edns = {}
+        assert.same({ udp_payload_size = 1232, version = 0, dnssec_ok = false, options = {} }, m.edns)
+        assert.equal(41, m.additionals[1].type)
+        m.edns = { udp_payload_size = 4096, version = 1, dnssec_ok = true,
+            options = { { code = 10, data = "12345678" }, { code = 3, data = "" } } }
+        local u = M.unpack(m.packed)
+        assert.same(m.edns, u.edns)
+        assert.same({ udp_payload_size = 4096, version = 1, dnssec_ok = true, options = {
+            { code = 10, data = "12345678", cookie = { client_cookie = "12345678" } },
+            { code = 3, data = "", nsid = { nsid = "" } } } }, u.edns)
+        assert.equal(1, #m.additionals)
+        u.edns = nil
+        assert.is_nil(u.edns)
+        assert.equal(0, #u.additionals)
+        assert.is_nil(M.unpack(u.packed).edns)
+        u.edns = nil
+    end)
+
+    it("is a fresh table each time", function()
+        local m = M { edns = {} }
+        m.edns.dnssec_ok = true
+        assert.is_false(m.edns.dnssec_ok)
+    end)
+
+    it("leaves other records where they are", function()
+        local a, b = RR.A("a", "192.0.2.1"), RR.A("b", "192.0.2.2")
+        local m = M { additionals = { a } }
+        m.edns = {}
+        table.insert(m.additionals, b)
+        table.insert(m.additionals, m.additionals[2])
+        m.edns = nil
+        assert.same({ true, true, 2 }, { m.additionals[1] == a, m.additionals[2] == b, #m.additionals })
+    end)
+
+    it("holds the upper bits of the response code", function()
+        local m = M { edns = {} }
+        m.response_code = 3841
+        assert.equal(3841, m.response_code)
+        assert.equal(3841, M.unpack(m.packed).response_code)
+        raises("DNSMessage.edns: cannot be removed while the response code is above 15", function() m.edns = nil end)
+        m.edns = { udp_payload_size = 512 }
+        assert.equal(3841, m.response_code)
+        m.response_code = "NXDOMAIN"
+        assert.equal(3, m.response_code)
+        m.edns = nil
+        assert.equal(3, m.response_code)
+    end)
+
+    it("raises for wrong fields and changes nothing", function()
+        local m = M { edns = {} }
+        raises("DNSMessage.edns.udp_payload_size: integer from 0 to 65535 expected, got 65536",
+            function() m.edns = { udp_payload_size = 65536 } end)
+        raises("DNSMessage.edns.version: integer from 0 to 255 expected, got 256", function() m.edns = { version = 256 } end)
+        raises("DNSMessage.edns.dnssec_ok: boolean expected, got 1", function() m.edns = { dnssec_ok = 1 } end)
+        raises("DNSMessage.edns.options: array of {code=, data=} expected, got 'x'",
+            function() m.edns = { options = "x" } end)
+        raises("DNSMessage.edns.options[1]: table expected, got 7", function() m.edns = { options = { 7 } } end)
+        raises("DNSMessage.edns.options[2].code: integer from 0 to 65535 expected, got nil",
+            function() m.edns = { options = { { code = 1, data = "" }, { data = "" } } } end)
+        raises("DNSMessage.edns.options[1].data: string expected, got nil",
+            function() m.edns = { options = { { code = 1 } } } end)
+        raises("DNSMessage.edns.options[1] has no property 'dat' (did you mean 'data'?)",
+            function() m.edns = { options = { { code = 1, dat = "" } } } end)
+        raises("DNSMessage.edns has no property 'dnsec_ok' (did you mean 'dnssec_ok'?)",
+            function() m.edns = { dnsec_ok = true } end)
+        raises("DNSMessage.edns: table expected, got true", function() m.edns = true end)
+        assert.same({ udp_payload_size = 1232, version = 0, dnssec_ok = false, options = {} }, m.edns)
+        assert.equal(1, #m.additionals)
     end)
 end)

@@ -1,31 +1,10 @@
 -- dns.test: the fake upstream and the virtual clock, as any framework has them.
+local addons = require "spec.support.addons"
 local dns = require "dns"
 local test = require "dns.test"
+local load, raises = addons.load, addons.raises
 
--- f(…) must raise a text that matches.
-local function raises(pattern, f, ...)
-    local ok, message = pcall(f, ...)
-    assert.is_false(ok, "nothing was raised; expected: " .. pattern)
-    assert.matches(pattern, message)
-end
-
-local folder
-
-local function load(text, options)
-    local path = folder .. "/script.lua"
-    local file = assert(io.open(path, "w"))
-    file:write(text)
-    file:close()
-    return test.load(path, options)
-end
-
-setup(function()
-    folder = os.tmpname()
-    os.remove(folder)
-    assert.equal(0, os.execute("mkdir " .. folder))
-end)
-
-teardown(function() os.execute("rm -r " .. folder) end)
+addons.manage()
 
 before_each(test.reset)
 
@@ -392,10 +371,10 @@ end)
 
 describe("test.load", function()
     it("finds a script beside the file that calls it", function()
-        local file = assert(io.open(folder .. "/caller.lua", "w"))
-        file:write("local addon = require('dns.test').load '../" .. folder:match "[^/]+$" .. "/script.lua' return addon")
+        local file = assert(io.open(addons.folder .. "/caller.lua", "w"))
+        file:write("local addon = require('dns.test').load '../" .. addons.folder:match "[^/]+$" .. "/script.lua' return addon")
         file:close()
         load "function dns_request() end"
-        assert.is_function(dofile(folder .. "/caller.lua").globals.dns_request)
+        assert.is_function(dofile(addons.folder .. "/caller.lua").globals.dns_request)
     end)
 end)
