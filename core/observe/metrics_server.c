@@ -1,6 +1,7 @@
 #include "observe/metrics_server.h"
 
 #include "net/port_owner.h"
+#include "observe/metrics_clients.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -34,6 +35,7 @@ struct metrics_server {
     struct metrics_server_config config;
     struct event_base *base;
     struct evhttp *http;
+    struct metrics_clients *clients;
     struct event *stop;
     int fd, stop_fd;
     pthread_t thread;
@@ -279,11 +281,15 @@ enum status metrics_server_new(const struct metrics_server_config *config, struc
     status = listen_there(server, reason);
     if (status)
         goto done;
-    if (evhttp_accept_socket(server->http, server->fd)) {
+    struct evhttp_bound_socket *bound = evhttp_accept_socket_with_handle(server->http, server->fd);
+    if (!bound) {
         status = STATUS_NO_MEMORY;
         goto done;
     }
     server->fd = -1; /* evhttp's now */
+    status = metrics_clients_new(server->base, server->http, bound, &server->clients);
+    if (status)
+        goto done;
     *out = server;
     server = NULL;
 done:
@@ -326,6 +332,7 @@ void metrics_server_free(struct metrics_server *server)
     metrics_server_stop(server);
     if (server->http)
         evhttp_free(server->http);
+    metrics_clients_free(server->clients);
     if (server->stop)
         event_free(server->stop);
     if (server->base)

@@ -1,5 +1,6 @@
 -- --metrics: what Prometheus reads, after known traffic and under load.
 local socket = require "socket"
+local glob = require "posix.glob"
 local stat = require "posix.sys.stat"
 local files = require "spec.support.files"
 local metrics = require "spec.support.metrics"
@@ -150,6 +151,21 @@ describe("metrics", function()
             local line = client:receive "*l"
             assert.is_true(line == nil or line:find " 400 " ~= nil or line:find " 413 " ~= nil, tostring(line))
             assert.equal(200, metrics.request(base .. "/health").code)
+        end)
+
+        it("has few connections: those that ask for nothing make room, and cost nobody else descriptors", function()
+            local function descriptors()
+                return #assert(glob.glob("/proc/" .. moondns.pid .. "/fd/*"))
+            end
+            local port, before = tonumber(base:match "%d+$"), descriptors()
+            local crowd = {}
+            for i = 1, 64 do
+                crowd[i] = net.tcp(port)
+                crowd[i]:write "GET /metrics HTTP/1.1\r\nX-Never: "
+            end
+            assert.equal(200, metrics.request(base .. "/metrics").code)
+            assert.is_true(descriptors() <= before + 33, before .. " descriptors became " .. descriptors())
+            crowd[1]:wait_closed()
         end)
     end)
 
