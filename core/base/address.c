@@ -138,26 +138,17 @@ const char *address_text(const struct address *address, char out[static ADDRESS_
     return out;
 }
 
-bool address_equal(const struct address *a, const struct address *b)
+socklen_t address_to_sockaddr(const struct address *address, struct sockaddr *out)
 {
-    size_t size = a->family == AF_INET6 ? 16 : 4;
-    return a->family == b->family && a->port == b->port && a->scope == b->scope && !memcmp(a->bytes, b->bytes, size);
-}
-
-socklen_t address_to_sockaddr(const struct address *address, struct sockaddr_storage *out)
-{
-    memset(out, 0, sizeof *out);
     if (address->family == AF_INET) {
         struct sockaddr_in *in = (struct sockaddr_in *)out;
-        in->sin_family = AF_INET;
-        in->sin_port = htons(address->port);
+        *in = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(address->port)};
         memcpy(&in->sin_addr, address->bytes, 4);
         return sizeof *in;
     }
     struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)out;
-    in6->sin6_family = address->family;
-    in6->sin6_port = htons(address->port);
-    in6->sin6_scope_id = address->scope;
+    *in6 = (struct sockaddr_in6){
+        .sin6_family = address->family, .sin6_port = htons(address->port), .sin6_scope_id = address->scope};
     memcpy(&in6->sin6_addr, address->bytes, 16);
     return sizeof *in6;
 }

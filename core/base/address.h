@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/socket.h>
 
 enum {
@@ -33,7 +34,12 @@ const char *address_ip_text(const struct address *address, char out[static ADDRE
 /* "192.0.2.1:53" or "[2001:db8::1]:53"; returns `out`. */
 const char *address_text(const struct address *address, char out[static ADDRESS_TEXT_MAX]);
 
-bool address_equal(const struct address *a, const struct address *b);
+static inline bool address_equal(const struct address *a, const struct address *b)
+{
+    if (a->family != b->family || a->port != b->port || a->scope != b->scope)
+        return false;
+    return a->family == AF_INET6 ? !memcmp(a->bytes, b->bytes, 16) : !memcmp(a->bytes, b->bytes, 4);
+}
 
 /* How many of an address's bits are left: of IPv4 at most 32, of IPv6 at most 128. */
 struct address_cut {
@@ -47,8 +53,9 @@ void address_cut(struct address *address, struct address_cut left);
 /* Where a client on this machine finds a listener: the wildcard address becomes the loopback one, others stay. */
 void address_to_reach(struct address *address);
 
-/* To and from the socket API's form. From an unknown family: AF_UNSPEC. */
-socklen_t address_to_sockaddr(const struct address *address, struct sockaddr_storage *out);
+/* To and from the socket API's form: a struct sockaddr_in or sockaddr_in6, of which the length is given. From an
+ * unknown family: AF_UNSPEC. */
+socklen_t address_to_sockaddr(const struct address *address, struct sockaddr *out);
 struct address address_from_sockaddr(const struct sockaddr *from);
 
 #endif

@@ -17,6 +17,9 @@ enum status {
 #define MUST_CHECK __attribute__((warn_unused_result))
 #define PRINTF_LIKE(text, first) __attribute__((__format__(__printf__, text, first)))
 
+/* Of a function for failures and rarities: the compiler keeps it, and whatever leads to it, out of the way. */
+#define COLD __attribute__((cold, noinline))
+
 /* Why something failed, in words for a person. Wherever a `struct reason *` is taken, NULL is taken too. It is written
  * only on failure, ends with NUL, and is cut off when too long. */
 struct reason {
@@ -24,12 +27,12 @@ struct reason {
 };
 
 /* Writes the reason. */
-void reason_set(struct reason *reason, const char *format, ...) PRINTF_LIKE(2, 3);
+COLD void reason_set(struct reason *reason, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Puts text before what the reason already says: "answer #1: " and so on. */
-void reason_prefix(struct reason *reason, const char *format, ...) PRINTF_LIKE(2, 3);
+COLD void reason_prefix(struct reason *reason, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Puts text behind what the reason already says: " (did you mean …?)". */
-void reason_append(struct reason *reason, const char *format, ...) PRINTF_LIKE(2, 3);
+COLD void reason_append(struct reason *reason, const char *format, ...) PRINTF_LIKE(2, 3);
 
 #endif

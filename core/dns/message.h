@@ -34,15 +34,21 @@ struct dns_header {
     uint16_t counts[4]; /* by enum dns_section */
 };
 
+/* Reads the header where there are 12 bytes. */
+static inline void dns_header_take(const uint8_t *wire, struct dns_header *out)
+{
+    out->id = load_u16(wire);
+    out->flags = load_u16(wire + 2);
+    for (size_t i = 0; i < 4; i++)
+        out->counts[i] = load_u16(wire + 4 + 2 * i);
+}
+
 /* Reads the header alone; STATUS_MALFORMED when there are fewer than 12 bytes. */
 static inline MUST_CHECK enum status dns_header_read(const uint8_t *wire, size_t length, struct dns_header *out)
 {
     if (length < DNS_HEADER_SIZE)
         return STATUS_MALFORMED;
-    out->id = load_u16(wire);
-    out->flags = load_u16(wire + 2);
-    for (size_t i = 0; i < 4; i++)
-        out->counts[i] = load_u16(wire + 4 + 2 * i);
+    dns_header_take(wire, out);
     return STATUS_OK;
 }
 

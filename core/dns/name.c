@@ -89,13 +89,9 @@ enum status dns_name_read(struct cursor *cursor, struct dns_name *out, struct re
 
 enum status dns_name_skip(struct cursor *cursor, struct reason *reason)
 {
-    /* Most names are few plain labels. */
-    const size_t length = cursor->failed ? 0 : cursor->length;
-    size_t at = cursor->offset;
-    while (at < length && cursor->data[at] != 0 && cursor->data[at] <= DNS_LABEL_MAX)
-        at += cursor->data[at] + 1u;
-    if (at < length && cursor->data[at] == 0 && at - cursor->offset <= ROOM_FOR_LABELS) {
-        cursor->offset = at + 1;
+    const size_t end = cursor->failed ? 0 : dns_name_plain_end(cursor->data, cursor->length, cursor->offset);
+    if (end > 0) {
+        cursor->offset = end;
         return STATUS_OK;
     }
     return walk(cursor, NULL, reason);

@@ -28,6 +28,22 @@ MUST_CHECK enum status dns_name_read(struct cursor *cursor, struct dns_name *out
 /* The same without keeping the name: only checks it, all pointers included. */
 MUST_CHECK enum status dns_name_skip(struct cursor *cursor, struct reason *reason);
 
+/* The end of a name at `at` that is nothing but plain labels, as most are; 0 for all others, and for what is wrong:
+ * dns_name_skip tells. */
+static inline size_t dns_name_plain_end(const uint8_t *data, size_t length, size_t at)
+{
+    const size_t start = at;
+    while (at < length) {
+        const uint8_t label = data[at++];
+        if (label == 0)
+            return at - start <= DNS_NAME_MAX ? at : 0;
+        if (label > DNS_LABEL_MAX)
+            return 0;
+        at += label;
+    }
+    return 0;
+}
+
 /* The length of the uncompressed name at the start of `wire`; 0 when there is none that is whole and right. */
 size_t dns_name_wire_length(const uint8_t *wire, size_t length);
 

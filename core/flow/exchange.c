@@ -1,7 +1,6 @@
 /* Intake, and the steps between: hooks and who answers. */
 #include "flow/exchange_private.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -186,36 +185,46 @@ static void catch_up(struct hooks *hooks)
         hooks->outdated(hooks);
 }
 
+/* A query that is no flow's. `query` is the message where `parsed` is STATUS_OK. */
+static void turn_down(struct exchange *exchange, struct span wire, const struct reply_to *to,
+                      const struct dns_message *query, enum status parsed)
+{
+    struct exchange_counters *counters = &exchange->counters;
+    const uint16_t response_code = parsed ? DNS_RCODE_NOERROR : refusal(query);
+    struct dns_header header;
+    if (parsed == STATUS_MALFORMED && !dns_header_read(wire.data, wire.length, &header))
+        refuse(exchange, to, wire, make_refusal(&header, wire.data, wire.length, &exchange->scratch));
+    else if (response_code)
+        refuse(exchange, to, wire, dns_message_make_error(query, response_code, &exchange->scratch));
+    else
+        drop(exchange, to, &counters->overload_dropped);
+}
+
 void exchange_query(struct exchange *exchange, const uint8_t *wire, size_t length, const struct reply_to *to)
 {
     struct exchange_counters *counters = &exchange->counters;
-    struct dns_header header;
-    struct dns_message query;
     counters->queries++;
     catch_up(exchange->hooks);
     /* An answer to a response would make two servers talk for ever. */
-    if (dns_header_read(wire, length, &header) || header.flags & DNS_FLAG_QR) {
+    if (length < DNS_HEADER_SIZE || load_u16(wire + 2) & DNS_FLAG_QR) {
         drop(exchange, to, &counters->malformed_dropped);
         return;
     }
-    /* RFC 9619: more than one question is FORMERR; none passes. */
-    if (header.counts[DNS_SECTION_QUESTION] > 1 || dns_message_parse(wire, length, &query, NULL)) {
-        refuse(exchange, to, (struct span){wire, length}, make_refusal(&header, wire, length, &exchange->scratch));
-        return;
-    }
-    uint16_t response_code = refusal(&query);
-    if (response_code) {
-        refuse(exchange, to, (struct span){wire, length},
-               dns_message_make_error(&query, response_code, &exchange->scratch));
-        return;
-    }
-    struct exchange_flow *flow = NULL;
-    if (exchange->active_count < exchange->config.flows_max)
-        flow = exchange_flow_new(exchange, &query, to, exchange->hooks);
+    struct exchange_flow *flow = exchange_flow_take(exchange);
     if (!flow) {
         drop(exchange, to, &counters->overload_dropped);
         return;
     }
+    /* RFC 9619: more than one question is FORMERR; none passes. */
+    struct flow_message *query = &flow->flow.query;
+    const enum status parsed =
+        load_u16(wire + 4) > 1 ? STATUS_MALFORMED : flow_message_set(query, wire, length, exchange->wall_us, NULL);
+    if (parsed || refusal(&query->view) || exchange->active_count >= exchange->config.flows_max) {
+        turn_down(exchange, (struct span){wire, length}, to, &query->view, parsed);
+        exchange_flow_give_back(exchange, flow);
+        return;
+    }
+    exchange_flow_begin(exchange, flow, to, exchange->hooks);
     if (exchange->watched)
         exchange_show(exchange, &flow->flow, PASSAGE_CLIENT_QUERY, (struct span){wire, length});
     exchange_advance(exchange, flow, STEP_REQUEST);
@@ -224,7 +233,7 @@ void exchange_query(struct exchange *exchange, const uint8_t *wire, size_t lengt
 /* --- steps --- */
 
 /* Runs a hook if any script defines it; `next` comes after it, at once or when the flow is resumed. */
-static enum step run_hook(struct exchange *exchange, struct exchange_flow *flow, enum hook hook, enum step next)
+static inline enum step run_hook(struct exchange *exchange, struct exchange_flow *flow, enum hook hook, enum step next)
 {
     struct hooks *hooks = flow->flow.hooks;
     if (!hooks || !(hooks->defined & 1u << hook))
@@ -278,7 +287,9 @@ static enum step step_request_done(struct exchange *exchange, struct exchange_fl
         return STEP_ERROR;
     if (flow->flow.response.present || flow->flow.unpackable)
         return STEP_RESPONSE;
-    if (exchange_answer_locally(exchange, flow) || exchange_answer_from_cache(exchange, flow))
+    if (exchange->io->local_answer && exchange_answer_locally(exchange, flow))
+        return STEP_RESPONSE;
+    if (exchange->cache && exchange_answer_from_cache(exchange, flow))
         return STEP_RESPONSE;
     const unsigned op_code = (unsigned)(flow_request(&flow->flow)->view.header.flags & DNS_FLAG_OPCODE) >> 11;
     if (exchange->config.op_codes_refused >> op_code & 1) {
@@ -357,21 +368,28 @@ static enum step step_end(struct exchange *exchange, struct exchange_flow *flow)
     return STEP_WAIT;
 }
 
+/* In the order in which they follow each other, so that the compiler makes one piece of them: this is the way of every
+ * query. */
 void exchange_advance(struct exchange *exchange, struct exchange_flow *flow, enum step step)
 {
-    static enum step (*const steps[STEP_COUNT])(struct exchange *, struct exchange_flow *) = {
-        [STEP_REQUEST] = step_request,
-        [STEP_REQUEST_DONE] = step_request_done,
-        [STEP_FORWARD] = exchange_forward,
-        [STEP_RESPONSE] = step_response,
-        [STEP_RESPONSE_DONE] = step_response_done,
-        [STEP_ERROR] = step_error,
-        [STEP_ERROR_DONE] = step_error_done,
-        [STEP_REPLY] = exchange_reply,
-        [STEP_END] = step_end,
-    };
     while (step != STEP_WAIT) {
-        assert(step < STEP_COUNT);
-        step = steps[step](exchange, flow);
+        if (step == STEP_REQUEST)
+            step = step_request(exchange, flow);
+        if (step == STEP_REQUEST_DONE)
+            step = step_request_done(exchange, flow);
+        if (step == STEP_FORWARD)
+            step = exchange_forward(exchange, flow);
+        if (step == STEP_RESPONSE)
+            step = step_response(exchange, flow);
+        if (step == STEP_RESPONSE_DONE)
+            step = step_response_done(exchange, flow);
+        if (step == STEP_ERROR)
+            step = step_error(exchange, flow);
+        if (step == STEP_ERROR_DONE)
+            step = step_error_done(exchange, flow);
+        if (step == STEP_REPLY)
+            step = exchange_reply(exchange, flow);
+        if (step == STEP_END)
+            step = step_end(exchange, flow);
     }
 }

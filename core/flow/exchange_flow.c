@@ -11,7 +11,7 @@ enum {
     KEPT_BUFFER_SIZE = 4096, /* larger ones of a flow that has ended are freed */
 };
 
-static struct exchange_flow *take_free(struct exchange *exchange)
+struct exchange_flow *exchange_flow_take(struct exchange *exchange)
 {
     struct flow *flow = exchange->free;
     if (!flow)
@@ -21,12 +21,22 @@ static struct exchange_flow *take_free(struct exchange *exchange)
     return exchange_flow_of(flow);
 }
 
-static void give_free(struct exchange *exchange, struct exchange_flow *flow)
+static inline void trim(struct flow_message *message)
+{
+    flow_message_clear(message);
+    if (message->wire.capacity > KEPT_BUFFER_SIZE)
+        buffer_free(&message->wire);
+}
+
+void exchange_flow_give_back(struct exchange *exchange, struct exchange_flow *flow)
 {
     if (exchange->free_count == FREE_FLOWS_MAX) {
         exchange_flow_free(flow);
         return;
     }
+    trim(&flow->flow.query);
+    trim(&flow->flow.request);
+    trim(&flow->flow.response);
     flow->flow.next = exchange->free;
     exchange->free = &flow->flow;
     exchange->free_count++;
@@ -35,7 +45,7 @@ static void give_free(struct exchange *exchange, struct exchange_flow *flow)
 void exchange_trim(struct exchange *exchange)
 {
     while (exchange->free_count > KEPT_FLOWS)
-        exchange_flow_free(take_free(exchange));
+        exchange_flow_free(exchange_flow_take(exchange));
 }
 
 /* All fields but the messages, which are clear; by hand, as most of a flow is room for text that a first NUL makes
@@ -90,16 +100,9 @@ static void unlink_active(struct exchange *exchange, struct exchange_flow *flow)
     exchange->active_count--;
 }
 
-struct exchange_flow *exchange_flow_new(struct exchange *exchange, const struct dns_message *query,
-                                        const struct reply_to *to, struct hooks *hooks)
+void exchange_flow_begin(struct exchange *exchange, struct exchange_flow *flow, const struct reply_to *to,
+                         struct hooks *hooks)
 {
-    struct exchange_flow *flow = take_free(exchange);
-    if (!flow)
-        return NULL;
-    if (flow_message_adopt(&flow->flow.query, query, exchange->wall_us)) {
-        give_free(exchange, flow);
-        return NULL;
-    }
     begin(exchange, &flow->flow, to, hooks);
     flow->suspended = flow->parked = flow->replied = flow->delayed = flow->is_ask = flow->unguarded = flow->blocked =
         flow->stream_again = flow->plain_again = flow->without_opt = flow->keepalive = flow->transfers = flow->more =
@@ -113,6 +116,19 @@ struct exchange_flow *exchange_flow_new(struct exchange *exchange, const struct 
     if (hooks)
         hooks->flows++;
     link_active(exchange, flow);
+}
+
+struct exchange_flow *exchange_flow_new(struct exchange *exchange, const struct dns_message *query,
+                                        const struct reply_to *to, struct hooks *hooks)
+{
+    struct exchange_flow *flow = exchange_flow_take(exchange);
+    if (!flow)
+        return NULL;
+    if (flow_message_adopt(&flow->flow.query, query, exchange->wall_us)) {
+        exchange_flow_give_back(exchange, flow);
+        return NULL;
+    }
+    exchange_flow_begin(exchange, flow, to, hooks);
     return flow;
 }
 
@@ -126,20 +142,15 @@ void exchange_flow_free(struct exchange_flow *flow)
 
 static void forget_notes(struct flow *flow)
 {
-    free(flow->marked);
-    free(flow->comment);
-    free(flow->metadata);
-    free(flow->script_error);
-    flow->marked = flow->comment = flow->metadata = flow->script_error = NULL;
+    if (flow->marked || flow->comment || flow->metadata || flow->script_error) {
+        free(flow->marked);
+        free(flow->comment);
+        free(flow->metadata);
+        free(flow->script_error);
+        flow->marked = flow->comment = flow->metadata = flow->script_error = NULL;
+    }
     if (flow->faults)
         flow_faults_free(flow);
-}
-
-static void trim(struct flow_message *message)
-{
-    flow_message_clear(message);
-    if (message->wire.capacity > KEPT_BUFFER_SIZE)
-        buffer_free(&message->wire);
 }
 
 static void tell_observers(const struct exchange *exchange, const struct flow *flow)
@@ -175,16 +186,13 @@ void exchange_end(struct exchange *exchange, struct exchange_flow *ended)
         tell_observers(exchange, flow);
     unlink_active(exchange, ended);
     forget_notes(flow);
-    trim(&flow->query);
-    trim(&flow->request);
-    trim(&flow->response);
     ended->suspended = false;
     if (ended->parked)
         exchange_unpark(exchange, ended);
     if (ended->full)
         exchange_forget_full(exchange, ended);
     flow->references = 0;
-    give_free(exchange, ended);
+    exchange_flow_give_back(exchange, ended);
     if (hooks && --hooks->flows == 0 && hooks != exchange->hooks && hooks->unused)
         hooks->unused(hooks);
 }

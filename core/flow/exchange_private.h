@@ -17,8 +17,7 @@ enum step {
     STEP_ERROR_DONE,
     STEP_REPLY, /* the response goes to the client */
     STEP_END,   /* the flow is over */
-    STEP_COUNT,
-    STEP_WAIT, /* not a step: the flow is parked; flow.state says where it goes on */
+    STEP_WAIT,  /* not a step: the flow is parked; flow.state says where it goes on */
 };
 
 /* A flow with what only the exchange knows. */
@@ -211,6 +210,13 @@ MUST_CHECK enum status exchange_remove_hop_options(struct buffer *wire);
 /* A new flow for a query that was checked, or NULL when there is no memory. */
 struct exchange_flow *exchange_flow_new(struct exchange *exchange, const struct dns_message *query,
                                         const struct reply_to *to, struct hooks *hooks);
+
+/* The same in steps: a flow that is not under way yet, or NULL when there is no memory; it begins, once its query is
+ * set; or it goes back, as those do that have ended. */
+struct exchange_flow *exchange_flow_take(struct exchange *exchange);
+void exchange_flow_begin(struct exchange *exchange, struct exchange_flow *flow, const struct reply_to *to,
+                         struct hooks *hooks);
+void exchange_flow_give_back(struct exchange *exchange, struct exchange_flow *flow);
 
 /* Shows the observers a message; to be called where exchange->watched. */
 void exchange_show(const struct exchange *exchange, const struct flow *flow, enum passage passage, struct span wire);

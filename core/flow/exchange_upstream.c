@@ -179,7 +179,8 @@ enum step exchange_forward(struct exchange *exchange, struct exchange_flow *flow
             exchange_fail_try(flow, "time-out", DNS_EDE_NO_REACHABLE_AUTHORITY);
             break;
         }
-        struct reason reason = {.text = ""};
+        struct reason reason;
+        reason.text[0] = '\0';
         enum status status = try_upstream(exchange, flow, &reason);
         if (status == STATUS_OK)
             return STEP_WAIT;
@@ -238,16 +239,15 @@ static bool may_lack_question(uint16_t flags)
 
 /* RFC 5452 section 9.1: besides channel and id, an answer must be one, to the same kind of request, for what was asked.
  */
-static bool matches(const struct exchange_flow *flow, const struct dns_header *header, const uint8_t *wire,
-                    size_t length)
+static bool matches(const struct exchange_flow *flow, const uint8_t *wire, size_t length)
 {
     const struct dns_message *request = &flow_request(&flow->flow)->view;
-    uint16_t asked = request->header.counts[DNS_SECTION_QUESTION];
-    uint16_t answered = header->counts[DNS_SECTION_QUESTION];
-    if (!(header->flags & DNS_FLAG_QR) || (header->flags ^ request->header.flags) & DNS_FLAG_OPCODE)
+    const uint16_t asked = request->header.counts[DNS_SECTION_QUESTION];
+    const uint16_t flags = load_u16(wire + 2), answered = load_u16(wire + 4);
+    if (!(flags & DNS_FLAG_QR) || (flags ^ request->header.flags) & DNS_FLAG_OPCODE)
         return false;
     if (answered == 0)
-        return asked == 0 || may_lack_question(header->flags) || flow->flow.messages > 0; /* RFC 5936 section 2.2.1 */
+        return asked == 0 || may_lack_question(flags) || flow->flow.messages > 0; /* RFC 5936 section 2.2.1 */
     return answered == asked && same_question(&request->question, wire, length);
 }
 
@@ -312,49 +312,63 @@ static void hear_keepalive(const struct exchange *exchange, const struct exchang
         io->keepalive(io->context, &flow->channel, idle_us);
 }
 
+/* The answer is not the response: the query goes out again. */
+static enum step ask_again(struct exchange_flow *flow)
+{
+    flow_message_clear(&flow->flow.response);
+    return STEP_FORWARD;
+}
+
+static COLD enum step refuse_answer(struct exchange *exchange, struct exchange_flow *flow, enum status status,
+                                    struct reason *reason)
+{
+    if (status == STATUS_NO_MEMORY) {
+        flow_set_error(&flow->flow, "out of memory", exchange->wall_us);
+        return STEP_ERROR;
+    }
+    exchange->counters.malformed_answers++;
+    reason_prefix(reason, "malformed answer: ");
+    exchange_fail_try(flow, reason->text, DNS_EDE_NETWORK_ERROR);
+    return STEP_FORWARD;
+}
+
 /* The step after an answer that matched. */
 static enum step take_answer(struct exchange *exchange, struct exchange_flow *flow, const uint8_t *wire, size_t length)
 {
     struct flow *plain = &flow->flow;
-    struct dns_message answer;
+    const struct dns_message *answer = &plain->response.view;
     struct reason reason;
     if (plain->killed)
         return STEP_END;
-    if (dns_message_parse(wire, length, &answer, &reason)) {
-        exchange->counters.malformed_answers++;
-        reason_prefix(&reason, "malformed answer: ");
-        exchange_fail_try(flow, reason.text, DNS_EDE_NETWORK_ERROR);
-        return STEP_FORWARD;
-    }
+    enum status status = flow_message_set(&plain->response, wire, length, exchange->wall_us, &reason);
+    if (status)
+        return refuse_answer(exchange, flow, status, &reason);
     if (transport_is_stream(flow->channel.transport))
-        hear_keepalive(exchange, flow, &answer);
-    if (answer.header.flags & DNS_FLAG_RCODE && exchange_wants_plain(flow, &answer)) {
+        hear_keepalive(exchange, flow, answer);
+    if (answer->header.flags & DNS_FLAG_RCODE && exchange_wants_plain(flow, answer)) {
         flow->plain_again = true;
-        return STEP_FORWARD;
+        return ask_again(flow);
     }
-    flow->stream_again = wants_stream(flow, &answer.header);
+    flow->stream_again = wants_stream(flow, &answer->header);
     if (flow->stream_again)
-        return STEP_FORWARD;
-    if (exchange->io->blocks && exchange_block_answer(exchange, flow, &answer))
+        return ask_again(flow);
+    if (exchange->io->blocks && exchange_block_answer(exchange, flow, answer))
         return STEP_RESPONSE;
-    if (flow->without_opt ? exchange_take_response(exchange, flow, &answer)
-                          : flow_message_adopt(&plain->response, &answer, exchange->wall_us)) {
-        flow_set_error(plain, "out of memory", exchange->wall_us);
-        return STEP_ERROR;
-    }
+    if (flow->without_opt && exchange_take_response(exchange, flow, answer))
+        return refuse_answer(exchange, flow, STATUS_NO_MEMORY, &reason);
     plain->source = FLOW_SOURCE_UPSTREAM;
-    exchange_keep_answer(exchange, flow, &plain->response.view);
+    if (exchange->cache)
+        exchange_keep_answer(exchange, flow, answer);
     return STEP_RESPONSE;
 }
 
 void exchange_answer(struct exchange *exchange, uint32_t channel, const uint8_t *wire, size_t length)
 {
-    struct dns_header header;
     struct pending *pending = NULL;
-    if (!dns_header_read(wire, length, &header))
-        pending = pending_find(&exchange->pending, channel, header.id);
+    if (length >= DNS_HEADER_SIZE)
+        pending = pending_find(&exchange->pending, channel, load_u16(wire));
     struct exchange_flow *flow = pending ? flow_of_pending(pending) : NULL;
-    if (!flow || flow->busy || !matches(flow, &header, wire, length)) {
+    if (!flow || flow->busy || !matches(flow, wire, length)) {
         exchange->counters.unmatched_dropped++;
         return;
     }

@@ -12,33 +12,49 @@ const char *transport_name(enum transport transport)
     return (size_t)transport < sizeof names / sizeof *names ? names[transport] : "?";
 }
 
-enum status flow_message_adopt(struct flow_message *message, const struct dns_message *parsed, int64_t timestamp_us)
+/* Room for a message's bytes; what is there goes where there is too little. */
+static enum status make_room(struct buffer *wire, size_t length)
 {
-    struct buffer *wire = &message->wire;
-    if (wire->capacity < parsed->length) {
-        struct buffer grown = {0};
-        if (!buffer_reserve(&grown, parsed->length))
-            return STATUS_NO_MEMORY;
-        free(wire->data);
-        *wire = grown;
-    }
-    const uint8_t *old = parsed->wire;
-    memmove(wire->data, old, parsed->length); /* a message may be set to bytes of its own */
-    wire->length = parsed->length;
-    wire->failed = false;
-    message->view = *parsed;
-    message->view.wire = wire->data;
-    if (parsed->header.counts[DNS_SECTION_QUESTION])
-        message->view.question.name = wire->data + DNS_HEADER_SIZE;
-    if (parsed->opt.options.data)
-        message->view.opt.options.data = wire->data + (parsed->opt.options.data - old);
-    message->timestamp_us = timestamp_us;
-    message->present = true;
+    if (wire->capacity >= length)
+        return STATUS_OK;
+    struct buffer grown = {0};
+    if (!buffer_reserve(&grown, length))
+        return STATUS_NO_MEMORY;
+    free(wire->data);
+    *wire = grown;
     return STATUS_OK;
 }
 
-enum status flow_message_set(struct flow_message *message, const uint8_t *wire, size_t length, int64_t timestamp_us,
-                             struct reason *reason)
+/* Copies the bytes in that the view is over, and moves it over the copy. There is room. */
+static inline void move_in(struct flow_message *message, int64_t timestamp_us)
+{
+    struct dns_message *view = &message->view;
+    const uint8_t *old = view->wire;
+    uint8_t *wire = message->wire.data;
+    memmove(wire, old, view->length); /* a message may be set to bytes of its own */
+    message->wire.length = view->length;
+    message->wire.failed = false;
+    view->wire = wire;
+    if (view->question.name)
+        view->question.name = wire + DNS_HEADER_SIZE;
+    if (view->opt.options.data)
+        view->opt.options.data = wire + (view->opt.options.data - old);
+    message->timestamp_us = timestamp_us;
+    message->present = true;
+}
+
+enum status flow_message_adopt(struct flow_message *message, const struct dns_message *parsed, int64_t timestamp_us)
+{
+    if (make_room(&message->wire, parsed->length))
+        return STATUS_NO_MEMORY;
+    message->view = *parsed;
+    move_in(message, timestamp_us);
+    return STATUS_OK;
+}
+
+/* The same where there is too little room. */
+static enum status set_larger(struct flow_message *message, const uint8_t *wire, size_t length, int64_t timestamp_us,
+                              struct reason *reason)
 {
     struct dns_message parsed;
     enum status status = dns_message_parse(wire, length, &parsed, reason);
@@ -47,6 +63,17 @@ enum status flow_message_set(struct flow_message *message, const uint8_t *wire, 
     status = flow_message_adopt(message, &parsed, timestamp_us);
     if (status)
         reason_set(reason, "out of memory");
+    return status;
+}
+
+enum status flow_message_set(struct flow_message *message, const uint8_t *wire, size_t length, int64_t timestamp_us,
+                             struct reason *reason)
+{
+    if (message->wire.capacity < length)
+        return set_larger(message, wire, length, timestamp_us, reason);
+    enum status status = dns_message_parse(wire, length, &message->view, reason);
+    if (!status)
+        move_in(message, timestamp_us);
     return status;
 }
 

@@ -37,11 +37,8 @@ static struct pending *map_get(const struct pending_map *map, uint64_t key)
     return map->capacity ? slot_of(map, key)->entry : NULL;
 }
 
-/* Makes room for one more, at most half full. */
-static enum status map_reserve(struct pending_map *map)
+static enum status map_grow(struct pending_map *map)
 {
-    if (map->capacity >= 2 * (map->count + 1))
-        return STATUS_OK;
     struct pending_map grown = {.capacity = map->capacity ? 2 * map->capacity : SMALLEST_CAPACITY, .count = map->count};
     grown.slots = calloc(grown.capacity, sizeof *grown.slots);
     if (!grown.slots)
@@ -54,9 +51,15 @@ static enum status map_reserve(struct pending_map *map)
     return STATUS_OK;
 }
 
-static void map_put(struct pending_map *map, uint64_t key, struct pending *entry)
+/* Makes room for one more, at most half full. */
+static inline enum status map_reserve(struct pending_map *map)
 {
-    struct pending_slot *slot = slot_of(map, key);
+    return map->capacity >= 2 * (map->count + 1) ? STATUS_OK : map_grow(map);
+}
+
+/* Fills the slot that slot_of has found. */
+static inline void map_fill(struct pending_map *map, struct pending_slot *slot, uint64_t key, struct pending *entry)
+{
     map->count += slot->entry == NULL;
     *slot = (struct pending_slot){key, entry};
 }
@@ -140,12 +143,13 @@ struct pending *pending_first(const struct pending_table *table)
 
 static void chain_insert(struct pending_table *table, struct pending *entry)
 {
-    struct pending *head = map_get(&table->channels, entry->channel);
+    struct pending_slot *slot = slot_of(&table->channels, entry->channel);
+    struct pending *head = slot->entry;
     entry->channel_previous = NULL;
     entry->channel_next = head;
     if (head)
         head->channel_previous = entry;
-    map_put(&table->channels, entry->channel, entry);
+    map_fill(&table->channels, slot, entry->channel, entry);
 }
 
 static void chain_remove(struct pending_table *table, struct pending *entry)
@@ -155,7 +159,7 @@ static void chain_remove(struct pending_table *table, struct pending *entry)
     if (entry->channel_previous)
         entry->channel_previous->channel_next = entry->channel_next;
     else if (entry->channel_next)
-        map_put(&table->channels, entry->channel, entry->channel_next);
+        slot_of(&table->channels, entry->channel)->entry = entry->channel_next;
     else
         map_delete(&table->channels, entry->channel);
 }
@@ -169,16 +173,16 @@ void pending_free(struct pending_table *table)
     *table = (struct pending_table){.random = table->random};
 }
 
-static bool choose_id(struct pending_table *table, uint32_t channel, uint16_t *out)
+/* The free slot of a random id that nothing else on the channel has; NULL where hardly an id is free. */
+static inline struct pending_slot *choose_id(struct pending_table *table, uint32_t channel, uint16_t *out)
 {
     for (int draw = 0; draw < ID_DRAWS; draw++) {
-        uint16_t id = random_u16(table->random);
-        if (!pending_find(table, channel, id)) {
-            *out = id;
-            return true;
-        }
+        *out = random_u16(table->random);
+        struct pending_slot *slot = slot_of(&table->queries, query_key(channel, *out));
+        if (!slot->entry)
+            return slot;
     }
-    return false;
+    return NULL;
 }
 
 static void start_waiting(struct pending_table *table, struct pending *entry, int64_t now_us, int64_t timeout_us)
@@ -197,12 +201,13 @@ enum status pending_add(struct pending_table *table, struct pending *entry, uint
     if (map_reserve(&table->queries) || map_reserve(&table->channels))
         return STATUS_NO_MEMORY;
     uint16_t id;
-    if (!choose_id(table, channel, &id))
+    struct pending_slot *slot = choose_id(table, channel, &id);
+    if (!slot)
         return STATUS_NO_SPACE;
     entry->channel = channel;
     entry->id = id;
     entry->alarm = false;
-    map_put(&table->queries, query_key(channel, id), entry);
+    map_fill(&table->queries, slot, query_key(channel, id), entry);
     chain_insert(table, entry);
     start_waiting(table, entry, now_us, timeout_us);
     return STATUS_OK;

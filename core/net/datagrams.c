@@ -1,6 +1,7 @@
 #include "net/datagrams.h"
 
 #include <errno.h>
+#include <stdalign.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
@@ -28,13 +29,39 @@ static void *map_bytes(size_t size)
 
 /* --- in --- */
 
-struct datagrams_in {
+enum { KINDS = (DATAGRAMS_NAMED | DATAGRAMS_LOCAL) + 1 };
+
+/* The headers of one kind of packets (by flags), made once. The kernel changes those that it fills. */
+struct headers {
     struct mmsghdr messages[DATAGRAMS_MAX];
+    unsigned filled; /* by the last call: to be put right for the next one */
+};
+
+struct datagrams_in {
+    struct headers kinds[KINDS];
+    const struct mmsghdr *received; /* of the last call */
     struct iovec vectors[DATAGRAMS_MAX];
     struct sockaddr_storage names[DATAGRAMS_MAX];
     union control controls[DATAGRAMS_MAX];
     uint8_t *bytes;
 };
+
+static void set_up(struct datagrams_in *in, unsigned flags)
+{
+    for (size_t i = 0; i < DATAGRAMS_MAX; i++) {
+        struct msghdr *header = &in->kinds[flags].messages[i].msg_hdr;
+        header->msg_iov = &in->vectors[i];
+        header->msg_iovlen = 1;
+        if (flags & DATAGRAMS_NAMED) {
+            header->msg_name = &in->names[i];
+            header->msg_namelen = sizeof in->names[i];
+        }
+        if (flags & DATAGRAMS_LOCAL) {
+            header->msg_control = &in->controls[i];
+            header->msg_controllen = sizeof in->controls[i];
+        }
+    }
+}
 
 struct datagrams_in *datagrams_in_new(void)
 {
@@ -46,11 +73,11 @@ struct datagrams_in *datagrams_in_new(void)
         free(in);
         return NULL;
     }
-    for (size_t i = 0; i < DATAGRAMS_MAX; i++) {
+    for (size_t i = 0; i < DATAGRAMS_MAX; i++)
         in->vectors[i] = (struct iovec){in->bytes + i * SLOT_SIZE, PACKET_MAX};
-        in->messages[i].msg_hdr.msg_iov = &in->vectors[i];
-        in->messages[i].msg_hdr.msg_iovlen = 1;
-    }
+    for (unsigned flags = 0; flags < KINDS; flags++)
+        set_up(in, flags);
+    in->received = in->kinds[0].messages;
     return in;
 }
 
@@ -62,46 +89,46 @@ void datagrams_in_free(struct datagrams_in *in)
     free(in);
 }
 
-static void prepare(struct datagrams_in *in, unsigned flags, unsigned want)
+/* Puts right what the last call changed. */
+static void put_right(struct headers *headers, unsigned flags)
 {
-    for (unsigned i = 0; i < want; i++) {
-        struct msghdr *header = &in->messages[i].msg_hdr;
-        bool named = flags & DATAGRAMS_NAMED, local = flags & DATAGRAMS_LOCAL;
-        header->msg_name = named ? &in->names[i] : NULL;
-        header->msg_namelen = named ? sizeof in->names[i] : 0;
-        header->msg_control = local ? &in->controls[i] : NULL;
-        header->msg_controllen = local ? sizeof in->controls[i] : 0;
+    if (flags == 0)
+        return;
+    for (unsigned i = 0; i < headers->filled; i++) {
+        struct msghdr *header = &headers->messages[i].msg_hdr;
+        header->msg_namelen = flags & DATAGRAMS_NAMED ? sizeof(struct sockaddr_storage) : 0;
+        header->msg_controllen = flags & DATAGRAMS_LOCAL ? sizeof(union control) : 0;
     }
+}
+
+static int receive_one(struct mmsghdr *message, int fd)
+{
+    struct msghdr *header = &message->msg_hdr;
+    ssize_t length = header->msg_control ? recvmsg(fd, header, MSG_DONTWAIT)
+                                         : recvfrom(fd, header->msg_iov->iov_base, PACKET_MAX, MSG_DONTWAIT,
+                                                    header->msg_name, header->msg_name ? &header->msg_namelen : NULL);
+    message->msg_len = length < 0 ? 0 : (unsigned)length;
+    return length < 0 ? -1 : 1;
 }
 
 int datagrams_receive(struct datagrams_in *in, int fd, unsigned flags, unsigned want)
 {
-    if (want > DATAGRAMS_MAX)
-        want = DATAGRAMS_MAX;
-    prepare(in, flags, want);
+    struct headers *headers = &in->kinds[flags];
+    struct mmsghdr *messages = headers->messages;
     int got;
-    do {
-        if (want > 1) {
-            got = recvmmsg(fd, in->messages, want, MSG_DONTWAIT, NULL);
-            continue;
-        }
-        ssize_t length;
-        if (flags & DATAGRAMS_LOCAL) {
-            length = recvmsg(fd, &in->messages[0].msg_hdr, MSG_DONTWAIT);
-        } else {
-            struct msghdr *header = &in->messages[0].msg_hdr;
-            length = recvfrom(fd, in->bytes, PACKET_MAX, MSG_DONTWAIT, header->msg_name,
-                              header->msg_name ? &header->msg_namelen : NULL);
-        }
-        in->messages[0].msg_len = length < 0 ? 0 : (unsigned)length;
-        got = length < 0 ? -1 : 1;
-    } while (got < 0 && errno == EINTR);
+    put_right(headers, flags);
+    do
+        got = want > 1 ? recvmmsg(fd, messages, want < DATAGRAMS_MAX ? want : DATAGRAMS_MAX, MSG_DONTWAIT, NULL)
+                       : receive_one(messages, fd);
+    while (got < 0 && errno == EINTR);
+    in->received = messages;
+    headers->filled = got > 0 ? (unsigned)got : 0;
     return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? 0 : got;
 }
 
 struct span datagrams_data(const struct datagrams_in *in, unsigned index)
 {
-    return (struct span){in->vectors[index].iov_base, in->messages[index].msg_len};
+    return (struct span){in->vectors[index].iov_base, in->received[index].msg_len};
 }
 
 struct address datagrams_sender(const struct datagrams_in *in, unsigned index)
@@ -111,7 +138,7 @@ struct address datagrams_sender(const struct datagrams_in *in, unsigned index)
 
 bool datagrams_local(const struct datagrams_in *in, unsigned index, struct address *local, uint32_t *interface_index)
 {
-    struct msghdr header = in->messages[index].msg_hdr;
+    struct msghdr header = in->received[index].msg_hdr;
     for (struct cmsghdr *part = CMSG_FIRSTHDR(&header); part; part = CMSG_NXTHDR(&header, part)) {
         if (part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_PKTINFO) {
             struct in_pktinfo info;
@@ -135,16 +162,26 @@ bool datagrams_local(const struct datagrams_in *in, unsigned index, struct addre
 
 /* --- out --- */
 
+/* What a message's header points to, and more: one line of the processor's cache. */
+struct packet {
+    alignas(64) struct iovec vector;
+    union {
+        struct sockaddr_in ipv4;
+        struct sockaddr_in6 ipv6;
+    } name;
+    int fd;
+    void *owner;
+};
+_Static_assert(sizeof(struct packet) == 64, "one line");
+
 struct datagrams_out {
     unsigned count;
     size_t used;
-    int fds[DATAGRAMS_MAX];
-    void *owners[DATAGRAMS_MAX];
-    struct msghdr headers[DATAGRAMS_MAX];
-    struct iovec vectors[DATAGRAMS_MAX];
-    struct sockaddr_storage names[DATAGRAMS_MAX];
+    bool mixed; /* not all that wait are one socket's */
+    struct mmsghdr messages[DATAGRAMS_MAX];
+    struct packet packets[DATAGRAMS_MAX];
     union control controls[DATAGRAMS_MAX];
-    struct mmsghdr batch[DATAGRAMS_MAX]; /* those of one socket, while they are sent */
+    struct mmsghdr batch[DATAGRAMS_MAX]; /* those of one socket among others' */
     void (*failed)(void *context, void *owner, int error);
     void *context;
     uint8_t *bytes;
@@ -152,9 +189,10 @@ struct datagrams_out {
 
 struct datagrams_out *datagrams_out_new(void (*failed)(void *context, void *owner, int error), void *context)
 {
-    struct datagrams_out *out = calloc(1, sizeof *out);
+    struct datagrams_out *out = aligned_alloc(alignof(struct datagrams_out), sizeof *out);
     if (!out)
         return NULL;
+    memset(out, 0, sizeof *out);
     out->failed = failed;
     out->context = context;
     out->bytes = map_bytes(OUT_BYTES);
@@ -163,8 +201,8 @@ struct datagrams_out *datagrams_out_new(void (*failed)(void *context, void *owne
         return NULL;
     }
     for (size_t i = 0; i < DATAGRAMS_MAX; i++) {
-        out->headers[i].msg_iov = &out->vectors[i];
-        out->headers[i].msg_iovlen = 1;
+        out->messages[i].msg_hdr.msg_iov = &out->packets[i].vector;
+        out->messages[i].msg_hdr.msg_iovlen = 1;
     }
     return out;
 }
@@ -211,14 +249,16 @@ void datagrams_add(struct datagrams_out *out, const struct datagram_way *way, co
     if (out->count == DATAGRAMS_MAX || OUT_BYTES - out->used < length)
         datagrams_flush(out);
     unsigned i = out->count++;
-    struct msghdr *header = &out->headers[i];
-    out->fds[i] = way->fd;
-    out->owners[i] = way->owner;
-    out->vectors[i] = (struct iovec){out->bytes + out->used, length};
+    struct msghdr *header = &out->messages[i].msg_hdr;
+    struct packet *packet = &out->packets[i];
+    out->mixed |= way->fd != out->packets[0].fd && i > 0;
+    packet->fd = way->fd;
+    packet->owner = way->owner;
+    packet->vector = (struct iovec){out->bytes + out->used, length};
     memcpy(out->bytes + out->used, data, length);
     out->used += length;
-    header->msg_name = way->to ? &out->names[i] : NULL;
-    header->msg_namelen = way->to ? address_to_sockaddr(way->to, &out->names[i]) : 0;
+    header->msg_name = way->to ? &packet->name : NULL;
+    header->msg_namelen = way->to ? address_to_sockaddr(way->to, (struct sockaddr *)&packet->name) : 0;
     header->msg_control = NULL;
     header->msg_controllen = 0;
     if (way->from)
@@ -234,20 +274,21 @@ static int send_one(int fd, const struct msghdr *header)
     return sent < 0 ? -1 : 1;
 }
 
-/* Sends the first `count` packets of the batch. An error concerns the first one not sent, or, on a connected socket,
- * one that was sent earlier; that one is told first and the packet tried once more. */
-static void send_batch(struct datagrams_out *out, int fd, void *const *owners, unsigned count)
+/* Sends packets of one socket; their headers say which they are. An error concerns the first one not sent, or, on a
+ * connected socket, one that was sent earlier; that one is told first and the packet tried once more. */
+static void send_all(struct datagrams_out *out, int fd, struct mmsghdr *messages, unsigned count)
 {
     bool told = false;
     for (unsigned done = 0; done < count;) {
-        int sent = count - done == 1 ? send_one(fd, &out->batch[done].msg_hdr)
-                                     : sendmmsg(fd, out->batch + done, count - done, MSG_DONTWAIT);
+        int sent = count - done == 1 ? send_one(fd, &messages[done].msg_hdr)
+                                     : sendmmsg(fd, messages + done, count - done, MSG_DONTWAIT);
         if (sent > 0) {
             done += (unsigned)sent;
             told = false;
         } else if (errno != EINTR) {
             int error = errno;
-            out->failed(out->context, owners[done], error);
+            const struct packet *packet = (const struct packet *)messages[done].msg_hdr.msg_iov;
+            out->failed(out->context, packet->owner, error);
             if (told || error != ECONNREFUSED)
                 done++;
             told = !told && error == ECONNREFUSED;
@@ -260,24 +301,34 @@ bool datagrams_out_is_empty(const struct datagrams_out *out)
     return out->count == 0;
 }
 
-void datagrams_flush(struct datagrams_out *out)
+/* Sends those of each socket together. */
+static void send_mixed(struct datagrams_out *out)
 {
-    void *owners[DATAGRAMS_MAX];
     for (unsigned left = out->count, first = 0; left > 0; first++) {
-        int fd = out->fds[first];
+        int fd = out->packets[first].fd;
         if (fd < 0)
             continue;
         unsigned count = 0;
         for (unsigned i = first; i < out->count; i++) {
-            if (out->fds[i] != fd)
+            if (out->packets[i].fd != fd)
                 continue;
-            out->fds[i] = -1;
-            owners[count] = out->owners[i];
-            out->batch[count++].msg_hdr = out->headers[i];
+            out->packets[i].fd = -1;
+            out->batch[count++] = out->messages[i];
         }
         left -= count;
-        send_batch(out, fd, owners, count);
+        send_all(out, fd, out->batch, count);
     }
+}
+
+void datagrams_flush(struct datagrams_out *out)
+{
+    if (out->count == 0)
+        return;
+    if (out->mixed)
+        send_mixed(out);
+    else
+        send_all(out, out->packets[0].fd, out->messages, out->count);
     out->count = 0;
     out->used = 0;
+    out->mixed = false;
 }

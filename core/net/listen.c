@@ -54,7 +54,7 @@ static bool is_local(const struct address *address)
     struct address any_port = *address;
     struct sockaddr_storage name;
     any_port.port = 0;
-    socklen_t length = address_to_sockaddr(&any_port, &name);
+    socklen_t length = address_to_sockaddr(&any_port, (struct sockaddr *)&name);
     int fd = socket(address->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return false;
@@ -89,7 +89,7 @@ static int set_option(int fd, int level, int option)
 static int bind_socket(struct listener *listener, const struct address *address, bool joins)
 {
     struct sockaddr_storage name;
-    socklen_t length = address_to_sockaddr(address, &name);
+    socklen_t length = address_to_sockaddr(address, (struct sockaddr *)&name);
     const struct net_config *config = &listener->net->config;
     bool stream = listener->ops->socket_type == SOCK_STREAM;
     if (address->family == AF_INET6 && set_option(listener->fd, IPPROTO_IPV6, IPV6_V6ONLY))

@@ -260,6 +260,8 @@ enum status net_new(struct event_base *base, const struct net_config *config, st
         net_free(net);
         return status;
     }
+    if (!net->hosts && net->zones.count == 0) /* a reload adds none */
+        net->io.local_answer = NULL;
     *out = net;
     return STATUS_OK;
 }

@@ -95,7 +95,7 @@ static void reply(struct listener *listener, const struct reply_to *to, const ui
 static void stop(struct listener *listener)
 {
     struct sockaddr_storage self;
-    socklen_t length = address_to_sockaddr(&listener->local, &self);
+    socklen_t length = address_to_sockaddr(&listener->local, (struct sockaddr *)&self);
     if (listener->inherited)
         return;
     (void)connect(listener->fd, (const struct sockaddr *)&self, length);

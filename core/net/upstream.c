@@ -55,6 +55,13 @@ static void keep_health(struct upstreams *next, const struct upstreams *old)
     }
 }
 
+static bool is_single(const struct upstreams *upstreams)
+{
+    const struct net_upstream *first = upstreams->items;
+    return upstreams->count == 1 && first->domain.length == 1 && first->target.address.family != AF_UNSPEC &&
+           schemes[first->target.scheme].works;
+}
+
 static bool is_same_list(const struct upstreams *a, const struct upstreams *b)
 {
     bool same = a->count == b->count;
@@ -88,6 +95,7 @@ void upstreams_replace(struct upstreams *upstreams, struct upstreams *next)
     next->policy = upstreams->policy;
     /* Queries that are out still count for the servers that stay, however often the same list is read again. */
     next->generation = upstreams->generation + !is_same_list(next, upstreams);
+    next->single = is_single(next);
     upstreams_free(upstreams);
     *upstreams = *next;
     *next = (struct upstreams){0};
@@ -221,8 +229,8 @@ static uint32_t find_number(const struct upstreams *upstreams, const struct upst
     return 0;
 }
 
-enum status upstreams_choose(struct upstreams *upstreams, const struct route *route, struct upstream_choice *out,
-                             struct reason *reason)
+static enum status choose_any(struct upstreams *upstreams, const struct route *route, struct upstream_choice *out,
+                              struct reason *reason)
 {
     struct upstream_choice choice = {.upstream = 0};
     if (route->again) {
@@ -243,6 +251,16 @@ enum status upstreams_choose(struct upstreams *upstreams, const struct route *ro
     }
     *out = choice;
     return upstream_scheme_check(choice.target.scheme, reason) ? STATUS_IO : STATUS_OK;
+}
+
+enum status upstreams_choose(struct upstreams *upstreams, const struct route *route, struct upstream_choice *out,
+                             struct reason *reason)
+{
+    if (!upstreams->single || route->again || route->flow->target.address.family != AF_UNSPEC)
+        return choose_any(upstreams, route, out, reason);
+    out->target = upstreams->items[0].target;
+    out->upstream = number_of(upstreams, 0);
+    return STATUS_OK;
 }
 
 /* Whether all are to be asked with this query, to see who is fastest: one is not known, or it was long ago. */

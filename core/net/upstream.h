@@ -15,6 +15,7 @@ struct upstreams {
     size_t count;
     enum net_upstream_policy policy;
     uint32_t generation; /* of this list, in the upper bits of struct channel's `upstream` */
+    bool single;         /* there is one alone, for all domains, and it can be asked */
 };
 
 /* Copies the upstreams in, in that order; those of one domain keep theirs. Those that were there before keep what is

@@ -172,7 +172,7 @@ static void writable(evutil_socket_t fd, short what, void *context)
 static enum status connect_socket(const struct address *address, int *out)
 {
     struct sockaddr_storage name;
-    socklen_t length = address_to_sockaddr(address, &name);
+    socklen_t length = address_to_sockaddr(address, (struct sockaddr *)&name);
     int on = 1;
     unsigned unsent_ms = UNSENT_MS;
     int fd = socket(address->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -71,7 +71,7 @@ static void bind_randomly(struct net *net, int fd, const struct address *server)
         any.port = (uint16_t)(PORT_FIRST + random_below(&net->random, 65536 - PORT_FIRST));
         if (is_upstreams_port(net, server, any.port))
             continue;
-        socklen_t length = address_to_sockaddr(&any, &name);
+        socklen_t length = address_to_sockaddr(&any, (struct sockaddr *)&name);
         if (!bind(fd, (const struct sockaddr *)&name, length))
             return;
     }
@@ -80,7 +80,7 @@ static void bind_randomly(struct net *net, int fd, const struct address *server)
 static enum status connect_socket(struct net *net, const struct address *address, int *out)
 {
     struct sockaddr_storage name;
-    socklen_t length = address_to_sockaddr(address, &name);
+    socklen_t length = address_to_sockaddr(address, (struct sockaddr *)&name);
     int size = SOCKET_BUFFER;
     int fd = socket(address->family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)

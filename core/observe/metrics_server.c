@@ -212,7 +212,7 @@ static void *server_thread(void *context)
 static enum status listen_there(struct metrics_server *server, struct reason *reason)
 {
     struct sockaddr_storage name;
-    socklen_t length = address_to_sockaddr(&server->config.address, &name);
+    socklen_t length = address_to_sockaddr(&server->config.address, (struct sockaddr *)&name);
     int on = 1;
     server->fd = socket(server->config.address.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (server->fd < 0 || setsockopt(server->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) ||

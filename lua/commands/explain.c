@@ -159,7 +159,7 @@ static bool ask(struct explanation *explanation)
     struct seat *seat = &explanation->moondns.seats[0];
     struct address server = net_first_address(worker_net(seat->worker));
     struct sockaddr_storage socket_address;
-    socklen_t length = address_to_sockaddr(&server, &socket_address);
+    socklen_t length = address_to_sockaddr(&server, (struct sockaddr *)&socket_address);
     explanation->client = socket(server.family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (explanation->client < 0 || connect(explanation->client, (struct sockaddr *)&socket_address, length) < 0)
         return false;

@@ -168,7 +168,7 @@ static void finds_ourselves(void **state)
     (void)state;
     struct address address = at("127.0.0.1:0");
     struct sockaddr_storage name;
-    socklen_t length = address_to_sockaddr(&address, &name);
+    socklen_t length = address_to_sockaddr(&address, (struct sockaddr *)&name);
     int fd = socket(AF_INET, SOCK_DGRAM, 0);
     assert_true(fd >= 0);
     assert_int_equal(bind(fd, (const struct sockaddr *)&name, length), 0);
