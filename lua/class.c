@@ -274,6 +274,11 @@ void lua_class_register(lua_State *L, const struct lua_class *class)
     lua_settop(L, members);
 }
 
+void lua_class_push_metatable(lua_State *L, const struct lua_class *class)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, metatable_key(class));
+}
+
 void lua_class_push(lua_State *L, const struct lua_class *class)
 {
     push_registered(L, class);

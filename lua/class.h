@@ -65,6 +65,9 @@ struct lua_workspace *lua_workspace(lua_State *L);
  * (__metatable). */
 void lua_class_register(lua_State *L, const struct lua_class *class);
 
+/* Pushes the metatable of a registered class's objects. */
+void lua_class_push_metatable(lua_State *L, const struct lua_class *class);
+
 /* Pushes the class table of a registered class. */
 void lua_class_push(lua_State *L, const struct lua_class *class);
 

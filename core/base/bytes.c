@@ -6,12 +6,10 @@
 
 enum { SMALLEST_CAPACITY = 64 };
 
-bool buffer_reserve(struct buffer *buffer, size_t more)
+bool buffer_grow(struct buffer *buffer, size_t more)
 {
     if (buffer->failed)
         return false;
-    if (buffer->capacity - buffer->length >= more)
-        return true;
     size_t capacity = buffer->capacity ? buffer->capacity : SMALLEST_CAPACITY;
     while (capacity - buffer->length < more) {
         if (capacity > SIZE_MAX / 2) {

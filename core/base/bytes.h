@@ -91,8 +91,14 @@ struct buffer {
     bool failed; /* an allocation failed; everything after it was dropped */
 };
 
+/* The same as buffer_reserve where there is no room yet. */
+bool buffer_grow(struct buffer *buffer, size_t more);
+
 /* Makes room for `more` bytes behind `length`. False (and sticky failure) when there is no memory. */
-bool buffer_reserve(struct buffer *buffer, size_t more);
+static inline bool buffer_reserve(struct buffer *buffer, size_t more)
+{
+    return (buffer->capacity - buffer->length >= more && !buffer->failed) || buffer_grow(buffer, more);
+}
 
 /* Frees the bytes; the buffer is empty and usable again. */
 void buffer_free(struct buffer *buffer);

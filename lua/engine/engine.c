@@ -11,7 +11,6 @@
 #include "lua/module.h"
 
 #include <errno.h>
-#include <luajit.h>
 #include <lualib.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -192,7 +191,7 @@ static int open_state(lua_State *L)
     struct engine *engine = lua_touserdata(L, 1);
     luaL_openlibs(L);
     if (!engine->config.jit)
-        luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+        lua_visit_prepare(L, &engine->visit);
     lua_pushcfunction(L, traceback);
     engine->traceback = luaL_ref(L, LUA_REGISTRYINDEX);
     engine->coroutines = make_weak_keys(L);
@@ -200,6 +199,8 @@ static int open_state(lua_State *L)
     lua_getfield(L, -1, "loaded");
     lua_pushcfunction(L, lua_dns_open);
     lua_call(L, 0, 1);
+    if (!engine->config.jit)
+        lua_visit_open(L, &engine->visit);
     resolve_open(engine);
     cache_library_open(engine);
     lua_pushvalue(L, -1);

@@ -18,6 +18,7 @@
 #include "lua/engine/watch.h"
 #include "lua/metrics_library.h"
 #include "lua/shared_library.h"
+#include "lua/visit.h"
 
 /* The main state's stack holds these for good. */
 enum {
@@ -51,6 +52,8 @@ struct engine {
     struct task_pool tasks;
     struct quiet quiet;
     struct flow_runs flows;
+    struct lua_visit visit;
+    struct flow_run *visitor; /* the run whose hooks are compiled ones, one flow after the other; NULL: none yet */
     struct held held;
     struct trace *trace;  /* NULL: nobody wants to know */
     struct task *running; /* whose coroutine runs now; NULL: none */

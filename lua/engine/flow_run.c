@@ -28,8 +28,11 @@ static void forget_object(struct flow_run *run)
 
 void flow_run_push_object(struct flow_run *run)
 {
-    lua_State *L = run->task.engine->L;
-    if (run->number <= ENGINE_PLACES)
+    const struct engine *engine = run->task.engine;
+    lua_State *L = engine->L;
+    if (run == engine->visitor)
+        lua_rawgeti(L, LUA_REGISTRYINDEX, engine->visit.flow_object);
+    else if (run->number <= ENGINE_PLACES)
         lua_pushvalue(L, ENGINE_LIVE + run->number);
     else
         lua_rawgeti(L, ENGINE_LIVE, run->number);
@@ -122,6 +125,7 @@ void flow_runs_trim(struct engine *engine)
 {
     struct flow_runs *runs = &engine->flows;
     runs->free = NULL;
+    engine->visitor = NULL;
     for (size_t i = 0; i < runs->blocks_count; i++) {
         struct flow_run *block = runs->blocks[i];
         if (!is_used(block)) {
@@ -170,9 +174,9 @@ static void on_resume(struct flow *flow)
     }
 }
 
-static const struct lua_flow_host host = {on_intercept, on_resume};
+const struct lua_flow_host flow_run_host = {on_intercept, on_resume};
 
-static struct flow_run *begin(struct engine *engine, struct flow *flow)
+struct flow_run *flow_run_new(struct engine *engine)
 {
     struct flow_runs *runs = &engine->flows;
     if (!runs->free && !more_runs(engine))
@@ -180,17 +184,33 @@ static struct flow_run *begin(struct engine *engine, struct flow *flow)
     struct flow_run *run = runs->free;
     runs->free = run->next;
     run->next = NULL;
+    return run;
+}
+
+static struct flow_run *begin(struct engine *engine, struct flow *flow)
+{
+    struct flow_run *run = flow_run_new(engine);
+    if (!run)
+        return NULL;
     run->flow = flow;
     run->suspended = run->ready = false;
     run->object = run->spare;
-    if (!run->spare || engine->looked_into || !lua_flow_lend_again(run->spare, flow, &host)) {
+    if (!run->spare || engine->looked_into || !lua_flow_lend_again(run->spare, flow, &flow_run_host)) {
         const struct generation *generation = (const struct generation *)flow->hooks;
-        run->object = lua_flow_push_live(engine->L, flow, &host, !generation->keeps && !engine->looked_into);
+        run->object = lua_flow_push_live(engine->L, flow, &flow_run_host, !generation->keeps && !engine->looked_into);
         run->spare = NULL;
         keep_object(run);
     }
     flow->wrapper = run;
     return run;
+}
+
+void flow_run_take_visit(struct flow_run *run)
+{
+    if (run->spare)
+        forget_object(run);
+    lua_rawgeti(run->task.engine->L, LUA_REGISTRYINDEX, run->task.engine->visit.flow_object);
+    keep_object(run);
 }
 
 /* --- hooks --- */
@@ -213,13 +233,14 @@ static int push_call(struct flow_run *run, const struct hook_call *call)
 /* Runs the hooks from run->call on; `resumed`: that one goes on after a wait. */
 static enum hook_result advance(struct flow_run *run, bool resumed)
 {
-    const struct generation *generation = (const struct generation *)run->flow->hooks;
-    const struct hook_calls *calls = &generation->calls[run->hook];
+    struct hook_calls *calls = &((struct generation *)run->flow->hooks)->calls[run->hook];
     for (; run->call < calls->count; run->call++) {
         const struct hook_call *call = &calls->list[run->call];
         enum task_result result =
             resumed ? task_resume(&run->task) : task_start(&run->task, call->script, push_call(run, call));
         resumed = false;
+        if (result == TASK_FAILED)
+            calls->compiling.called = 0;
         if (result == TASK_WAITS) {
             run->suspended = true;
             return HOOK_SUSPENDED;
@@ -234,8 +255,14 @@ static enum hook_result advance(struct flow_run *run, bool resumed)
 
 enum hook_result flow_run_hooks(struct hooks *hooks, enum hook hook, struct flow *flow)
 {
-    struct engine *engine = ((struct generation *)hooks)->engine;
+    struct generation *generation = (struct generation *)hooks;
+    struct engine *engine = generation->engine;
     struct flow_run *run = flow->wrapper;
+    enum hook_result result;
+    if (!run && hook == HOOK_REQUEST && compiled_run_hooks(generation, flow, &result)) {
+        flow_runs_go_on(engine);
+        return result;
+    }
     if (!run)
         run = begin(engine, flow);
     if (!run)
@@ -243,7 +270,7 @@ enum hook_result flow_run_hooks(struct hooks *hooks, enum hook hook, struct flow
     run->task.hook = run->hook = run->object->hook = hook;
     run->call = 0;
     flow_sync_begin(run);
-    enum hook_result result = advance(run, false);
+    result = advance(run, false);
     flow_runs_go_on(engine);
     return result;
 }

@@ -34,6 +34,15 @@ struct flow_runs {
 /* Pushes the flow's object on the main state. */
 void flow_run_push_object(struct flow_run *run);
 
+/* What a live object asks of the engine. */
+extern const struct lua_flow_host flow_run_host;
+
+/* A run out of the free ones; NULL when there is no memory. */
+struct flow_run *flow_run_new(struct engine *engine);
+
+/* The flow's object of the engine's visit is the run's own from now on. */
+void flow_run_take_visit(struct flow_run *run);
+
 /* struct hooks's functions. */
 enum hook_result flow_run_hooks(struct hooks *hooks, enum hook hook, struct flow *flow);
 void flow_run_ended(struct hooks *hooks, struct flow *flow);

@@ -108,8 +108,6 @@ static void sync_request(struct flow_run *run, int object)
 {
     struct engine *engine = run->task.engine;
     struct reason reason = {""};
-    if (!run->object->request || !lua_message_may_have_changed(run->object->request))
-        return;
     lua_class_slot_reach(engine->L, object, run->object, LUA_FLOW_REQUEST);
     int message = lua_gettop(engine->L);
     if (lua_message_changed(engine->L, message)) {
@@ -124,23 +122,41 @@ static void sync_request(struct flow_run *run, int object)
     lua_settop(engine->L, object);
 }
 
+/* Takes over the response that has been packed: `view`, or where `status` is an error, the reason why it could not be.
+ */
+static void adopt(struct flow_run *run, enum status status, const struct dns_message *view, struct reason *reason)
+{
+    const struct script *script = run->changed_by ? run->changed_by : run->task.script;
+    if (!status)
+        status = flow_adopt_response(run->flow, view, FLOW_SOURCE_SCRIPT, script ? script->source->name : "", reason);
+    if (status) {
+        report_unpackable(run, "response", script, reason);
+        flow_response_unpackable(run->flow);
+        clear_slot(run, LUA_FLOW_RESPONSE);
+    }
+}
+
 /* Takes over the message at `message`. */
 static void set_response(struct flow_run *run, int message)
 {
     struct engine *engine = run->task.engine;
     struct reason reason = {""};
-    const struct script *script = run->changed_by ? run->changed_by : run->task.script;
     struct dns_message view;
     enum status status = lua_message_pack_view(engine->L, message, &engine->scratch, &view, &reason);
-    if (!status && same_bytes(&engine->scratch, &run->flow->response) && !(run->touched & LUA_FLOW_RESPONSE_ASSIGNED))
-        return;
-    if (!status)
-        status = flow_adopt_response(run->flow, &view, FLOW_SOURCE_SCRIPT, script ? script->source->name : "", &reason);
-    if (status) {
-        report_unpackable(run, "response", script, &reason);
-        flow_response_unpackable(run->flow);
-        clear_slot(run, LUA_FLOW_RESPONSE);
-    }
+    if (status || !same_bytes(&engine->scratch, &run->flow->response) || run->touched & LUA_FLOW_RESPONSE_ASSIGNED)
+        adopt(run, status, &view, &reason);
+}
+
+/* The same for the answer that a visit made; false where it is another message. */
+static bool set_answer(struct flow_run *run)
+{
+    struct engine *engine = run->task.engine;
+    struct reason reason = {""};
+    struct dns_message view;
+    if (run != engine->visitor || !lua_visit_has_answer(&engine->visit))
+        return false;
+    adopt(run, lua_visit_pack(&engine->visit, &engine->scratch, &view, &reason), &view, &reason);
+    return true;
 }
 
 static void sync_response(struct flow_run *run, int object)
@@ -176,7 +192,11 @@ void flow_sync_changes(struct flow_run *run)
     unsigned changed = object->changed | run->touched;
     if (!changed || run->flow->killed)
         return;
-    int at = push_object(run);
+    if (changed & LUA_FLOW_REQUEST_TOUCHED && !(object->request && lua_message_may_have_changed(object->request)))
+        changed &= ~(unsigned)LUA_FLOW_REQUEST_TOUCHED;
+    if (changed & RESPONSE_BITS && set_answer(run))
+        changed &= ~RESPONSE_BITS;
+    int at = changed ? push_object(run) : 0;
     if (changed & LUA_FLOW_ERROR_ASSIGNED)
         sync_error(run, at);
     if (changed & LUA_FLOW_REQUEST_TOUCHED && (run->hook == HOOK_REQUEST || run->flow->resend))
@@ -185,7 +205,8 @@ void flow_sync_changes(struct flow_run *run)
         sync_response(run, at);
     object->changed &= (unsigned)LUA_FLOW_REQUEST_TOUCHED;
     run->touched = 0;
-    lua_settop(run->task.engine->L, at - 1);
+    if (changed)
+        lua_settop(run->task.engine->L, at - 1);
 }
 
 /* --- notes --- */

@@ -40,14 +40,17 @@ static void gather_hook(struct generation *generation, int hook, struct hook_cal
 {
     struct hook_calls *calls = &generation->calls[hook];
     free(calls->list);
-    *calls = (struct hook_calls){.list = list};
+    *calls = (struct hook_calls){.list = list, .compiling.possible = hook == HOOK_REQUEST};
     for (size_t i = 0; i < generation->count; i++) {
         struct script *script = generation->scripts[i];
         for (size_t j = 0; j < script->count; j++) {
             const struct addon *addon = &script->addons[j];
             if (addon->functions[hook] == LUA_NOREF)
                 continue;
-            list[calls->count++] = (struct hook_call){addon->functions[hook], addon->self, script};
+            list[calls->count++] = (struct hook_call){addon->functions[hook], addon->self,
+                                                      hook == HOOK_REQUEST ? addon->compiled : LUA_NOREF, script};
+            calls->compiling.possible &= addon->compiled != LUA_NOREF;
+            calls->compiling.spreads |= addon->spreads;
             generation->keeps |= addon->keeps;
         }
     }
@@ -72,6 +75,7 @@ bool generation_gather(struct generation *generation)
     generation->keeps = false;
     for (int hook = 0; hook < HOOK_COUNT; hook++)
         gather_hook(generation, hook, lists[hook]);
+    generation->calls[HOOK_REQUEST].compiling.possible &= !generation->keeps && !generation->engine->config.jit;
     if (count_calls(generation, SCRIPT_CLIENT_CONNECTED) + count_calls(generation, SCRIPT_CLIENT_DISCONNECTED))
         generation->hooks.defined |= HOOKS_CONNECTION_BIT;
     else

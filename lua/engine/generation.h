@@ -2,19 +2,21 @@
 #ifndef MOONDNS_LUA_ENGINE_GENERATION_H
 #define MOONDNS_LUA_ENGINE_GENERATION_H
 
-#include "flow/hooks.h"
+#include "lua/engine/compiled.h"
 
 struct engine;
 struct script;
 
 struct hook_call {
     int function, self; /* references; self is LUA_NOREF for a global function */
+    int compiled;       /* the copy of the function to be compiled; LUA_NOREF: none */
     struct script *script;
 };
 
 struct hook_calls {
     struct hook_call *list;
     size_t count;
+    struct compiling compiling; /* of the request hooks */
 };
 
 struct generation {

@@ -104,6 +104,7 @@ static void release_addons(struct script *script)
     lua_State *L = script->engine->L;
     for (size_t i = 0; i < script->count; i++) {
         luaL_unref(L, LUA_REGISTRYINDEX, script->addons[i].self);
+        luaL_unref(L, LUA_REGISTRYINDEX, script->addons[i].compiled);
         for (int hook = 0; hook < SCRIPT_HOOK_COUNT; hook++)
             luaL_unref(L, LUA_REGISTRYINDEX, script->addons[i].functions[hook]);
     }
@@ -122,6 +123,14 @@ static int reference_field(lua_State *L, const char *name)
     return LUA_NOREF;
 }
 
+static bool is_field_true(lua_State *L, const char *name)
+{
+    lua_getfield(L, -1, name);
+    bool is_true = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return is_true;
+}
+
 bool script_gather(struct script *script)
 {
     struct engine *engine = script->engine;
@@ -137,9 +146,9 @@ bool script_gather(struct script *script)
     if (addons) {
         for (size_t i = 0; i < count; i++) {
             lua_rawgeti(L, -1, (int)i + 1);
-            lua_getfield(L, -1, "keeps");
-            addons[i].keeps = lua_toboolean(L, -1);
-            lua_pop(L, 1);
+            addons[i].keeps = is_field_true(L, "keeps");
+            addons[i].spreads = is_field_true(L, "spreads");
+            addons[i].compiled = reference_field(L, "compiled");
             addons[i].self = reference_field(L, "self");
             for (int hook = 0; hook < SCRIPT_HOOK_COUNT; hook++)
                 addons[i].functions[hook] = reference_field(L, script_hook_names[hook]);

@@ -1,11 +1,15 @@
--- Whether a hook may keep what it is given. One of which its code shows that it puts the flow, and what it takes from
--- the flow, nowhere but into its own variables and back into the flow, can be given the same objects for flow after flow
--- (lua/engine/flow_run.h). The code is looked at as LuaJIT has compiled it, each instruction with what its variables can
--- hold there; whatever is not known here may keep.
+-- What a hook's code tells of it; the code is looked at as LuaJIT has compiled it, each instruction with what its variables
+-- can hold there. Whatever is not known here counts as the worse.
+--   keeps   whether it may keep what it is given: one of which the code shows that it puts the flow, and what it takes
+--           from the flow, nowhere but into its own variables and back into the flow, can be given the same objects for
+--           flow after flow (lua/engine/flow_run.h)
+--   spreads whether it may put what functions give it (records, say) anywhere but into its own variables, tables that it
+--           makes, and answers, or look at those answers' records
+--   ends    whether it does, of itself: it has no loops, no tail calls, no functions of its own
 local pcall, require, type = pcall, require, type
 local package, pairs = package, pairs
 local floor, max = math.floor, math.max
-local gmatch, gsub, sub = string.gmatch, string.gsub, string.sub
+local find, gmatch, gsub, match, sub = string.find, string.gmatch, string.gsub, string.match, string.sub
 
 local INSTRUCTIONS_MAX = 1000 -- of a hook that is looked at
 local JUMP_BASE = 0x8000
@@ -26,20 +30,40 @@ local is_set = {
   reserved = true, response_code = true, response = true,
 }
 
--- A variable holds GIVEN (an object of the flow's), METHOD (of one), nothing of the flow's (nil), or now this and now that:
--- EITHER. What looks like a field of the flow's may then be one of the script's.
-local GIVEN, METHOD, EITHER = "given", "method", "either"
+-- A variable holds GIVEN (an object of the flow's), METHOD (of one), or now this and now something else: EITHER. What
+-- looks like a field of the flow's may then be one of the script's. Or MADE: what a function gave. Or the number of an
+-- instruction: the table that was made there, and nowhere else but in variables; HOLDS once something that was made was
+-- put in. Else (nil) what is nobody's, or the script's own.
+local GIVEN, METHOD, EITHER, HOLDS, MADE = "given", "method", "either", "holds", "made"
+
+local is_given = { [GIVEN] = true, [METHOD] = true, [EITHER] = true }
+local is_made = { [HOLDS] = true, [MADE] = true }
+local spreads -- whether something of that was seen to go elsewhere
+
+-- The table is from now on what `what` says: several variables may hold it.
+local function table_becomes(held, made_at, what)
+  for i, was in pairs(held) do
+    if was == made_at then held[i] = what end
+  end
+end
+
+-- What the variable holds goes where it cannot be followed. True for what is of the flow.
+local function goes(held, i)
+  local what = held[i]
+  if is_made[what] then spreads = true end
+  if type(what) == "number" then table_becomes(held, what, nil) end
+  return is_given[what]
+end
+
+local function any_goes(held, first, last)
+  local given = false
+  for i = first, last do given = goes(held, i) or given end
+  return given
+end
 
 -- The steps: what an instruction makes of `held`, the variables by number. They answer true when it may keep, else where
 -- else than behind it the code may go on: the number of an instruction, or END for nowhere.
 local END = -1
-
-local function any(held, first, last)
-  for i = first, last do
-    if held[i] then return true end
-  end
-  return false
-end
 
 local function clear(held, first)
   for i in pairs(held) do
@@ -49,6 +73,8 @@ end
 
 local function makes(held, a) held[a] = nil end
 
+local function makes_table(held, a, _, _, pc) held[a] = pc end
+
 local function nothing() end
 
 local function jumps(_, _, _, _, _, target) return target end
@@ -57,31 +83,58 @@ local function jumps(_, _, _, _, _, target) return target end
 local function skips(_, _, _, _, pc) return pc + 2 end
 
 -- An order may be told by the other one's metatable.
-local function compares(held, a, _, _, pc, _, d) return held[a] ~= nil or held[d] ~= nil or pc + 2 end
+local function compares(held, a, _, _, pc, _, d)
+  local first = goes(held, a)
+  return goes(held, d) or first or pc + 2
+end
 
 -- So may the result of an operation: on one variable, on one and a constant, on two.
 local function operates_on_one(held, a, _, _, _, _, d)
-  if held[d] then return true end
+  if is_given[held[d]] then return true end
   held[a] = nil
 end
 
 local function operates_on_first(held, a, b)
-  if held[b] then return true end
+  if is_given[held[b]] then return true end
   held[a] = nil
 end
 
 local function operates_on_two(held, a, b, c)
-  if held[b] or held[c] then return true end
+  local first = goes(held, b)
+  if goes(held, c) or first then return true end
   held[a] = nil
+end
+
+-- What is read of something.
+local function reads(held, a, b)
+  if is_given[held[b]] then return true end
+  held[a] = is_made[held[b]] and MADE or nil
+end
+
+-- What is in variable `a`, or `what`, is put into what is in `b`.
+local function puts(held, b, what)
+  if is_given[what] or is_given[held[b]] then return true end
+  local of = held[b]
+  if type(what) == "number" then
+    table_becomes(held, what, nil)
+  elseif is_made[what] and type(of) == "number" then
+    table_becomes(held, of, HOLDS)
+  elseif is_made[what] and of ~= HOLDS then
+    spreads = true
+  end
 end
 
 -- The call of what is in `a` with `count` values behind it. A method takes objects of the flow's, and gives one.
 local function call(held, a, count, several)
   local method = held[a] == METHOD
-  if not method and (any(held, a, a + count + 1) or several and held.several) then return true end
+  if not method then
+    local given = is_given[held[a]] or any_goes(held, a + 1, a + count + 1)
+    if several and held.several then given = goes(held, "several") or given end
+    if given then return true end
+  end
   clear(held, a)
   held.several = nil
-  return nil, method and GIVEN or nil
+  return nil, method and GIVEN or MADE
 end
 
 local function calls(several)
@@ -99,50 +152,55 @@ local function calls_last(several)
   end
 end
 
+-- What a variable holds where it holds this on one way and that on the other.
+local function either(this, that)
+  if this == that then return this end
+  if is_given[this] or is_given[that] then return EITHER end
+  return (is_made[this] or is_made[that]) and MADE or nil
+end
+
 local steps = {
   MOV = function(held, a, _, _, _, _, d) held[a] = held[d] end,
   KNIL = function(held, a, _, _, _, _, d)
     for i = a, d do held[i] = nil end
   end,
   CAT = function(held, a, b, c)
-    if any(held, b, c) then return true end
+    if any_goes(held, b, c) then return true end
     held[a] = nil
   end,
-  USETV = function(held, _, _, _, _, _, d) return held[d] ~= nil end,
-  GSET = function(held, a) return held[a] ~= nil end,
+  USETV = function(held, _, _, _, _, _, d) return goes(held, d) end,
+  GSET = goes,
   TGETV = function(held, a, b, c)
-    if held[b] or held[c] then return true end
-    held[a] = nil
+    if goes(held, c) then return true end
+    return reads(held, a, b)
   end,
-  TGETB = function(held, a, b)
-    if held[b] then return true end
-    held[a] = nil
-  end,
+  TGETB = reads,
   TGETS = function(held, a, b, _, _, _, _, key)
     local of = held[b]
+    if not is_given[of] then return reads(held, a, b) end
     if of == METHOD then return true end
     held[a] = nil
-    if not of or is_value[key] then return end
+    if is_value[key] then return end
     held[a] = is_object[key] and of or is_method[key] and of == GIVEN and METHOD or nil
     return held[a] == nil
   end,
-  TSETV = function(held, a, b, c) return held[a] ~= nil or held[b] ~= nil or held[c] ~= nil end,
-  TSETB = function(held, a, b) return held[a] ~= nil or held[b] ~= nil end,
+  TSETV = function(held, a, b, c) return goes(held, c) or puts(held, b, held[a]) end,
+  TSETB = function(held, a, b) return puts(held, b, held[a]) end,
   TSETS = function(held, a, b, _, _, _, _, key)
     local of = held[b]
-    if not of then return held[a] ~= nil end
-    return of == METHOD or not is_set[key] or held[a] ~= nil and (of ~= GIVEN or key ~= "response")
+    if not is_given[of] then return puts(held, b, held[a]) end
+    return of == METHOD or not is_set[key] or is_given[held[a]] and (of ~= GIVEN or key ~= "response")
   end,
-  TSETM = function(held, a) return held[a - 1] ~= nil or held.several ~= nil end,
+  TSETM = function(held, a) return puts(held, a - 1, held.several) end,
   CALL = calls(false),
   CALLM = calls(true),
   CALLT = calls_last(false),
   CALLMT = calls_last(true),
   ITERC = function(held, a, b)
-    if any(held, a - 3, a - 1) then return true end
+    if any_goes(held, a - 3, a - 1) then return true end
     for i = a, max(a + b - 2, a + 2) do held[i] = nil end
   end,
-  ISNEXT = function(held, a, _, _, _, target) return any(held, a - 3, a - 1) or target end,
+  ISNEXT = function(held, a, _, _, _, target) return any_goes(held, a - 3, a - 1) or target end,
   ITERL = function(held, a, _, _, _, target)
     held[a - 1] = nil
     return target
@@ -161,13 +219,19 @@ local function all(list, step)
 end
 
 all("RET RET0 RET1 RETM", function() return END end)
-all("ISEQV ISNEV ISEQS ISNES ISEQN ISNEN ISEQP ISNEP IST ISF", skips)
-all("ISLT ISGE ISLE ISGT", compares)
-all("ISTC ISFC", function(held, a, _, _, pc, _, d)
-  if held[a] ~= held[d] then held[a] = EITHER end
+-- Who compares messages looks into all their records.
+all("ISEQV ISNEV", function(held, a, _, _, pc, _, d)
+  if is_given[held[a]] or is_given[held[d]] then spreads = true end
   return pc + 2
 end)
-all("NOT KSTR KSHORT KNUM KPRI UGET TNEW TDUP GGET", makes)
+all("ISEQS ISNES ISEQN ISNEN ISEQP ISNEP IST ISF", skips)
+all("ISLT ISGE ISLE ISGT", compares)
+all("ISTC ISFC", function(held, a, _, _, pc, _, d)
+  held[a] = either(held[a], held[d])
+  return pc + 2
+end)
+all("NOT KSTR KSHORT KNUM KPRI UGET GGET", makes)
+all("TNEW TDUP", makes_table)
 all("LEN UNM", operates_on_one)
 all("ADDVN SUBVN MULVN DIVVN MODVN ADDNV SUBNV MULNV DIVNV MODNV", operates_on_first)
 all("ADDVV SUBVV MULVV DIVVV MODVV POW", operates_on_two)
@@ -186,6 +250,8 @@ local function decode(f, pc)
   local code = util.funcbc(f, pc)
   if not code then return nil end
   local name = gsub(sub(names, code % 256 * 6 + 1, code % 256 * 6 + 6), " ", "")
+  local plain = steps[sub(name, 2)] and match(name, "^[IJ](.*)") -- LuaJIT marks what it has compiled, or never will
+  name = plain or name
   local a, c, b, d = floor(code / 2 ^ 8) % 256, floor(code / 2 ^ 16) % 256, floor(code / 2 ^ 24) % 256, floor(code / 2 ^ 16) % 65536
   return name, a, b, c, d
 end
@@ -199,18 +265,13 @@ end
 -- Adds what is held on one way to an instruction to what is known of the other ways there. True when that is news.
 local function join(known, held)
   local news = false
-  for i, what in pairs(known) do
-    if what ~= EITHER and held[i] ~= what then
-      known[i] = EITHER
-      news = true
-    end
+  local function add(i)
+    local what = either(known[i], held[i])
+    news = news or what ~= known[i]
+    known[i] = what
   end
-  for i in pairs(held) do
-    if known[i] == nil then
-      known[i] = EITHER
-      news = true
-    end
-  end
+  for i in pairs(copy_of(known)) do add(i) end
+  for i in pairs(held) do add(i) end
   return news
 end
 
@@ -234,20 +295,33 @@ local function look(f, work, pc)
   return true
 end
 
--- Whether the function may keep its argument number `parameter`, or what it takes from that.
+local repeats = { LOOP = true, CALLT = true, CALLMT = true, FNEW = true, VARG = true, ISNEXT = true }
+
+-- Whether each instruction is come to once at most.
+local function ends(f, count)
+  for pc = 1, count - 1 do
+    local name, _, _, _, d = decode(f, pc)
+    if repeats[name] or find(name, "FOR") or find(name, "ITER") or name == "JMP" and d < JUMP_BASE then return false end
+  end
+  return true
+end
+
+-- Tells of the function, where its argument number `parameter` is what it is given: {keeps=, spreads=, ends=}.
 return function(f, parameter)
   if not util then
     names = instruction_names()
     util = require "jit.util"
   end
   local info = names and util.funcinfo(f)
-  if not info or not info.bytecodes or info.isvararg or info.children or info.bytecodes > INSTRUCTIONS_MAX then return true end
-  if info.params < parameter then return false end
-  local work = { 0, known = { [0] = { [parameter - 1] = GIVEN } } }
+  if not info or not info.bytecodes or info.isvararg or info.children or info.bytecodes > INSTRUCTIONS_MAX then
+    return { keeps = true, spreads = true, ends = false }
+  end
+  spreads = false
+  local work = { 0, known = { [0] = { [parameter - 1] = info.params >= parameter and GIVEN or nil } } }
   while #work > 0 do
     local pc = work[#work]
     work[#work] = nil
-    if not look(f, work, pc) then return true end
+    if not look(f, work, pc) then return { keeps = true, spreads = true, ends = false } end
   end
-  return false
+  return { keeps = false, spreads = spreads, ends = ends(f, info.bytecodes) }
 end

@@ -11,9 +11,11 @@
 --   looked_into()      says that variables of functions that run have been looked at
 --   coroutines         those that hooks run in, as keys
 local internal = ...
-local error, ipairs, next, rawget, tostring, type = error, ipairs, next, rawget, tostring, type
+local error, getfenv, ipairs, load, next, rawget = error, getfenv, ipairs, load, next, rawget
+local setfenv, tostring, type = setfenv, tostring, type
 local coroutine, debug = coroutine, debug
-local find, format, sort = string.find, string.format, table.sort
+local dump, find, format, sort = string.dump, string.find, string.format, table.sort
+local get_upvalue, join_upvalues, huge = debug.getupvalue, debug.upvaluejoin, math.huge
 local environment = internal.lib("dns.environment")
 
 local script = {}
@@ -93,18 +95,33 @@ local function lists_of(loaded, own)
   return lists
 end
 
--- Whether one of the addon's hooks may keep something of the flows that it is given.
-local function may_keep(addon)
-  local keeps = internal.once("dns.keeps")
-  local parameter = addon.self and 2 or 1
-  for _, name in ipairs(of_flows) do
-    if addon[name] and keeps(addon[name], parameter) then return true end
+-- A function of the same code that shares the other's variables.
+local function copy_of(f)
+  local copy = load(dump(f), "", "b")
+  for i = 1, huge do
+    if not get_upvalue(f, i) then break end
+    join_upvalues(copy, i, f, i)
   end
-  return false
+  return setfenv(copy, getfenv(f))
 end
 
--- The addons of a loaded script: arrays of {self = table or nil, HOOK = function, …, keeps = boolean}, each table once. To be asked again
--- whenever the script may have defined more.
+-- Notes whether the addon's hooks may keep something of the flows that they are given (`keeps`), and where dns_request
+-- can be compiled a copy of it for that, whether that spreads what it makes (`compiled`, `spreads`; see dns.keeps).
+-- Nobody but the engine has the copy, so that it cannot call itself: what is compiled cannot be cut off.
+local function look_into(addon)
+  local look = internal.once("dns.keeps")
+  local parameter = addon.self and 2 or 1
+  for _, name in ipairs(of_flows) do
+    local found = addon[name] and look(addon[name], parameter)
+    addon.keeps = addon.keeps or found and found.keeps
+    if name == "dns_request" and found and found.ends then
+      addon.compiled, addon.spreads = copy_of(addon[name]), found.spreads
+    end
+  end
+end
+
+-- The addons of a loaded script: arrays of {self = table or nil, HOOK = function, …} and what look_into notes, each table
+-- once. To be asked again whenever the script may have defined more.
 function script.addons(loaded)
   local own, seen, addons = own_globals(loaded), {}, {}
   addons[1] = hooks_of(own)
@@ -117,7 +134,7 @@ function script.addons(loaded)
     add(entry.list)
     for _, addon in ipairs(entry.list) do add(addon) end
   end
-  for _, addon in ipairs(addons) do addon.keeps = may_keep(addon) end
+  for _, addon in ipairs(addons) do look_into(addon) end
   return addons
 end
 

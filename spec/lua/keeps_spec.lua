@@ -1,5 +1,7 @@
 -- Which hooks may keep something of the flows that they are given: only for the others are objects used again.
-local keeps = assert(loadfile "lua/lib/dns.keeps.lua")()
+local look = assert(loadfile "lua/lib/dns.keeps.lua")()
+
+local function keeps(f, parameter) return look(f, parameter).keeps end
 
 -- The hook with this code; `kept` is a table of the script's, `f` a function, `up` a local variable.
 local function hook(code)
@@ -78,4 +80,60 @@ describe("hooks that may keep something of a flow", function()
         assert.is_true(keeps(function(...) end, 1))
         assert.is_true(keeps(coroutine.wrap(function() end), 1))
     end)
+end)
+
+local A = "local r = f(flow.request.question.name) "
+
+local SPREADING = {
+    A .. "kept[1] = r", A .. "kept.r = r", A .. "kept[flow.request.question.name] = r", A .. "up = r", A .. "a_global = r", A .. "f(r)", A .. "f(1, r)",
+    A .. "kept:add(r)", A .. "f { r }", "f(f(1))", "f(2, f(1))", "f { f(1) }", "kept[1] = { f(1) }", "kept[1] = f(1)",
+    A .. "local t = { r } kept[1] = t", A .. "local t = {} t[1] = r kept.t = t", A .. "local t = {} kept.t = t t[1] = r",
+    A .. "local t = {} f(t) t.x = r", A .. "local t = {} local u = t f(u) t.x = r", A .. "local t, u = {}, {} u.t = t t.x = r f(u)",
+    A .. "local t, u = {}, {} t.x = r u.t = t f(u)", A .. "local t = { r } f(t[1])", A .. "local t if kept.x then t = {} else t = kept end t.x = r",
+    A .. "local t = {} if kept.x then t = kept end t.x = r", A .. "local x = kept.x or r f(x)", A .. "if r < kept then up = 1 end",
+    A .. "local x = kept .. r", A .. "local x = kept + r", A .. "local x = kept[r]",
+    A .. "for k, v in f, kept, r do end", "if flow.response == kept.r then up = 1 end", "local x = flow.response ~= flow.request",
+    "local t = {} for i = 1, 2 do f(t) t[1] = f(1) end",
+}
+
+local NOT_SPREADING = {
+    "", "kept[1] = flow.request.question.name", "flow.response = flow.request:succeed { f(flow.request.question.name, '192.0.2.1', { ttl = 3 }) }",
+    A .. "flow.response = flow.request:succeed { r }", A .. "r.ttl = 3 flow.response = flow.request:succeed { r, r }",
+    A .. "local t = {} t[1] = r t[2] = f(2) flow.response = flow.request:succeed(t)", "local t = { 1 } f(t)", "local t = { {} } kept[1] = t",
+    A .. "local t = { x = { r } } flow.response = flow.request:succeed(t.x)", "if f(1) == 2 then flow:kill() end",
+    "local n = f(1) if n then flow.response = flow.request:fail(n) end", A .. "if r == nil then return end up = 1",
+}
+
+describe("hooks that may put what they make elsewhere", function()
+    for _, code in ipairs(SPREADING) do
+        it("are told: " .. code, function() assert.is_true(look(hook(code), 1).spreads) end)
+    end
+
+    for _, code in ipairs(NOT_SPREADING) do
+        it("are not those: " .. code, function()
+            local found = look(hook(code), 1)
+            assert.same({ false, false }, { found.keeps, found.spreads })
+        end)
+    end
+end)
+
+local NOT_ENDING = {
+    "while up do up = f(1) end", "repeat up = f(1) until up", "for i = 1, 3 do up = i end", "for k in pairs(kept) do up = k end",
+    "::again:: up = f(1) goto again", "return f(1)", "return f(f())", "kept[1] = function() end",
+    "if up then for i = 1, 2 do end end",
+}
+
+local ENDING = {
+    "", "f(1)", "if up then f(1) else f(2) end return", "if flow.live and up or f(1) then return 1 end up = f(f(1))",
+    "do local x = f(1) if x then goto out end f(x) end ::out::", "flow.response = flow.request:succeed { f(1) }",
+}
+
+describe("hooks that end of themselves", function()
+    for _, code in ipairs(NOT_ENDING) do
+        it("are not those: " .. code, function() assert.is_false(look(hook(code), 1).ends) end)
+    end
+
+    for _, code in ipairs(ENDING) do
+        it("are told: " .. code, function() assert.is_true(look(hook(code), 1).ends) end)
+    end
 end)

@@ -1,0 +1,98 @@
+#include "lua/engine/compiled.h"
+
+#include "lua/engine/engine_private.h"
+#include "lua/engine/flow_sync.h"
+
+enum {
+    CALLS_BEFORE = 64, /* mistakes show while hooks run as they stand */
+    CALLS_TO_TRY = 2000,
+};
+
+static bool are_compiled(const struct engine *engine, const struct hook_calls *calls)
+{
+    for (size_t i = 0; i < calls->count; i++)
+        if (!lua_visit_is_compiled(engine->L, &engine->visit, calls->list[i].compiled))
+            return false;
+    return true;
+}
+
+static bool is_ready(const struct engine *engine, struct hook_calls *calls)
+{
+    struct compiling *compiling = &calls->compiling;
+    if (!compiling->possible || engine->looked_into || engine->trace)
+        return false;
+    if (compiling->called < CALLS_BEFORE) {
+        compiling->called++;
+        return false;
+    }
+    if (compiling->tried < CALLS_TO_TRY && ++compiling->tried == CALLS_TO_TRY)
+        compiling->possible = are_compiled(engine, calls);
+    return compiling->possible;
+}
+
+/* Pushes the function and its arguments; gives their number. */
+static int push_call(const struct flow_run *run, const struct hook_call *call)
+{
+    lua_State *co = run->task.coroutine.L;
+    int arguments = 1;
+    lua_rawgeti(co, LUA_REGISTRYINDEX, call->compiled);
+    if (call->self != LUA_NOREF) {
+        lua_rawgeti(co, LUA_REGISTRYINDEX, call->self);
+        arguments = 2;
+    }
+    lua_rawgeti(co, LUA_REGISTRYINDEX, run->task.engine->visit.flow_object);
+    return arguments;
+}
+
+/* The hook waits: the run goes on as all others do. */
+static void part(struct engine *engine, struct flow_run *run)
+{
+    flow_run_take_visit(run);
+    lua_visit_part(engine->L, &engine->visit);
+    engine->visitor = NULL;
+    run->suspended = true;
+}
+
+static enum hook_result run_hooks(struct engine *engine, struct hook_calls *calls, struct flow_run *run)
+{
+    for (run->call = 0; run->call < calls->count; run->call++) {
+        const struct hook_call *call = &calls->list[run->call];
+        (void)task_coroutine(&run->task);
+        if (task_start(&run->task, call->script, push_call(run, call)) == TASK_WAITS) {
+            calls->compiling.possible = false;
+            part(engine, run);
+            return HOOK_SUSPENDED;
+        }
+        flow_sync_note(run, call->script, calls->count == 1);
+    }
+    flow_sync_changes(run);
+    return HOOK_DONE;
+}
+
+bool compiled_run_hooks(struct generation *generation, struct flow *flow, enum hook_result *out)
+{
+    struct engine *engine = generation->engine;
+    struct hook_calls *calls = &generation->calls[HOOK_REQUEST];
+    if (!is_ready(engine, calls))
+        return false;
+    if (!engine->visitor)
+        engine->visitor = flow_run_new(engine);
+    struct flow_run *run = engine->visitor;
+    if (!run || !lua_visit_begin(engine->L, &engine->visit, flow, &flow_run_host, calls->compiling.spreads))
+        return false;
+    run->flow = flow;
+    run->object = engine->visit.flow;
+    run->task.hook = run->hook = run->object->hook = HOOK_REQUEST;
+    run->suspended = run->ready = false;
+    run->touched = 0;
+    run->changed_by = NULL;
+    flow->wrapper = run;
+    *out = run_hooks(engine, calls, run);
+    if (*out == HOOK_DONE) {
+        lua_visit_end(&engine->visit);
+        flow->wrapper = NULL;
+        run->flow = NULL;
+        run->object = NULL;
+    }
+    return true;
+}
