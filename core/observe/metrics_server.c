@@ -1,12 +1,10 @@
 #include "observe/metrics_server.h"
 
 #include "net/port_owner.h"
-#include "observe/metrics_clients.h"
+#include "observe/pages.h"
 
 #include <errno.h>
-#include <event2/buffer.h>
 #include <event2/event.h>
-#include <event2/http.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -15,9 +13,6 @@
 #include <unistd.h>
 
 enum {
-    HEADERS_MAX = 8192, /* bytes of a request */
-    BODY_MAX = 1024,
-    TIMEOUT_S = 10, /* of a connection on which nothing happens */
     PATIENCE_S = 1, /* with the workers */
     BACKLOG = 16,
 };
@@ -34,8 +29,7 @@ struct desk {
 struct metrics_server {
     struct metrics_server_config config;
     struct event_base *base;
-    struct evhttp *http;
-    struct metrics_clients *clients;
+    struct pages *pages;
     struct event *stop;
     int fd, stop_fd;
     pthread_t thread;
@@ -45,6 +39,7 @@ struct metrics_server {
     unsigned round;         /* guarded: of requests to the workers */
     bool stopping;          /* guarded */
     struct desk *desks;
+    const struct snapshot **taken; /* room for the desks' */
 };
 
 /* --- the workers' side --- */
@@ -119,78 +114,41 @@ static unsigned gather(struct metrics_server *server)
     return answered;
 }
 
-/* Answers with text; NULL: there is no memory for it. */
-static void answer(struct evhttp_request *request, int code, const char *words, const char *type, const void *text,
-                   size_t length)
-{
-    struct evbuffer *body = evbuffer_new();
-    struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
-    if (!body || evbuffer_add(body, text, length) || evhttp_add_header(headers, "Content-Type", type))
-        evhttp_send_error(request, HTTP_INTERNAL, NULL);
-    else
-        evhttp_send_reply(request, code, words, body);
-    if (body)
-        evbuffer_free(body);
-}
-
-static void answer_text(struct evhttp_request *request, int code, const char *words, const char *text)
-{
-    answer(request, code, words, "text/plain; charset=utf-8", text, strlen(text));
-}
-
-/* GET and HEAD pass; all else is answered. */
-static bool is_reading(struct evhttp_request *request)
-{
-    enum evhttp_cmd_type method = evhttp_request_get_command(request);
-    if (method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD)
-        return true;
-    evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "GET, HEAD");
-    answer_text(request, HTTP_BADMETHOD, "Method Not Allowed", "only GET and HEAD are served here\n");
-    return false;
-}
-
-static void on_metrics(struct evhttp_request *request, void *context)
+static void serve_metrics(struct metrics_server *server, const struct page_request *request, struct page_answer *answer)
 {
     static const char plain[] = "text/plain; version=0.0.4; charset=utf-8";
     static const char open[] = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    struct metrics_server *server = context;
-    if (!is_reading(request))
-        return;
     (void)gather(server);
-    const char *accept = evhttp_find_header(evhttp_request_get_input_headers(request), "Accept");
-    struct exposition out = {.open_metrics = accept && strstr(accept, "application/openmetrics-text")};
-    const struct snapshot **snapshots = calloc(server->config.workers, sizeof *snapshots);
-    for (unsigned i = 0; snapshots && i < server->config.workers; i++)
-        snapshots[i] = server->desks[i].taken;
-    if (snapshots) {
-        metrics_write(&out, snapshots, server->config.workers, &server->config.common);
-        if (server->config.more)
-            server->config.more(server->config.context, &out);
-    }
-    if (exposition_end(&out) || !snapshots)
-        evhttp_send_error(request, HTTP_INTERNAL, NULL);
-    else
-        answer(request, HTTP_OK, "OK", out.open_metrics ? open : plain, out.text.data, out.text.length);
+    struct exposition out = {.open_metrics = strstr(request->accept, "application/openmetrics-text")};
+    for (unsigned i = 0; i < server->config.workers; i++)
+        server->taken[i] = server->desks[i].taken;
+    metrics_write(&out, server->taken, server->config.workers, &server->config.common);
+    if (server->config.more)
+        server->config.more(server->config.context, &out);
+    answer->code = 200;
+    answer->type = out.open_metrics ? open : plain;
+    if (exposition_end(&out))
+        out.text.failed = true;
+    answer->text = out.text;
+    out.text = (struct buffer){0};
     exposition_free(&out);
-    free(snapshots);
 }
 
-static void on_health(struct evhttp_request *request, void *context)
+static void serve_health(struct metrics_server *server, struct page_answer *answer)
 {
-    struct metrics_server *server = context;
-    if (!is_reading(request))
-        return;
-    if (gather(server) == server->config.workers)
-        answer_text(request, HTTP_OK, "OK", "ok\n");
+    bool all = gather(server) == server->config.workers;
+    answer->code = all ? 200 : 503;
+    buffer_text(&answer->text, all ? "ok\n" : "not every worker's loop turns\n");
+}
+
+static void serve(void *context, const struct page_request *request, struct page_answer *answer)
+{
+    if (!strcmp(request->path, "/metrics"))
+        serve_metrics(context, request, answer);
+    else if (!strcmp(request->path, "/health"))
+        serve_health(context, answer);
     else
-        answer_text(request, HTTP_SERVUNAVAIL, "Service Unavailable", "not every worker's loop turns\n");
-}
-
-static void on_other(struct evhttp_request *request, void *context)
-{
-    (void)context;
-    if (is_reading(request))
-        answer_text(request, HTTP_NOTFOUND, "Not Found", "here are /metrics and /health\n");
+        buffer_text(&answer->text, "here are /metrics and /health\n");
 }
 
 static void on_stop(evutil_socket_t fd, short what, void *context)
@@ -230,6 +188,7 @@ static enum status listen_there(struct metrics_server *server, struct reason *re
 static bool make_desks(struct metrics_server *server)
 {
     server->desks = calloc(server->config.workers, sizeof *server->desks);
+    server->taken = calloc(server->config.workers, sizeof *server->taken);
     for (unsigned i = 0; server->desks && i < server->config.workers; i++) {
         struct desk *desk = &server->desks[i];
         desk->filling = calloc(1, sizeof *desk->filling);
@@ -238,26 +197,14 @@ static bool make_desks(struct metrics_server *server)
         if (!desk->filling || !desk->published || !desk->taken)
             return false;
     }
-    return server->desks;
+    return server->desks && server->taken;
 }
 
-static bool make_http(struct metrics_server *server)
+static bool make_base(struct metrics_server *server)
 {
-    static const ev_uint16_t all_methods = EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT |
-                                           EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH;
     server->base = event_base_new();
-    server->http = server->base ? evhttp_new(server->base) : NULL;
-    if (!server->http)
-        return false;
-    evhttp_set_max_headers_size(server->http, HEADERS_MAX);
-    evhttp_set_max_body_size(server->http, BODY_MAX);
-    evhttp_set_timeout(server->http, TIMEOUT_S);
-    evhttp_set_allowed_methods(server->http, all_methods);
-    evhttp_set_gencb(server->http, on_other, server);
-    server->stop = event_new(server->base, server->stop_fd, EV_READ, on_stop, server->base);
-    return server->stop && !event_add(server->stop, NULL) &&
-           !evhttp_set_cb(server->http, "/metrics", on_metrics, server) &&
-           !evhttp_set_cb(server->http, "/health", on_health, server);
+    server->stop = server->base ? event_new(server->base, server->stop_fd, EV_READ, on_stop, server->base) : NULL;
+    return server->stop && !event_add(server->stop, NULL);
 }
 
 enum status metrics_server_new(const struct metrics_server_config *config, struct metrics_server **out,
@@ -276,20 +223,18 @@ enum status metrics_server_new(const struct metrics_server_config *config, struc
     pthread_condattr_destroy(&attributes);
     server->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     enum status status = STATUS_NO_MEMORY;
-    if (server->stop_fd < 0 || !make_desks(server) || !make_http(server))
+    if (server->stop_fd < 0 || !make_desks(server) || !make_base(server))
         goto done;
     status = listen_there(server, reason);
     if (status)
         goto done;
-    struct evhttp_bound_socket *bound = evhttp_accept_socket_with_handle(server->http, server->fd);
-    if (!bound) {
+    server->pages =
+        pages_new(&(struct pages_config){.base = server->base, .fd = server->fd, .serve = serve, .context = server});
+    server->fd = -1; /* the pages' now */
+    if (!server->pages) {
         status = STATUS_NO_MEMORY;
         goto done;
     }
-    server->fd = -1; /* evhttp's now */
-    status = metrics_clients_new(server->base, server->http, bound, &server->clients);
-    if (status)
-        goto done;
     *out = server;
     server = NULL;
 done:
@@ -330,9 +275,7 @@ void metrics_server_free(struct metrics_server *server)
     if (!server)
         return;
     metrics_server_stop(server);
-    if (server->http)
-        evhttp_free(server->http);
-    metrics_clients_free(server->clients);
+    pages_free(server->pages);
     if (server->stop)
         event_free(server->stop);
     if (server->base)
@@ -350,6 +293,7 @@ void metrics_server_free(struct metrics_server *server)
         }
     }
     free(server->desks);
+    free(server->taken);
     pthread_cond_destroy(&server->changed);
     pthread_mutex_destroy(&server->lock);
     free(server);
