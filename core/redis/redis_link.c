@@ -2,11 +2,12 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "base/room.h"
 #include "redis/redis_lookup.h"
+#include "redis/redis_watch.h"
 
 #include <arpa/inet.h>
 #include <event2/event.h>
-#include <hiredis/adapters/libevent.h>
 #include <stdlib.h>
 
 enum {
@@ -30,7 +31,8 @@ struct redis_link {
     enum timer timer_for;
     unsigned failures; /* since it was up */
     int64_t up_us;
-    bool told; /* that the server is away */
+    bool told;            /* that the server is away */
+    redisCallback *spare; /* for a callback that hiredis has no memory for; NULL: used up */
     struct random random;
     struct reason why;
 };
@@ -107,6 +109,52 @@ void redis_link_drop(struct redis_link *link, const char *why)
     give_up(link, why);
 }
 
+/* --- sending --- */
+
+/* Takes the last callback back out of the list. */
+static void drop_last(redisCallbackList *list, redisCallback *before)
+{
+    free(list->tail);
+    list->tail = before;
+    *(before ? &before->next : &list->head) = NULL;
+}
+
+static void push(redisCallbackList *list, redisCallback *callback)
+{
+    *(list->tail ? &list->tail->next : &list->head) = callback;
+    list->tail = callback;
+}
+
+/* hiredis goes on where it has no memory for the callback (the reply then ends the process, or goes to another one's),
+ * or for the command (then its callback gets another one's reply, or all that wait get NULL). Here the callback has a
+ * spare one's place, and what has no command is taken back. */
+bool redis_link_send(struct redis_link *link, redisAsyncContext *connection, redisCallbackFn *fn, void *context,
+                     const char *command, size_t length)
+{
+    redisCallbackList *list = &connection->replies;
+    redisCallback *before = list->tail;
+    if (!link->spare)
+        link->spare = malloc(sizeof *link->spare);
+    if (!link->spare)
+        return false;
+    int code = redisAsyncFormattedCommand(connection, fn, context, command, length);
+    bool is_queued = list->tail != before;
+    if (connection->c.err == REDIS_ERR_OOM) {
+        connection->c.err = connection->err = 0;
+        if (is_queued)
+            drop_last(list, before);
+        return false;
+    }
+    if (code == REDIS_OK)
+        redis_watch_again(connection);
+    if (code == REDIS_OK && !is_queued) {
+        *link->spare = (redisCallback){.fn = fn, .privdata = context};
+        push(list, link->spare);
+        link->spare = NULL;
+    }
+    return code == REDIS_OK;
+}
+
 /* --- the greeting --- */
 
 static void on_disconnect(const redisAsyncContext *connection, int status)
@@ -152,17 +200,36 @@ static void on_ready(redisAsyncContext *connection, void *reply, void *context)
     link->config.up(link->config.context);
 }
 
+/* Takes a formatted command, or -1 for none. */
+static bool greet_with(struct redis_link *link, redisAsyncContext *connection, redisCallbackFn *fn, char *command,
+                       int length)
+{
+    bool sent = length >= 0 && redis_link_send(link, connection, fn, link, command, (size_t)length);
+    if (length >= 0)
+        redisFreeCommand(command);
+    return sent;
+}
+
 static bool greet(struct redis_link *link, redisAsyncContext *connection)
 {
     const struct redis_url *url = link->config.store.url;
-    int code = REDIS_OK;
+    char *command = NULL;
+    int length = 0;
+    bool fine = true;
     if (url->user)
-        code |= redisAsyncCommand(connection, on_step, link, "AUTH %s %s", url->user, url->password);
+        length = redisFormatCommand(&command, "AUTH %s %s", url->user, url->password);
     else if (url->password)
-        code |= redisAsyncCommand(connection, on_step, link, "AUTH %s", url->password);
-    if (url->database)
-        code |= redisAsyncCommand(connection, on_step, link, "SELECT %u", url->database);
-    return (code | redisAsyncCommand(connection, on_ready, link, "PING")) == REDIS_OK;
+        length = redisFormatCommand(&command, "AUTH %s", url->password);
+    if (url->user || url->password)
+        fine = greet_with(link, connection, on_step, command, length);
+    if (fine && url->database) {
+        length = redisFormatCommand(&command, "SELECT %u", url->database);
+        fine = greet_with(link, connection, on_step, command, length);
+    }
+    if (!fine)
+        return false;
+    length = redisFormatCommand(&command, "PING");
+    return greet_with(link, connection, on_ready, command, length);
 }
 
 /* --- an attempt --- */
@@ -171,8 +238,9 @@ static bool greet(struct redis_link *link, redisAsyncContext *connection)
 static bool connect_to(struct redis_link *link, const char *address)
 {
     const struct redis_url *url = link->config.store.url;
-    redisAsyncContext *connection =
-        url->path ? redisAsyncConnectUnix(url->path) : redisAsyncConnect(address, url->port);
+    redisAsyncContext *connection = NULL;
+    if (room_is_there())
+        connection = url->path ? redisAsyncConnectUnix(url->path) : redisAsyncConnect(address, url->port);
     if (!connection) {
         set_why(link, "out of memory");
         return false;
@@ -181,7 +249,7 @@ static bool connect_to(struct redis_link *link, const char *address)
     if (!fine)
         set_why(link, connection->errstr);
     connection->data = link;
-    fine = fine && redisLibeventAttach(connection, link->config.store.base) == REDIS_OK &&
+    fine = fine && redis_watch_start(connection, link->config.store.base) == STATUS_OK &&
            redisAsyncSetDisconnectCallback(connection, on_disconnect) == REDIS_OK &&
            redisAsyncSetConnectCallback(connection, on_connect) == REDIS_OK;
     if (fine)
@@ -287,6 +355,7 @@ void redis_link_free(struct redis_link *link)
         redisAsyncFree(connection);
     redis_lookup_free(link->lookup);
     event_free(link->timer);
+    free(link->spare);
     free(link);
 }
 

@@ -34,6 +34,11 @@ enum redis_link_state redis_link_state(const struct redis_link *link);
 /* Ready for commands; NULL unless the link is up. After a NULL reply it is not asked again. */
 redisAsyncContext *redis_link_connection(const struct redis_link *link);
 
+/* Sends a command in the protocol's form, borrowed; `fn` gets its reply, or NULL. False: there is no memory, and
+ * nothing was sent; or the connection is about to end. */
+MUST_CHECK bool redis_link_send(struct redis_link *link, redisAsyncContext *connection, redisCallbackFn *fn,
+                                void *context, const char *command, size_t length);
+
 /* For a NULL reply, which is the first sign of a lost connection. */
 void redis_link_lost(struct redis_link *link, const redisAsyncContext *connection);
 

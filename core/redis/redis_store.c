@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "redis/redis_command.h"
 #include "redis/redis_link.h"
+#include "redis/redis_watch.h"
 
 #include <event2/event.h>
 #include <stdlib.h>
@@ -99,15 +100,21 @@ static void finish_failed(struct redis_request *request, const char *reason)
     finish(request, &(struct shared_answer){.status = STATUS_IO, .reason = reason});
 }
 
+/* Why a command was not sent. */
+static const char *why_unsent(const struct redis_store *store)
+{
+    return redis_link_connection(store->link) ? "out of memory" : redis_link_why(store->link);
+}
+
 /* --- replies --- */
 
 static void on_reply(redisAsyncContext *connection, void *data, void *context);
 
 static bool send_command(struct redis_request *request)
 {
-    redisAsyncContext *connection = redis_link_connection(request->store->link);
-    bool sent = connection && redisAsyncFormattedCommand(connection, on_reply, request, request->command,
-                                                         request->length) == REDIS_OK;
+    struct redis_link *link = request->store->link;
+    redisAsyncContext *connection = redis_link_connection(link);
+    bool sent = connection && redis_link_send(link, connection, on_reply, request, request->command, request->length);
     if (!sent)
         return false;
     redisFreeCommand(request->command);
@@ -143,7 +150,7 @@ static void on_scanned(struct redis_request *request, const redisReply *reply)
         struct span keys = {request->keys.data, request->keys.length};
         finish(request, &(struct shared_answer){.status = STATUS_OK, .keys = keys, .keys_repeat = true});
     } else if (!request->finished || !next_step(request, cursor)) {
-        finish_failed(request, redis_link_why(store->link));
+        finish_failed(request, why_unsent(store));
     }
 }
 
@@ -165,16 +172,6 @@ static void on_reply(redisAsyncContext *connection, void *data, void *context)
 
 /* --- the link --- */
 
-static void on_up(void *context)
-{
-    struct redis_store *store = context;
-    for (struct redis_request *request = store->first, *next; request; request = next) {
-        next = request->next;
-        if (request->command && !send_command(request))
-            break; /* the NULL replies tell the others */
-    }
-}
-
 static struct redis_request *first_unsent(const struct redis_store *store)
 {
     struct redis_request *request = store->first;
@@ -184,12 +181,28 @@ static struct redis_request *first_unsent(const struct redis_store *store)
 }
 
 /* Hooks that go on may call again: that fails at once. */
-static void on_down(void *context)
+static void fail_unsent(struct redis_store *store)
 {
-    struct redis_store *store = context;
     struct redis_request *request;
     while ((request = first_unsent(store)))
-        finish_failed(request, redis_link_why(store->link));
+        finish_failed(request, why_unsent(store));
+}
+
+static void on_up(void *context)
+{
+    struct redis_store *store = context;
+    for (struct redis_request *request = store->first, *next; request; request = next) {
+        next = request->next;
+        if (request->command && !send_command(request) && !redis_link_connection(store->link))
+            return; /* the NULL replies tell the others */
+    }
+    fail_unsent(store); /* for want of memory */
+}
+
+/* The link is given up. */
+static void on_down(void *context)
+{
+    fail_unsent(context);
 }
 
 /* --- deadlines --- */
@@ -203,6 +216,8 @@ static void too_late(struct redis_request *request)
         finish_failed(request, reason.text);
         return;
     }
+    if (redis_link_connection(store->link))
+        redis_watch_again(redis_link_connection(store->link));
     request->is_late = true;
     store->late++;
     tell(request, &(struct shared_answer){.status = STATUS_IO, .reason = reason.text});
@@ -268,7 +283,7 @@ enum status redis_store_call(struct redis_store *store, const struct shared_call
     }
     if (!status && redis_link_state(store->link) == REDIS_LINK_UP && !send_command(request)) {
         reason_set(reason, "%s", redis_link_why(store->link));
-        status = STATUS_IO;
+        status = redis_link_connection(store->link) ? STATUS_NO_MEMORY : STATUS_IO;
     }
     if (status == STATUS_NO_SPACE)
         reason_set(reason, "a key with its value can have %d MiB at most", REDIS_TEXT_MAX >> 20);

@@ -1,4 +1,5 @@
 /* One connection to a server: what libevent's HTTP client does. */
+#include "base/room.h"
 #include "net/http/private.h"
 #include "net/transport.h"
 
@@ -121,16 +122,13 @@ static struct bufferevent *make_stream(struct http_request *request)
     if (!request->url.tls)
         return bufferevent_socket_new(base, -1, OPTIONS);
     SSL *ssl = http_tls_session(request->context, &request->url, request->verify);
-    if (!ssl)
-        return NULL;
-    struct bufferevent *stream = bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_CONNECTING, OPTIONS);
-    if (!stream) {
+    if (!ssl || !room_is_there()) {
         SSL_free(ssl);
         return NULL;
     }
-    SSL_up_ref(ssl);
+    SSL_up_ref(ssl); /* the stream's, which libevent gives back also where it makes none */
     request->connection.ssl = ssl;
-    return stream;
+    return bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_CONNECTING, OPTIONS);
 }
 
 static MUST_CHECK enum status add_header(struct evhttp_request *to, const char *name, const char *value)
@@ -182,6 +180,10 @@ enum status http_connection_open(struct http_request *request, const struct addr
     struct bufferevent *stream = make_stream(request);
     if (!stream)
         return STATUS_NO_MEMORY;
+    if (!room_is_there()) {
+        bufferevent_free(stream);
+        return STATUS_NO_MEMORY;
+    }
     connection->handle = evhttp_connection_base_bufferevent_new(request->client->config.base, NULL, stream,
                                                                 address_ip_text(address, ip), address->port);
     if (!connection->handle) {
@@ -191,7 +193,7 @@ enum status http_connection_open(struct http_request *request, const struct addr
     evhttp_connection_set_timeout(connection->handle, TIMEOUT_SECONDS);
     evhttp_connection_set_max_headers_size(connection->handle, HEADERS_MAX);
     evhttp_connection_set_max_body_size(connection->handle, (ev_ssize_t)request->max_size);
-    to = evhttp_request_new(on_done, request);
+    to = room_is_there() ? evhttp_request_new(on_done, request) : NULL;
     if (!to)
         return STATUS_NO_MEMORY;
     evhttp_request_set_error_cb(to, on_error);
