@@ -98,8 +98,9 @@ void engine_settle(struct engine *engine)
     if (!memory->exhausted)
         return;
     memory_relieve(memory, engine->L);
-    log_line(engine->config.log, LOG_ERROR, "the scripts' memory was used up (%zu MiB; --script-memory raises it)",
-             memory->limit / MIB);
+    struct reason text;
+    reason_set(&text, "the scripts' memory was used up (%zu MiB; --script-memory raises it)", memory->limit / MIB);
+    report_error(engine->config.report, text.text, strlen(text.text));
 }
 
 /* --- what scripts are lent --- */

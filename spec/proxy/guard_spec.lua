@@ -86,6 +86,20 @@ describe("the guard", function()
         assert_serves(moondns)
     end)
 
+    it("tells of memory that is used up once a second at the most", function()
+        local moondns = start([[
+            function dns_request(flow)
+                local hoard = ("x"):rep(2 ^ 27)
+            end]], { "--script-memory", "64" })
+        local client, began, asked = moondns:udp(), wait.now(), 0
+        repeat
+            assert.equal(wire.rcodes.SERVFAIL, wire.parse(assert(client:ask(wire.query("hungry.example", "A")))).rcode)
+            asked = asked + 1
+        until asked >= 20 and moondns:err():find "was used up"
+        local _, told = moondns:err():gsub("the scripts' memory was used up", "")
+        assert.is_true(told <= 1 + wait.now() - began, told .. " lines")
+    end)
+
     it("lets os.exit raise", function()
         local moondns = start [[
             function dns_request(flow)
