@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <link.h>
 #include <lua.h>
 #include <pthread.h>
@@ -36,16 +37,20 @@
 #include <unistd.h>
 
 /* Classes of calls, in the order of the page's counts; spec/inject/inject.lua has the same. */
-#define CLASSES(X)                                                                                              \
-    X(malloc)                                                                                                   \
-    X(lua)                                                                                                      \
-    X(socket)                                                                                                   \
-    X(bind)                                                                                                     \
-    X(connect) X(listen) X(accept4) X(sendmmsg) X(recvmmsg) X(sendmsg) X(recvmsg) X(sendto) X(send) X(recvfrom) \
-        X(recv) X(read) X(write) X(readv) X(writev) X(setsockopt) X(getsockopt) X(getsockname) X(getpeername)   \
-            X(epoll_create1) X(epoll_ctl) X(epoll_wait) X(eventfd) X(timerfd_create) X(timerfd_settime)         \
-                X(timer_create) X(timer_settime) X(pipe2) X(socketpair) X(open) X(fopen) X(opendir) X(fstat)    \
-                    X(inotify_init1) X(inotify_add_watch) X(getrandom) X(pthread_create) X(mmap)
+#define CLASSES(X)                                                                                                  \
+    X(malloc)                                                                                                       \
+    X(lua)                                                                                                          \
+    X(socket)                                                                                                       \
+    X(bind)                                                                                                         \
+    X(connect)                                                                                                      \
+    X(listen)                                                                                                       \
+    X(accept4)                                                                                                      \
+    X(sendmmsg)                                                                                                     \
+    X(recvmmsg) X(sendmsg) X(recvmsg) X(sendto) X(send) X(recvfrom) X(recv) X(read) X(write) X(readv) X(writev)     \
+        X(setsockopt) X(getsockopt) X(getsockname) X(getpeername) X(epoll_create1) X(epoll_ctl) X(epoll_wait)       \
+            X(eventfd) X(timerfd_create) X(timerfd_settime) X(timer_create) X(timer_settime) X(pipe2) X(socketpair) \
+                X(open) X(fopen) X(opendir) X(fstat) X(inotify_init1) X(inotify_add_watch) X(getrandom)             \
+                    X(pthread_create) X(mmap)
 
 enum class {
 #define X(name) CLASS_##name,
@@ -62,10 +67,12 @@ struct page {
     uint32_t mode;
     uint32_t class;
     int32_t error;
-    uint32_t nth;          /* MODE_NTH: calls of the class from now on until one fails, from 1 */
-    uint32_t one_in, seed; /* MODE_NEW: the share of the places that is taken, 0 and 1 for all */
-    uint32_t failed;       /* calls that failed */
-    uint32_t reserved;
+    uint32_t nth;           /* MODE_NTH: calls of the class from now on until one fails, from 1 */
+    uint32_t one_in, seed;  /* MODE_NEW: the share of the places that is taken, 0 and 1 for all */
+    uint32_t failed;        /* calls that failed */
+    uint32_t measure;       /* set: the next call writes `bytes` and takes this back */
+    uint64_t bytes;         /* what is allocated */
+    char match[64];         /* a part of the path of a file that has to be in the call stack; "" for any */
     uint64_t counts[64];    /* by class */
     char where[WHERE_SIZE]; /* the last failed call's stack: "file+0xoffset", a line each */
     uint32_t seen[SEEN];    /* places that failed; 0 is free */
@@ -77,42 +84,84 @@ static _Thread_local bool inside;
 
 /* --- whose calls --- */
 
-static struct range {
+struct range {
     uintptr_t from, to;
-} ranges[16], loader;
-static size_t range_count;
+};
 
-static int add_ranges(struct dl_phdr_info *info, size_t size, void *context)
+/* Code that is loaded. dladdr would lock the loader, which itself calls malloc. */
+static struct module {
+    struct range code;
+    uintptr_t base;
+    const char *path;
+    bool is_ours, is_loader, is_sanitizer;
+} modules[128];
+static size_t module_count;
+static char program[PATH_MAX];
+
+static int add_module(struct dl_phdr_info *info, size_t size, void *context)
 {
-    static const char *const ours[] = {"libevent",   "libcjson", "libidn2",       "libpcre2",
-                                       "libhiredis", "libfstrm", "libprotobuf-c", "libc.so"};
+    static const char *const ours[] = {"libevent", "libcjson",      "libidn2", "libpcre2",  "libhiredis",
+                                       "libfstrm", "libprotobuf-c", "libssl",  "libcrypto", "libc.so"};
     (void)size, (void)context;
-    bool is_ours = !info->dlpi_name[0];
+    bool is_program = !info->dlpi_name[0], is_ours = is_program;
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         is_ours |= strstr(info->dlpi_name, ours[i]) != NULL;
-    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+    for (unsigned i = 0; i < info->dlpi_phnum && module_count < sizeof modules / sizeof *modules; i++) {
         const ElfW(Phdr) *part = &info->dlpi_phdr[i];
         uintptr_t from = info->dlpi_addr + part->p_vaddr;
-        if (part->p_type != PT_LOAD || !(part->p_flags & PF_X))
-            continue;
-        if (strstr(info->dlpi_name, "ld-linux"))
-            loader = (struct range){from, from + part->p_memsz};
-        else if (is_ours && range_count < sizeof ranges / sizeof *ranges)
-            ranges[range_count++] = (struct range){from, from + part->p_memsz};
+        if (part->p_type == PT_LOAD && part->p_flags & PF_X)
+            modules[module_count++] = (struct module){.code = {from, from + part->p_memsz},
+                                                      .base = info->dlpi_addr,
+                                                      .path = is_program ? program : info->dlpi_name,
+                                                      .is_ours = is_ours,
+                                                      .is_loader = strstr(info->dlpi_name, "ld-linux"),
+                                                      .is_sanitizer = strstr(info->dlpi_name, "libasan")};
     }
     return 0;
 }
 
-static bool is_within(struct range range, const void *caller)
+static bool is_within(struct range range, const void *at)
 {
-    return (uintptr_t)caller >= range.from && (uintptr_t)caller < range.to;
+    return (uintptr_t)at >= range.from && (uintptr_t)at < range.to;
 }
 
-static bool is_ours(const void *caller)
+static const struct module *find_module(const void *at)
 {
-    for (size_t i = 0; i < range_count; i++)
-        if (is_within(ranges[i], caller))
-            return true;
+    static const struct module none = {.path = "?"};
+    for (size_t i = 0; i < module_count; i++)
+        if (is_within(modules[i].code, at))
+            return &modules[i];
+    return &none;
+}
+
+/* Functions of libraries that end the process if they get no memory, but do get it, by what comes just before: the
+ * proxy tries it (base/room.h), or hiredis gave back more than it takes. */
+static const char *const roomy_names[] = {"evhttp_connection_base_bufferevent_new",
+                                          "evhttp_request_new",
+                                          "bufferevent_openssl_socket_new",
+                                          "redisAsyncConnect",
+                                          "redisAsyncConnectUnix",
+                                          "redisBufferWrite"};
+enum { ROOMY = sizeof roomy_names / sizeof *roomy_names };
+static struct range roomy[ROOMY];
+
+static void find_roomy(void)
+{
+    for (size_t i = 0; i < ROOMY; i++) {
+        Dl_info info;
+        const ElfW(Sym) *symbol = NULL;
+        void *at = dlsym(RTLD_DEFAULT, roomy_names[i]);
+        if (at && dladdr1(at, &info, (void **)&symbol, RTLD_DL_SYMENT) && symbol)
+            roomy[i] = (struct range){(uintptr_t)at, (uintptr_t)at + symbol->st_size};
+    }
+}
+
+/* Whether the proxy, or hiredis itself, has called such a function, in which this is. */
+static bool is_roomy(const void *at, const void *caller)
+{
+    for (size_t i = 0; i < ROOMY; i++)
+        if (is_within(roomy[i], at))
+            return find_module(caller)->path == program || strstr(find_module(caller)->path, "libhiredis");
     return false;
 }
 
@@ -122,7 +171,7 @@ struct place {
     void *frames[FRAMES];
     int count;
     uint32_t key;
-    bool is_foreign; /* the sanitizer calls, which checks what it gets by ending the process */
+    bool is_exempt; /* the sanitizer calls, which checks what it gets by ending the process; or it lies elsewhere */
 };
 
 static uint32_t mix(uint32_t key, uint64_t value)
@@ -135,16 +184,18 @@ static uint32_t mix(uint32_t key, uint64_t value)
 static void find_place(struct place *place, enum class class)
 {
     enum { OWN = 3, KEYED = 12 };
-    place->is_foreign = false;
+    bool is_there = !page->match[0];
+    place->is_exempt = false;
     place->count = backtrace(place->frames, FRAMES);
     place->key = mix(mix(2166136261u, class), (uint64_t)page->error);
     for (int i = OWN; i < place->count && i < OWN + KEYED; i++) {
-        Dl_info info;
-        if (!dladdr(place->frames[i], &info))
-            continue;
-        place->is_foreign |= strstr(info.dli_fname, "libasan") != NULL;
-        place->key = mix(place->key, (uintptr_t)place->frames[i] - (uintptr_t)info.dli_fbase);
+        const struct module *module = find_module(place->frames[i]);
+        is_there |= page->match[0] && strstr(module->path, page->match);
+        place->is_exempt |= module->is_sanitizer;
+        place->is_exempt |= i + 1 < place->count && is_roomy(place->frames[i], place->frames[i + 1]);
+        place->key = mix(place->key, (uintptr_t)place->frames[i] - module->base);
     }
+    place->is_exempt |= !is_there;
     place->key |= 1;
 }
 
@@ -152,10 +203,9 @@ static void note_where(const struct place *place)
 {
     size_t at = 0;
     for (int i = 2; i < place->count && at < WHERE_SIZE; i++) {
-        Dl_info info;
-        if (dladdr(place->frames[i], &info))
-            at += (size_t)snprintf(page->where + at, WHERE_SIZE - at, "%s+0x%zx\n", info.dli_fname,
-                                   (size_t)((uintptr_t)place->frames[i] - (uintptr_t)info.dli_fbase));
+        const struct module *module = find_module(place->frames[i]);
+        at += (size_t)snprintf(page->where + at, WHERE_SIZE - at, "%s+0x%zx\n", module->path,
+                               (size_t)((uintptr_t)place->frames[i] - module->base));
     }
 }
 
@@ -180,7 +230,7 @@ static bool is_chosen(enum class class)
     bool chosen = page->mode == MODE_ALWAYS || (page->mode == MODE_NTH && page->nth && --page->nth == 0);
     if (page->mode == MODE_NEW || chosen) {
         find_place(&place, class);
-        chosen = !place.is_foreign && (chosen || is_new(place.key));
+        chosen = !place.is_exempt && (chosen || is_new(place.key));
     }
     if (!chosen)
         return false;
@@ -191,14 +241,20 @@ static bool is_chosen(enum class class)
     return true;
 }
 
+size_t __sanitizer_get_current_allocated_bytes(void);
+
 static __attribute__((noinline)) bool fails(enum class class, const void *caller)
 {
-    if (!page || inside || (caller && !is_ours(caller)))
+    if (!page || inside || (caller && !find_module(caller)->is_ours))
         return false;
     inside = true;
     int before = errno;
     pthread_mutex_lock(&lock);
     page->counts[class]++;
+    if (page->measure) {
+        page->bytes = __sanitizer_get_current_allocated_bytes();
+        page->measure = 0;
+    }
     bool chosen = page->mode != MODE_OFF && page->class == class && is_chosen(class);
     int error = page->error;
     pthread_mutex_unlock(&lock);
@@ -214,7 +270,10 @@ static __attribute__((constructor)) void begin(void)
     void *frames[2];
     if (fd < 0)
         return;
-    dl_iterate_phdr(add_ranges, NULL);
+    if (readlink("/proc/self/exe", program, sizeof program - 1) < 0)
+        program[0] = 0;
+    dl_iterate_phdr(add_module, NULL);
+    find_roomy();
     backtrace(frames, 2);
     struct page *mapped = mmap(NULL, sizeof *mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
@@ -234,7 +293,7 @@ void __lsan_ignore_object(const void *block);
 /* The dynamic linker keeps what it takes where the leak check does not look. */
 static void *taken(void *block, const void *caller)
 {
-    if (block && is_within(loader, caller))
+    if (block && find_module(caller)->is_loader)
         __lsan_ignore_object(block);
     return block;
 }

@@ -1,22 +1,20 @@
 -- Drives spec/inject/inject.c: the page that it shares with the proxy, and the sweeps over the calls that may fail.
 local ffi = require "ffi"
+local dirent = require "posix.dirent"
 local fcntl = require "posix.fcntl"
 local unistd = require "posix.unistd"
 local files = require "spec.support.files"
-local ports = require "spec.support.ports"
-local process = require "spec.support.process"
 local proxy = require "spec.support.proxy"
 local scope = require "spec.support.scope"
-local socket = require "socket"
-local upstream = require "spec.support.upstream"
 local wait = require "spec.support.wait"
-local wire = require "spec.support.wire"
 
 ffi.cdef [[
 struct page {
     uint32_t mode, class;
     int32_t error;
-    uint32_t nth, one_in, seed, failed, reserved;
+    uint32_t nth, one_in, seed, failed, measure;
+    uint64_t bytes;
+    char match[64];
     uint64_t counts[64];
     char where[4096];
     uint32_t seen[65536];
@@ -26,6 +24,8 @@ int munmap(void *at, size_t size);
 ]]
 
 local M = {}
+
+local PATIENCE, SHORT_PATIENCE, RECOVERY_SECONDS = 8, 3, 12
 
 local NAMES = { "malloc", "lua", "socket", "bind", "connect", "listen", "accept4", "sendmmsg", "recvmmsg", "sendmsg", "recvmsg",
     "sendto", "send", "recvfrom", "recv", "read", "write", "readv", "writev", "setsockopt", "getsockopt", "getsockname",
@@ -71,6 +71,18 @@ function M.library()
     return unistd.access(path) and path
 end
 
+-- What may go on failing for a while: all of them, but a call that is cut short is not cut short for ever.
+M.HELD = {}
+for _, sorts in ipairs { M.MEMORY, M.LUA, M.SYSTEM } do
+    for _, sort in ipairs(sorts) do
+        local problems = {}
+        for _, problem in ipairs(sort[2]) do
+            problems[#problems + 1] = problem ~= "EINTR" and problem or nil
+        end
+        M.HELD[#M.HELD + 1] = { sort[1], problems }
+    end
+end
+
 M.FILES = { { "read", { "EIO" } } } -- sockets and pipes do not fail like this
 
 -- The page
@@ -102,6 +114,11 @@ function Page:set(mode, class, problem, options)
     self.data.mode = MODES[mode]
 end
 
+-- Only calls fail that have this in the path of a file in their call stack: the program or a library.
+function Page:match(text)
+    ffi.copy(self.data.match, text)
+end
+
 function Page:failed()
     return self.data.failed
 end
@@ -121,116 +138,8 @@ function Page:where()
     return table.concat(lines, "\n")
 end
 
--- The traffic
-
-local CODE = [[
-    local counter = 0
-    local metric = metrics and metrics.counter("queries_seen", "Seen.")
-    local blocked = assert(dns.DomainSet.load("LIST"))
-    timer.every(0.05, function() counter = counter + 1 end)
-    function dns_request(flow)
-        local name = flow.request.question.name
-        local function answer(ip)
-            flow.response = flow.request:succeed { dns.ResourceRecord.A(name, ip) }
-        end
-        if metric then metric:inc() end
-        if blocked:match(name) then
-            answer "192.0.2.3"
-        elseif name:find "^spoof" then
-            answer "192.0.2.1"
-        elseif name:find "^sleep" then
-            sleep(0.001)
-            answer "192.0.2.2"
-        elseif name:find "^shared" then
-            shared.set("key", shared.incr("count", 1, 0))
-            answer "192.0.2.4"
-        elseif name:find "^resolve" then
-            local message, why = dns.resolve("many.example.com", "A")
-            assert(message, why)
-            answer "192.0.2.5"
-        elseif name:find "^alter" then
-            flow.request.question.name = "many.example.com"
-        end
-    end
-    function dns_response(flow)
-        for _, record in ipairs(flow.response.answers) do
-            record.ttl = 7
-        end
-    end
-]]
-
-local QUERIES = { "spoof.example", "sleep.example", "shared.example", "resolve.example", "alter.example.com", "many.example.com",
-    "mail.example.com", "blocked.test", "here.hosts.test", "www.zone.test" }
-
-local World = {}
-World.__index = World
-
--- All that a proxy is started with, but the page.
-function M.world()
-    local self = setmetatable({ knot = upstream.knot() }, World)
-    self.hosts = files.temp_file("hosts", "192.0.2.6 here.hosts.test\n")
-    self.zone = files.temp_file("zone.test", "$ORIGIN zone.test.\n$TTL 60\n@ SOA ns. host. 1 2 3 4 5\n@ NS ns\nwww A 192.0.2.7\n")
-    self.list = files.temp_file("list", "blocked.test\nother.test\n")
-    self.script = proxy.script((CODE:gsub("LIST", self.list)))
-    return self
-end
-
-function World:start(page, more)
-    local args = { "--hosts", self.hosts, "--zone", self.zone, "--metrics", tostring(ports.free()), "--cache", "100",
-        "--timeout", "1", unpack(more or {}) }
-    return proxy.start { script = self.script, upstream = self.knot, args = args, environment = page:environment() }
-end
-
-local function query(name, id)
-    return wire.query(name, "A", { id = id })
-end
-
-local function is_good(bytes)
-    return bytes and #bytes > 12 and bytes:byte(4) % 16 == 0 and bytes:byte(8) > 0
-end
-
--- Sends every kind of query over UDP, all at once, and some over one TCP connection; gives those that were not answered as
--- they should have been: {"udp spoof.example", …}, TCP's as one.
-function World:round(moondns, patience)
-    local waiting, missed = {}, {}
-    for i, name in ipairs(QUERIES) do
-        local handle = socket.udp4()
-        handle:setpeername("127.0.0.1", moondns.port)
-        handle:send(query(name, i))
-        waiting[i] = handle
-    end
-    local tcp = socket.tcp4()
-    tcp:settimeout(patience)
-    local connected = tcp:connect("127.0.0.1", moondns.port)
-    local frames = {}
-    for i = 1, 4 do
-        local bytes = query(QUERIES[i], i)
-        frames[i] = wire.u16(#bytes) .. bytes
-    end
-    local fine = connected and tcp:send(table.concat(frames))
-    local deadline = wait.now() + patience
-    for i, handle in ipairs(waiting) do
-        handle:settimeout(math.max(0.01, deadline - wait.now()))
-        local bytes = handle:receive()
-        if not is_good(bytes) then
-            missed[#missed + 1] = "udp " .. QUERIES[i] .. (bytes and " rcode " .. bytes:byte(4) % 16 or " unanswered")
-        end
-        handle:close()
-    end
-    for _ = 1, 4 do
-        local length = fine and tcp:receive(2)
-        local bytes = length and tcp:receive(length:byte(1) * 256 + length:byte(2))
-        fine = fine and is_good(bytes)
-    end
-    if not fine then
-        missed[#missed + 1] = "tcp"
-    end
-    tcp:close()
-    return missed
-end
-
-
--- The sweeps. Each gives how many calls it made fail; `findings` takes text for each that did not go as it should.
+-- The sweeps. Each gives how many calls it made fail; `findings` takes text for each that did not go as it should. Options: one_in,
+-- seed (a share of the places), budget (seconds), args (of the proxy), tell (called with class, error and calls that failed).
 
 local function within(budget)
     local deadline = wait.now() + (budget or math.huge)
@@ -239,12 +148,27 @@ local function within(budget)
     end
 end
 
+-- Calls visit(class, error) for each of them, which gives how many calls failed; sums that up.
+local function each(sorts, options, visit)
+    local total = 0
+    for _, sort in ipairs(sorts) do
+        for _, problem in ipairs(sort[2]) do
+            local swept = visit(sort[1], problem)
+            total = total + swept
+            if options.tell then
+                options.tell(sort[1], problem, swept)
+            end
+        end
+    end
+    return total
+end
+
 -- A start with one call failing: either it serves all the same, or it says why and ends, and in neither case it crashes.
 local function start_once(world, page)
     local ok, moondns = pcall(world.start, world, page)
     page:set "off"
     if ok then
-        local missed = world:round(moondns, 5)
+        local missed = world:round(moondns, PATIENCE)
         local code = moondns:stop()
         assert(code == 0, "it served and ended with " .. tostring(code))
         assert(#missed == 0, "it started and did not answer: " .. table.concat(missed, ", "))
@@ -260,26 +184,24 @@ local function start_once(world, page)
     assert(text:find "[Ee]rror" or text:find "moondns: " or text:find "rror ", "it said nothing: " .. text)
 end
 
--- options: one_in, seed (a share of the places), budget (seconds).
 function M.sweep_start(world, page, sorts, findings, options)
-    local more, swept = within(options.budget), 0
-    for _, sort in ipairs(sorts) do
-        for _, problem in ipairs(sort[2]) do
-            repeat
-                local before = page:failed()
-                page:set("new", sort[1], problem, options)
-                local ok, why = pcall(scope.run, function()
-                    start_once(world, page)
-                end)
-                local reached = page:failed() > before
-                swept = swept + (reached and 1 or 0)
-                if not ok then
-                    findings(("start, %s %s: %s\n%s"):format(sort[1], problem, why, page:where()))
-                end
-            until not reached or not more()
-        end
-    end
-    return swept
+    local more = within(options.budget)
+    return each(sorts, options, function(class, problem)
+        local swept = 0
+        repeat
+            local before = page:failed()
+            page:set("new", class, problem, options)
+            local ok, why = pcall(scope.run, function()
+                start_once(world, page)
+            end)
+            local reached = page:failed() > before
+            swept = swept + (reached and 1 or 0)
+            if not ok then
+                findings(("start, %s %s: %s\n%s"):format(class, problem, why, page:where()))
+            end
+        until not reached or not more()
+        return swept
+    end)
 end
 
 local RELOAD_EVERY = 3 -- rounds
@@ -293,53 +215,134 @@ function M.random_call(seed)
     end
 end
 
--- The same while it serves: one proxy for all.
-function M.sweep_serving(world, page, sorts, findings, options)
-    local moondns = world:start(page, options.args)
-    local more, swept, rounds = within(options.budget), 0, 0
-    local function settle(sort, problem)
-        local missed = world:round(moondns, 5)
-        if #missed > 0 then
-            findings(("after %s %s: %s\n%s"):format(sort, problem, table.concat(missed, ", "), page:where()))
-        end
+-- A proxy that serves, and that is started again when it ended, with whatever it is told to find.
+local Serving = {}
+Serving.__index = Serving
+
+local function serve(world, page, findings, options)
+    local self = setmetatable({ world = world, page = page, findings = findings, args = options.args }, Serving)
+    self.moondns = world:start(page, options.args)
+    self:settle("nothing", "", RECOVERY_SECONDS)
+    return self
+end
+
+function Serving:found(format, ...)
+    self.findings(format:format(...) .. "\n" .. self.page:where())
+end
+
+-- All is answered now that nothing fails; `within` so many seconds, else in the first round.
+function Serving:settle(class, problem, seconds)
+    local more, missed = within(seconds or 0)
+    self.page:set "off"
+    if self.moondns:ended() then
+        self:found("%s %s ends it with %s:\n%s", class, problem, tostring(self.moondns.code), self.moondns:err():sub(-6000))
+        self.moondns.finish = function() end
+        self.moondns = self.world:start(self.page, self.args)
+        more = within(RECOVERY_SECONDS)
     end
-    settle("nothing", "")
-    for _, sort in ipairs(sorts) do
-        for _, problem in ipairs(sort[2]) do
-            local calm = 0
-            repeat
-                local before = page:failed()
-                page:set(options.mode or "new", sort[1], problem,
-                    { one_in = options.one_in, seed = options.seed, nth = options.next and options.next(page) })
-                rounds = rounds + 1
-                if rounds % RELOAD_EVERY == 0 then
-                    moondns:signal "HUP"
-                end
-                local missed = world:round(moondns, 1.5)
-                if page:failed() > before then
-                    swept, calm = swept + 1, 0
-                    if #missed > 1 then
-                        findings(("%s %s loses %s\n%s"):format(sort[1], problem, table.concat(missed, ", "), page:where()))
-                    end
-                    page:set "off"
-                    settle(sort[1], problem)
-                else
-                    calm = calm + 1
-                end
-                if moondns:ended() then
-                    findings(("%s %s ends it with %s:\n%s\n%s"):format(sort[1], problem, tostring(moondns.code), moondns:err():sub(-6000), page:where()))
-                    page:set "off"
-                    moondns = world:start(page, options.args)
-                end
-            until calm >= (options.calm or 4) or not more()
-        end
+    repeat
+        missed = self.world:round(self.moondns, PATIENCE)
+    until #missed == 0 or not more()
+    if #missed > 0 then
+        self:found("after %s %s: %s", class, problem, table.concat(missed, ", "))
     end
-    page:set "off"
-    local ok, code = pcall(moondns.stop, moondns)
+end
+
+function Serving:stop()
+    self.page:set "off"
+    local ok, code = pcall(self.moondns.stop, self.moondns)
     if not ok or code ~= 0 then
-        findings("the end: " .. tostring(code))
+        self.findings("the end: " .. tostring(code))
+        self.moondns.finish = function() end
     end
-    return swept
+end
+
+-- One call at a time while it serves, in one proxy for all; further options: mode ("new" by default, "nth" with next), calm
+-- (rounds in a row without a call that fails that end it).
+function M.sweep_serving(world, page, sorts, findings, options)
+    local serving, more, rounds = serve(world, page, findings, options), within(options.budget), 0
+    local total = each(sorts, options, function(class, problem)
+        local calm, swept = 0, 0
+        repeat
+            local before = page:failed()
+            page:set(options.mode or "new", class, problem,
+                { one_in = options.one_in, seed = options.seed, nth = options.next and options.next(page) })
+            rounds = rounds + 1
+            if rounds % RELOAD_EVERY == 0 then
+                world:reload(serving.moondns)
+            end
+            local missed = world:round(serving.moondns, SHORT_PATIENCE)
+            if page:failed() > before or serving.moondns:ended() then
+                swept, calm = swept + 1, 0
+                if #missed > 1 then
+                    serving:found("%s %s loses %s", class, problem, table.concat(missed, ", "))
+                end
+                serving:settle(class, problem)
+            else
+                calm = calm + 1
+            end
+        until calm >= (options.calm or 4) or not more()
+        return swept
+    end)
+    serving:stop()
+    return total
+end
+
+-- What a proxy has: {descriptors, bytes}.
+function Serving:has()
+    local descriptors = 0
+    for _ in dirent.files("/proc/" .. self.moondns.pid .. "/fd") do
+        descriptors = descriptors + 1
+    end
+    self.page.data.measure = 1
+    wait.eventually(function()
+        self.world:round(self.moondns, PATIENCE)
+        return self.page.data.measure == 0
+    end)
+    return { descriptors = descriptors, bytes = tonumber(self.page.data.bytes) }
+end
+
+local SPARE_BYTES, SPARE_LINES = 256 * 1024, 200
+
+local function lines(text)
+    return select(2, text:gsub("\n", "\n"))
+end
+
+-- Every call of a class fails for `seconds`, while all is asked for: then everything is answered as before, with no more
+-- descriptors and memory, and few lines were logged.
+local function hold(serving, class, problem, seconds)
+    local page, world, before = serving.page, serving.world, serving:has()
+    local failed, more, told = page:failed(), within(seconds), lines(serving.moondns:err())
+    page:set("always", class, problem)
+    repeat
+        world:round(serving.moondns, 0.25)
+        world:reload(serving.moondns)
+    until not more() or serving.moondns:ended() or page:failed() == failed
+    page:set "off"
+    told = lines(serving.moondns:err()) - told
+    serving:settle(class, problem, RECOVERY_SECONDS)
+    local after
+    local ok = pcall(wait.eventually, function()
+        after = serving:has()
+        return after.descriptors <= before.descriptors and after.bytes <= before.bytes + SPARE_BYTES
+    end, nil, RECOVERY_SECONDS)
+    if not ok then
+        serving:found("%s %s: %d descriptors and %d bytes became %d and %d", class, problem, before.descriptors, before.bytes,
+            after.descriptors, after.bytes)
+    end
+    if told > SPARE_LINES * seconds then
+        serving:found("%s %s: %d lines logged", class, problem, told)
+    end
+    return page:failed() - failed
+end
+
+function M.sweep_holding(world, page, sorts, findings, options)
+    local serving = serve(world, page, findings, options)
+    local total = each(sorts, options, function(class, problem)
+        return hold(serving, class, problem, options.seconds or 1)
+    end)
+    serving:stop()
+    return total
 end
 
 return M

@@ -1,7 +1,9 @@
--- Calls that fail: memory, the system's and Lua's, each in turn, while the proxy starts and while it serves. What is swept
--- here is a share of the places, chosen by INJECT_SEED (by default the day); spec/inject/run sweeps them all.
+-- Calls that fail: memory, the system's and Lua's, each in turn, while the proxy starts and while it serves, and all of a class
+-- for a while. What is swept here is a share of the places, chosen by INJECT_SEED (by default the day), and all of those where
+-- something was found once; spec/inject/run sweeps them all.
 local inject = require "spec.inject.inject"
 local scope = require "spec.support.scope"
+local worlds = require "spec.inject.world"
 
 describe("calls that fail", function()
     scope.manage()
@@ -11,45 +13,73 @@ describe("calls that fail", function()
     end
 
     local SEED = tonumber(os.getenv "INJECT_SEED") or math.floor(os.time() / 86400)
-    local world
-    setup(function()
-        world = inject.world()
-    end)
 
-    -- Sweeps; at least `least` calls must have failed, and nothing be found.
-    local function sweep(how, sorts, least, options)
-        local found = {}
+    -- Sweeps; at least `least` calls must have failed, and nothing be found. `options.match`: only in such files.
+    local function sweep(world, how, sorts, least, options)
+        local found, page = {}, inject.page()
+        page:match(options.match or "")
         options.seed, options.budget = SEED, options.budget or 10
-        local swept = inject["sweep_" .. how](world, inject.page(), sorts, function(text)
+        local swept = inject["sweep_" .. how](world, page, sorts, function(text)
             found[#found + 1] = text
         end, options)
         assert(#found == 0, ("seed %d:\n%s"):format(SEED, table.concat(found, "\n")))
         assert(swept >= least, swept .. " calls failed")
     end
 
-    it("keep no start from ending well, or from saying why it does not: memory", function()
-        sweep("start", inject.MEMORY, 3, { one_in = 16 })
+    describe("in a small world", function()
+        local world
+        setup(function()
+            world = worlds.small()
+        end)
+
+        it("keep no start from ending well, or from saying why it does not: memory", function()
+            sweep(world, "start", inject.MEMORY, 3, { one_in = 16, budget = 4 })
+        end)
+
+        it("keep no start from ending well, or from saying why it does not: the system", function()
+            sweep(world, "start", inject.SYSTEM, 3, { one_in = 16, budget = 4 })
+        end)
+
+        it("keep no start from ending well, or from saying why it does not: files", function()
+            sweep(world, "start", inject.FILES, 2, { budget = 4 })
+        end)
+
+        -- Found here: a table of uthash that could not be had ended the process (hosts file, TCP client, upstream, metric,
+        -- timer), and hooks that could not be gathered once more after `running` were called by references that were given back.
+        it("cost one query while it serves: memory", function()
+            sweep(world, "serving", inject.MEMORY, 3, { one_in = 2, budget = 8 })
+        end)
+
+        it("cost one query while it serves: the system", function()
+            sweep(world, "serving", inject.SYSTEM, 3, { one_in = 4, budget = 6 })
+        end)
+
+        it("cost one query while it serves: Lua's memory", function()
+            sweep(world, "serving", inject.LUA, 3, { mode = "nth", next = inject.random_call(SEED), calm = 40, budget = 4 })
+        end)
+
+        -- Found here: each hook that had no memory logged a line.
+        it("cost what is asked for meanwhile, and nothing later, where all fail: memory, descriptors", function()
+            local sorts = { inject.MEMORY[1], inject.LUA[1], { "socket", { "EMFILE" } }, { "accept4", { "EMFILE" } } }
+            sweep(world, "holding", sorts, 50, { seconds = 0.5 })
+        end)
     end)
 
-    it("keep no start from ending well, or from saying why it does not: the system", function()
-        sweep("start", inject.SYSTEM, 3, { one_in = 16 })
-    end)
+    describe("in a world with everything", function()
+        local world
+        setup(function()
+            world = worlds.full()
+        end)
 
-    it("keep no start from ending well, or from saying why it does not: files", function()
-        sweep("start", inject.FILES, 2, {})
-    end)
+        -- Found here: hiredis sends commands without a place for the answer, or waits for answers to commands that it did not
+        -- send; the process ended, or answers came to other calls.
+        it("cost one query while it serves: memory for Redis", function()
+            sweep(world, "serving", inject.MEMORY, 3, { match = "libhiredis", budget = 8 })
+        end)
 
-    -- Found here: a table of uthash that could not be had ended the process (hosts file, TCP client, upstream, metric,
-    -- timer), and hooks that could not be gathered once more after `running` were called by references that were given back.
-    it("cost one query while it serves: memory", function()
-        sweep("serving", inject.MEMORY, 3, { budget = 15 })
-    end)
-
-    it("cost one query while it serves: the system", function()
-        sweep("serving", inject.SYSTEM, 3, { one_in = 4 })
-    end)
-
-    it("cost one query while it serves: Lua's memory", function()
-        sweep("serving", inject.LUA, 3, { mode = "nth", next = inject.random_call(SEED), calm = 40 })
+        -- Found here: libevent's HTTP client and server end the process without memory for a connection or a request.
+        it("cost one query while it serves: memory for HTTP", function()
+            sweep(world, "serving", inject.MEMORY, 3, { match = "libevent_extra", budget = 8 })
+        end)
     end)
 end)
