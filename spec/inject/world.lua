@@ -156,6 +156,8 @@ local FULL = [[
     function client_disconnected(conn) state.last = conn.port end
 ]]
 
+local SOCKETS_OF_UPSTREAM = 64 -- for each worker, when they are all open
+
 local World = {}
 World.__index = World
 
@@ -186,6 +188,7 @@ end
 
 function M.small()
     local self = new(SMALL_QUERIES, upstream.knot())
+    self.sockets_max = SOCKETS_OF_UPSTREAM
     self.script = proxy.script((SMALL:gsub("LIST", files.temp_file("list", "blocked.test\nother.test\n"))))
     self.tcp_queries = { unpack(SMALL_QUERIES, 1, 4) }
     return self
@@ -195,6 +198,7 @@ function M.full()
     local zone = upstream.signed_zone()
     local self = new(FULL_QUERIES, upstream.knot(zone))
     self.is_full = true
+    self.sockets_max = 4 * SOCKETS_OF_UPSTREAM -- two workers, two upstreams
     self.nsd, self.redis, self.authority = upstream.nsd(zone), redis.start(), http.authority()
     self.upstreams = { "127.0.0.1:" .. self.knot.port, "127.0.0.1:" .. self.nsd.port }
     self.http = http.serve(false, self.authority.sign("good", "DNS:good.test,IP:127.0.0.1"))
