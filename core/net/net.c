@@ -20,6 +20,7 @@ struct net_config net_config_defaults(void)
         .tcp_connections_per_client = 1000,
         .tcp_pipeline_max = 256,
         .tcp_output_max = 256 * 1024,
+        .tcp_memory_max = 64 * 1024 * 1024,
         .upstream_idle_us = 10 * 1000000,
         .upstream_sockets_max = 512,
     };

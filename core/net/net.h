@@ -74,6 +74,7 @@ struct net_config {
     unsigned tcp_connections_per_client; /* by IP address; the same */
     unsigned tcp_pipeline_max;           /* queries in flight on one connection; above, it is not read from */
     size_t tcp_output_max;               /* bytes of answers waiting on one connection; the same */
+    size_t tcp_memory_max;               /* of all answers waiting; above, one with more than its share is closed */
     int64_t upstream_idle_us;            /* streams and UDP sockets that nothing waits on are closed after this */
     unsigned upstream_sockets_max;       /* UDP sockets open at one time */
     unsigned descriptors_max; /* this net may open so many; where that is less than the limits above need, they
@@ -134,7 +135,7 @@ struct net_counters {
     uint64_t udp_send_dropped;    /* answers the kernel did not take */
     uint64_t tcp_accepted, tcp_closed;
     uint64_t tcp_refused;   /* by a limit, or for lack of descriptors */
-    uint64_t tcp_evicted;   /* idle ones that made room */
+    uint64_t tcp_evicted;   /* that made room: idle ones, or with many answers not taken */
     uint64_t tcp_timed_out; /* idle, half-sent, not taking its answers */
     uint64_t tcp_empty_frames;
     uint64_t prohibited;   /* queries and connections of clients that are not allowed */

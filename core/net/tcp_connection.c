@@ -116,6 +116,20 @@ static void write_answers(struct tcp_connection *connection)
     }
 }
 
+/* Counts the memory of what it has not taken. Where all connections together have too much of that, one that has more
+ * than its share breaks: those whose clients read keep theirs. */
+static void weigh(struct tcp_connection *connection)
+{
+    struct tcp_server *server = connection->server;
+    const size_t before = connection->memory, most = server->net->config.tcp_memory_max;
+    connection->memory = connection->out.capacity;
+    server->memory += connection->memory - before;
+    if (server->memory <= most || connection->memory <= before || connection->memory <= most / server->clients.count)
+        return;
+    server->net->counters.tcp_evicted++;
+    connection->broken = true;
+}
+
 /* Goes on with a transfer that waited for the client to read, or that has lost it. */
 static void tell_ready(struct tcp_connection *connection)
 {
@@ -235,6 +249,8 @@ void tcp_connection_end(struct tcp_connection *connection)
     event_del(&connection->writable);
     event_del(&connection->dripping);
     close(connection->fd);
+    connection->server->memory -= connection->memory;
+    connection->memory = 0;
     framing_free(&connection->framing);
     give_back_output(connection);
 }
@@ -242,6 +258,8 @@ void tcp_connection_end(struct tcp_connection *connection)
 bool tcp_connection_go_on(struct tcp_connection *connection)
 {
     write_answers(connection);
+    if (connection->out.capacity != connection->memory && !connection->broken)
+        weigh(connection);
     tell_ready(connection);
     if (connection->paused && !connection->broken && has_room_again(connection)) {
         connection->paused = false;

@@ -72,6 +72,7 @@ struct options {
     unsigned rate_limit_action; /* enum turn_away */
     unsigned flows_max;         /* of each worker */
     unsigned tcp_connections, tcp_connections_per_client, tcp_pipeline;
+    size_t tcp_memory; /* bytes, of each worker */
     int64_t tcp_idle_us;
     bool rebind_protection;
     struct dns_name *rebind_allowed;

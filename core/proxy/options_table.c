@@ -158,6 +158,10 @@ const struct option_spec options_table[OPTION_COUNT] = {
     [OPTION_TCP_PIPELINE] = {"tcp-pipeline", 0, OPTION_KIND_INTEGER, 0, FIELD(tcp_pipeline), .argument = "N",
                              .expected = "integer from 1 to 65536", .initial = "256", .least = 1, .most = 65536,
                              .help = "queries in flight on one TCP connection; beyond that it is not read from"},
+    [OPTION_TCP_MEMORY] = {"tcp-memory", 0, OPTION_KIND_MEBIBYTES, 0, FIELD(tcp_memory), .argument = "MIB",
+                           .expected = "integer from 1 to 1048576 (MiB)", .initial = "64", .least = 1, .most = 1048576,
+                           .help = "memory in each worker, in MiB, of answers that TCP clients do not take; beyond it "
+                                   "those with the most are closed"},
     [OPTION_TCP_IDLE_TIMEOUT] = {"tcp-idle-timeout", 0, OPTION_KIND_MICROSECONDS, 0, FIELD(tcp_idle_us),
                                  .argument = "SECONDS", .expected = SECONDS_EXPECTED, .initial = "10",
                                  .help = "how long a TCP connection of a client may be idle; half of that for one that "

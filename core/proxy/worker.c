@@ -169,6 +169,7 @@ static enum status make_net(struct worker *worker, struct reason *reason)
     config.tcp_connections_max = share_of(options->tcp_connections, options->workers);
     config.tcp_connections_per_client = share_of(options->tcp_connections_per_client, options->workers);
     config.tcp_pipeline_max = options->tcp_pipeline;
+    config.tcp_memory_max = options->tcp_memory;
     config.tcp_idle_us = options->tcp_idle_us;
     config.reuse_port = options->workers > 1;
     config.descriptors_max = descriptors_each(options->workers);

@@ -1,6 +1,7 @@
 -- Limits: each holds, and none takes down the proxy.
 local socket = require "socket"
 local files = require "spec.support.files"
+local metrics = require "spec.support.metrics"
 local net = require "spec.support.net"
 local ports = require "spec.support.ports"
 local process = require "spec.support.process"
@@ -204,6 +205,34 @@ describe("limits of TCP", function()
         end
         for _ = 1, 4 do
             assert(client:receive())
+        end
+    end)
+
+    it("--tcp-memory: clients that take none of their many answers are closed, others get theirs", function()
+        local moondns = proxy.start { args = { "--tcp-memory", "1", "--tcp-idle-timeout", "60", "--metrics", "0" }, code = [[
+            local long = {}
+            for i = 1, 200 do long[i] = ("x"):rep(255) end
+            function dns_request(flow)
+                flow.response = flow.request:succeed { dns.ResourceRecord.TXT(flow.request.question.name, long) }
+            end]] }
+        local questions = {}
+        for i = 1, 256 do
+            local bytes = query("long.example", i)
+            questions[i] = wire.u16(#bytes) .. bytes
+        end
+        local greedy = {}
+        for i = 1, 4 do
+            greedy[i] = moondns:tcp()
+            greedy[i]:write(table.concat(questions))
+        end
+        local base = metrics.base(moondns)
+        wait.eventually(function()
+            local evicted = metrics.request(base .. "/metrics").body:match 'event="evicted"} (%d+)'
+            return tonumber(evicted) >= 2
+        end, "connections are closed")
+        local client = moondns:tcp()
+        for i = 1, 3 do
+            assert.is_true(#assert(client:ask(query("long.example", i))) > 50000)
         end
     end)
 
