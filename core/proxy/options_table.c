@@ -123,7 +123,7 @@ const struct option_spec options_table[OPTION_COUNT] = {
                              .heading = "Limits of scripts",
                              .help = "how long a hook may compute before it is cut off; waiting does not count"},
     [OPTION_JIT] = {"jit", 0, FLAG, FIELD(jit),
-                    .help = "LuaJIT's compiler on, and the guard against endless hooks off"},
+                    .help = "compile all of the scripts' code, and turn the guard against endless hooks off"},
     [OPTION_SCRIPT_MEMORY] = {"script-memory", 0, OPTION_KIND_MEBIBYTES, 0, FIELD(script_memory), .argument = "MIB",
                               .expected = "integer from 1 to 1048576 (MiB)", .initial = "1024", .least = 1,
                               .most = 1048576, .help = "cap on one worker's Lua memory, in MiB"},

@@ -11,8 +11,10 @@
 #include "lua/module.h"
 
 #include <errno.h>
+#include <luajit.h>
 #include <lualib.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* --- C functions --- */
@@ -191,8 +193,10 @@ static int open_state(lua_State *L)
 {
     struct engine *engine = lua_touserdata(L, 1);
     luaL_openlibs(L);
-    if (!engine->config.jit)
+    if (engine->compiles)
         lua_visit_prepare(L, &engine->visit);
+    else if (!engine->config.jit)
+        luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
     lua_pushcfunction(L, traceback);
     engine->traceback = luaL_ref(L, LUA_REGISTRYINDEX);
     engine->coroutines = make_weak_keys(L);
@@ -200,7 +204,7 @@ static int open_state(lua_State *L)
     lua_getfield(L, -1, "loaded");
     lua_pushcfunction(L, lua_dns_open);
     lua_call(L, 0, 1);
-    if (!engine->config.jit)
+    if (engine->compiles)
         lua_visit_open(L, &engine->visit);
     resolve_open(engine);
     cache_library_open(engine);
@@ -241,12 +245,31 @@ static bool make_sources(struct engine *engine)
     return true;
 }
 
+/* Whether what is written can be run, which some sandboxes forbid: LuaJIT would end the process. */
+static bool can_run_written_memory(void)
+{
+    size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    bool can = page != MAP_FAILED && mprotect(page, size, PROT_READ | PROT_EXEC) == 0;
+    if (page != MAP_FAILED)
+        munmap(page, size);
+    return can;
+}
+
 struct engine *engine_new(const struct engine_config *config)
 {
     struct engine *engine = calloc(1, sizeof *engine);
     if (!engine)
         return NULL;
     engine->config = *config;
+    if (can_run_written_memory()) {
+        engine->compiles = !config->jit;
+    } else if (config->jit) {
+        engine->config.jit = false;
+        log_line(config->log, LOG_WARN,
+                 "the system forbids to run memory that has been written (MemoryDenyWriteExecute of systemd?): --jit "
+                 "is off");
+    }
     engine->shared = (struct lua_shared){.store = config->shared, .wait = shared_wait, .context = engine};
     engine->watch.fd = -1;
     engine->L = luaL_newstate();
@@ -263,7 +286,7 @@ struct engine *engine_new(const struct engine_config *config)
     lua_settop(engine->L, 0);
     lua_newtable(engine->L);
     lua_settop(engine->L, ENGINE_STACK);
-    if (!config->jit && !guard_start(&engine->guard, engine->L, config->hook_timeout))
+    if (!engine->config.jit && !guard_start(&engine->guard, engine->L, config->hook_timeout))
         log_line(config->log, LOG_WARN, "no timer for the guard against endless hooks: %s", strerror(errno));
     return engine;
 }

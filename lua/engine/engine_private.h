@@ -52,6 +52,7 @@ struct engine {
     struct task_pool tasks;
     struct quiet quiet;
     struct flow_runs flows;
+    bool compiles; /* hooks can be compiled; then there is: */
     struct lua_visit visit;
     struct flow_run *visitor; /* the run whose hooks are compiled ones, one flow after the other; NULL: none yet */
     struct held held;

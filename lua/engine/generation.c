@@ -75,7 +75,7 @@ bool generation_gather(struct generation *generation)
     generation->keeps = false;
     for (int hook = 0; hook < HOOK_COUNT; hook++)
         gather_hook(generation, hook, lists[hook]);
-    generation->calls[HOOK_REQUEST].compiling.possible &= !generation->keeps && !generation->engine->config.jit;
+    generation->calls[HOOK_REQUEST].compiling.possible &= !generation->keeps && generation->engine->compiles;
     if (count_calls(generation, SCRIPT_CLIENT_CONNECTED) + count_calls(generation, SCRIPT_CLIENT_DISCONNECTED))
         generation->hooks.defined |= HOOKS_CONNECTION_BIT;
     else

@@ -1,5 +1,7 @@
 -- Hooks that run as machine code do as all others.
 local files = require "spec.support.files"
+local net = require "spec.support.net"
+local ports = require "spec.support.ports"
 local process = require "spec.support.process"
 local proxy = require "spec.support.proxy"
 local scope = require "spec.support.scope"
@@ -263,5 +265,25 @@ describe("compiled hooks", function()
         }
         assert.equal("0", result.out:match "Queries lost:%s+(%d+)", result.out)
         assert.equal("4000 (100.00%)", result.out:match "NOERROR (%S+ %S+)", result.out)
+    end)
+
+    it("are interpreted where the system forbids to run what was written", function()
+        -- PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN (Linux 6.3)
+        local launch = "import ctypes, os, sys\nif ctypes.CDLL(None).prctl(65, 1, 0, 0, 0): sys.exit(77)\nos.execv(sys.argv[1], sys.argv[1:])"
+        if process.run({ "/usr/bin/python3", "-c", launch, "/bin/true" }).code == 77 then
+            return pending "this system does not know how to"
+        end
+        for _, option in ipairs { "--tcp-idle-timeout=9", "--jit" } do
+            local port = ports.free()
+            local moondns = process.start { "/usr/bin/python3", "-c", launch, proxy.binary, "-l", "127.0.0.1:" .. port, "-u", "none",
+                "-s", proxy.script(proxy.ANSWER), "--flow-detail", "0", option }
+            moondns:wait_output("listening on", "err")
+            local client = net.udp(port)
+            for i = 1, ENOUGH do
+                assert.equal(wire.ipv4 "192.0.2.9", wire.parse(ask(client, "many.example", i)).answers[1].data)
+            end
+            assert.equal(option == "--jit", moondns:err():find("--jit is off", 1, true) ~= nil)
+            assert.equal(0, moondns:stop())
+        end
     end)
 end)
