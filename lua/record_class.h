@@ -3,8 +3,7 @@
 #ifndef MOONDNS_LUA_RECORD_CLASS_H
 #define MOONDNS_LUA_RECORD_CLASS_H
 
-#include "dns/record.h"
-#include "dns/registry.h"
+#include "dns/rdata.h"
 #include "lua/values.h"
 
 enum { LUA_RECORD_SLOT_NAME = 1, LUA_RECORD_SLOT_DATA = 2 };
@@ -31,6 +30,12 @@ static inline struct dns_record lua_record_view(const struct lua_record *record)
                                .ttl = record->ttl,
                                .data = record->data.data,
                                .data_length = (uint16_t)record->data.length};
+}
+
+/* The type whose layout its data has (dns/rdata.h). */
+static inline uint16_t lua_record_layout(const struct lua_record *record)
+{
+    return dns_rdata_type(record->type, record->class_);
 }
 
 /* Puts data into the record at `index`; raises "ResourceRecord.data: …" when it is longer than 65535 bytes. */

@@ -10,7 +10,8 @@ enum { STRING_MAX = 255 };
 /* Whether the record is of the type, or of one that may hold anything. */
 static bool is_of(const struct lua_record *record, uint16_t type)
 {
-    return record->type == type || !dns_rdata_has_layout(record->type);
+    const uint16_t layout = lua_record_layout(record);
+    return layout == type || !dns_rdata_has_layout(layout);
 }
 
 static bool is_of_either(const struct lua_record *record, uint16_t type, uint16_t other)
@@ -67,7 +68,7 @@ void lua_record_get_text(lua_State *L, void *self)
 {
     const struct lua_record *record = self;
     struct cursor cursor = cursor_over(record->data.data, record->data.length);
-    if (!dns_rdata_has_layout(record->type)) {
+    if (!dns_rdata_has_layout(lua_record_layout(record))) {
         lua_pushlstring(L, (const char *)record->data.data, record->data.length);
         return;
     }
@@ -88,7 +89,7 @@ void lua_record_get_text(lua_State *L, void *self)
 void lua_record_set_text(lua_State *L, void *self, int value)
 {
     struct lua_record *record = self;
-    bool plain = !dns_rdata_has_layout(record->type);
+    bool plain = !dns_rdata_has_layout(lua_record_layout(record));
     size_t length;
     check_applies(L, record, plain || has_strings(record), "ResourceRecord.text");
     const char *text = lua_check_text(L, value, &length, "ResourceRecord.text");

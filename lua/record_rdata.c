@@ -10,7 +10,8 @@ void lua_record_get_rdata(lua_State *L, void *self)
     struct arena *arena = &lua_workspace(L)->arena;
     struct dns_value *fields;
     arena_reset(arena);
-    enum status status = dns_rdata_to_value(record->type, record->data.data, record->data.length, arena, &fields);
+    enum status status =
+        dns_rdata_to_value(lua_record_layout(record), record->data.data, record->data.length, arena, &fields);
     if (lua_memory_check(L, status))
         lua_pushnil(L);
     else
@@ -36,11 +37,11 @@ static bool is_as_read(lua_State *L, const struct lua_record *record, const stru
     struct buffer lowered = {0};
     if (given->length == 0)
         return had->length == 0;
-    if (!dns_rdata_equal_caseless(record->type, had->data, had->length, given->data, given->length))
+    if (!dns_rdata_equal_caseless(lua_record_layout(record), had->data, had->length, given->data, given->length))
         return false;
     arena_reset(arena);
-    bool same = dns_rdata_to_value(record->type, had->data, had->length, arena, &fields) == STATUS_OK &&
-                dns_rdata_from_value(record->type, fields, &lowered, NULL) == STATUS_OK &&
+    bool same = dns_rdata_to_value(lua_record_layout(record), had->data, had->length, arena, &fields) == STATUS_OK &&
+                dns_rdata_from_value(lua_record_layout(record), fields, &lowered, NULL) == STATUS_OK &&
                 lowered.length == given->length && memcmp(lowered.data, given->data, given->length) == 0;
     buffer_free(&lowered);
     return same;
@@ -49,7 +50,7 @@ static bool is_as_read(lua_State *L, const struct lua_record *record, const stru
 void lua_record_set_rdata(lua_State *L, void *self, int value)
 {
     struct lua_record *record = self;
-    if (!dns_rdata_has_layout(record->type)) {
+    if (!dns_rdata_has_layout(lua_record_layout(record))) {
         struct reason reason;
         char type[DNS_MNEMONIC_MAX];
         reason_set(&reason, "does not apply to %s records", dns_registry_to_text(DNS_TYPES, record->type, type));
@@ -57,7 +58,7 @@ void lua_record_set_rdata(lua_State *L, void *self, int value)
     }
     lua_check_table(L, value, place);
     struct buffer *out = lua_scratch(L);
-    lua_rdata_append(L, value, record->type, out, place);
+    lua_rdata_append(L, value, lua_record_layout(record), out, place);
     if (!is_as_read(L, record, out))
         lua_record_set_data(L, 1, record, out->data, out->length);
 }

@@ -242,7 +242,7 @@ static const uint8_t *named_by(const struct dns_record *record)
         uint8_t offset;
     } types[] = {{DNS_TYPE_NS, 0}, {DNS_TYPE_MX, 2}, {DNS_TYPE_SRV, 6}, {DNS_TYPE_SVCB, 2}, {DNS_TYPE_HTTPS, 2}};
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-        if (record->type == types[i].type)
+        if (dns_rdata_type(record->type, record->class_) == types[i].type)
             return record->data + types[i].offset;
     return NULL;
 }

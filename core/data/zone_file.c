@@ -141,10 +141,10 @@ static enum status read_record(struct file *file, struct dns_scanner *scanner)
     }
     buffer_clear(&reader->data);
     scanner->origin = &file->origin;
-    status = dns_rdata_scan(record.type, scanner, &reader->data, reader->why);
+    status = dns_rdata_scan(dns_rdata_type(record.type, record.class_), scanner, &reader->data, reader->why);
     if (status)
         return status;
-    if (!dns_rdata_fits(record.type, reader->data.data, reader->data.length)) {
+    if (!dns_rdata_fits(dns_rdata_type(record.type, record.class_), reader->data.data, reader->data.length)) {
         char type[DNS_MNEMONIC_MAX];
         reason_set(reader->why, "the data does not fit the type %s",
                    dns_registry_to_text(DNS_TYPES, record.type, type));

@@ -104,8 +104,9 @@ static cJSON *strings_data(const struct dns_record *record)
 static cJSON *layout_data(const struct dns_record *record)
 {
     struct buffer text = {0};
-    dns_layout_print(record->type, record->data, record->data_length, &text);
-    if (is_single_name(record->type) && text.length > 1)
+    const uint16_t layout = dns_rdata_type(record->type, record->class_);
+    dns_layout_print(layout, record->data, record->data_length, &text);
+    if (is_single_name(layout) && text.length > 1)
         text.length--;
     const char *string = buffer_c_string(&text);
     cJSON *json = NULL;
@@ -120,12 +121,13 @@ static cJSON *layout_data(const struct dns_record *record)
 static cJSON *data_to_json(const struct dns_record *record)
 {
     cJSON *json = NULL;
-    if (!dns_rdata_has_layout(record->type))
+    const uint16_t layout = dns_rdata_type(record->type, record->class_);
+    if (!dns_rdata_has_layout(layout))
         return hex_data(record, false);
-    if (dns_rdata_fits(record->type, record->data, record->data_length)) {
-        if (is_text_type(record->type))
+    if (dns_rdata_fits(layout, record->data, record->data_length)) {
+        if (is_text_type(layout))
             json = strings_data(record);
-        else if (is_svcb_type(record->type))
+        else if (is_svcb_type(layout))
             json = dns_svcb_to_json(record->data, record->data_length);
         else
             return layout_data(record);
@@ -267,7 +269,8 @@ enum status dns_record_from_json(const cJSON *json, struct buffer *storage, stru
     if (status == STATUS_OK && ttl_json)
         status = in_class(ttl_from_json(ttl_json, head.type, &ttl, reason), class, "ttl", reason);
     if (status == STATUS_OK)
-        status = in_class(data_from_json(head.type, cJSON_GetObjectItemCaseSensitive(json, "data"), storage, reason),
+        status = in_class(data_from_json(dns_rdata_type(head.type, head.class_),
+                                         cJSON_GetObjectItemCaseSensitive(json, "data"), storage, reason),
                           class, "data", reason);
     if (status == STATUS_OK)
         status = buffer_status(storage);

@@ -137,7 +137,7 @@ static inline enum status check_record(struct packet packet, size_t *at, enum dn
     if (packet.length - data < length)
         return refuse_data(packet, data + length);
     if (dns_rdata_name_rule(type) != DNS_NAMES_NONE)
-        status = check_rdata_names(packet, type, data, length);
+        status = check_rdata_names(packet, dns_rdata_type(type, load_u16(packet.wire + fixed + 2)), data, length);
     else if (type == DNS_TYPE_OPT)
         note_opt(opt, section, start, fixed);
     *at = data + length;

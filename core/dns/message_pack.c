@@ -276,7 +276,8 @@ enum status dns_packer_record(struct dns_packer *packer, enum dns_section sectio
     out->length += RECORD_FIXED;
     if (dns_rdata_name_rule(record->type) != DNS_NAMES_NONE) {
         const size_t data = out->length;
-        status = dns_rdata_pieces(record->type, record->data, data_length, put_piece, packer);
+        status = dns_rdata_pieces(dns_rdata_type(record->type, record->class_), record->data, data_length, put_piece,
+                                  packer);
         if (status != STATUS_OK) {
             roll_back(packer, mark);
             return status;

@@ -84,7 +84,8 @@ static enum status expand(struct dns_reader *reader, struct dns_record *record)
     struct cursor at = reader->cursor;
     at.offset -= record->data_length;
     buffer_clear(reader->expanded);
-    const enum status status = dns_rdata_expand(record->type, &at, record->data_length, reader->expanded, NULL);
+    const enum status status = dns_rdata_expand(dns_rdata_type(record->type, record->class_), &at, record->data_length,
+                                                reader->expanded, NULL);
     if (status != STATUS_OK)
         return status;
     record->data = reader->expanded->data;

@@ -27,6 +27,15 @@ struct dns_value {
     struct dns_value *first, *next; /* a list's or map's items; the sibling */
 };
 
+/* The type whose layout the data has: `type`, or DNS_TYPE_NO_LAYOUT for one that is another in this class (an A record
+ * of class CH holds no IPv4 address). All functions below want such a one. */
+uint16_t dns_rdata_type_of_class(uint16_t type, uint16_t class_);
+
+static inline uint16_t dns_rdata_type(uint16_t type, uint16_t class_)
+{
+    return class_ == DNS_CLASS_IN ? type : dns_rdata_type_of_class(type, class_);
+}
+
 /* Whether the type has a layout: whether `rdata` and the text form by field exist for it. */
 bool dns_rdata_has_layout(uint16_t type);
 

@@ -4,9 +4,11 @@
 
 static const struct dns_registry_entry types[] = {
 #define TYPE(symbol, number, mnemonic, names, ...) {mnemonic, number},
+#define IN_TYPE TYPE
 #define RARE_TYPE TYPE
 #include "dns/rdata/types.def"
 #undef RARE_TYPE
+#undef IN_TYPE
 #undef TYPE
 };
 

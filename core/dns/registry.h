@@ -37,9 +37,10 @@ enum dns_type {
     DNS_TYPE_AXFR = 252,
     DNS_TYPE_ANY = 255,
     DNS_TYPE_CAA = 257,
+    DNS_TYPE_NO_LAYOUT = 65535, /* reserved: no record's */
 };
 
-enum { DNS_CLASS_IN = 1 };
+enum { DNS_CLASS_IN = 1, DNS_CLASS_NONE = 254, DNS_CLASS_ANY = 255 };
 
 enum dns_op_code {
     DNS_OP_CODE_QUERY = 0,

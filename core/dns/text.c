@@ -5,9 +5,10 @@
 
 void dns_rdata_to_text(const struct dns_record *record, struct buffer *out)
 {
-    bool known = dns_rdata_has_layout(record->type);
-    if (known && dns_rdata_fits(record->type, record->data, record->data_length)) {
-        dns_layout_print(record->type, record->data, record->data_length, out);
+    const uint16_t layout = dns_rdata_type(record->type, record->class_);
+    bool known = dns_rdata_has_layout(layout);
+    if (known && dns_rdata_fits(layout, record->data, record->data_length)) {
+        dns_layout_print(layout, record->data, record->data_length, out);
         return;
     }
     char type[DNS_MNEMONIC_MAX];
@@ -24,9 +25,10 @@ void dns_record_to_text(const struct dns_record *record, struct buffer *out)
     buffer_format(out, "%s %u %s %s ", name, (unsigned)dns_ttl_effective(record->type, record->ttl),
                   dns_registry_to_text(DNS_CLASSES, record->class_, class),
                   dns_registry_to_text(DNS_TYPES, record->type, type));
+    const uint16_t layout = dns_rdata_type(record->type, record->class_);
     size_t before = out->length;
-    if (dns_rdata_has_layout(record->type) && dns_rdata_fits(record->type, record->data, record->data_length))
-        dns_layout_print(record->type, record->data, record->data_length, out);
+    if (dns_rdata_has_layout(layout) && dns_rdata_fits(layout, record->data, record->data_length))
+        dns_layout_print(layout, record->data, record->data_length, out);
     if (out->length > before)
         return;
     buffer_format(out, "\\# %u%s", (unsigned)record->data_length, record->data_length ? " " : "");
@@ -131,7 +133,7 @@ enum status dns_record_from_text(const char *text, size_t length, struct buffer 
     if (status == STATUS_OK)
         status = dns_record_scan_head(&scanner, &record, &has_ttl, reason);
     if (status == STATUS_OK)
-        status = dns_rdata_scan(record.type, &scanner, storage, reason);
+        status = dns_rdata_scan(dns_rdata_type(record.type, record.class_), &scanner, storage, reason);
     if (status == STATUS_OK)
         status = expect_no_more(&scanner, reason);
     if (status == STATUS_OK)

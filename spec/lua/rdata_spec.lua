@@ -178,4 +178,34 @@ describe("ResourceRecord.rdata", function()
         rr.rdata = { address = "10.0.0.1", protocol = "udp", ports = { "ntp", 53 } }
         assert.equal("10.0.0.1 17 53 123", tostring(rr))
     end)
+
+    it("has the layouts of addresses, services and the like in class IN alone, and in those that stand for a zone's", function()
+        for _, text in ipairs { "A 192.0.2.1", "AAAA 2001:db8::1", "SRV 1 2 3 b.", "WKS 10.0.0.1 6 25", "SVCB 1 b.", "KX 1 b." } do
+            local data = RR.from_text("a " .. text).data
+            for _, class in ipairs { "NONE", "ANY" } do
+                assert.equal(data, RR.from_text(("a %s %s"):format(class, text)).data)
+            end
+            for _, class in ipairs { "CH", "HS", "CLASS42" } do
+                raises("ResourceRecord.from_text: \\# LENGTH HEX expected for data of this type and class", function() RR.from_text(("a %s %s"):format(class, text)) end)
+                local rr = RR("a", text:match "%u+", class, 60, data)
+                assert.is_nil(rr.rdata)
+                assert.truthy(tostring(rr):find "^0x%x+$")
+                assert.truthy(rr:to_text():find(" \\# " .. #data .. " ", 1, true))
+                assert.is_true(RR.from_json(rr:to_json()) == rr and RR.from_text(rr:to_text()) == rr)
+            end
+        end
+        for _, text in ipairs { "NS b.", 'TXT "x"', "MX 1 b.", "SOA b. c. 1 2 3 4 5" } do
+            assert.equal("a. 60 CH " .. text, RR.from_text("a CH " .. text):to_text())
+        end
+    end)
+
+    it("passes data of such a type in another class as it came, whatever in it looks like a name", function()
+        local chaos = "\1a\192\12\0\1" -- a name and a 16-bit address (RFC 1035 section 3.4.1), compressed
+        for _, kind in ipairs { "A", "SRV", "PX" } do
+            local message = dns.DNSMessage { questions = { dns.Question("b.example", kind, "CH") }, answers = { RR("b.example", kind, "CH", 60, chaos) } }
+            local read = dns.DNSMessage.unpack(message.packed)
+            assert.equal(chaos, read.answers[1].data)
+            assert.equal(message.packed, read.packed)
+        end
+    end)
 end)

@@ -13,18 +13,22 @@
     }
 #define TYPE(symbol, number, mnemonic, names, ...) \
     static const struct dns_field layout_##symbol[] = {__VA_ARGS__, {NULL, (enum dns_kind_id)0}};
+#define IN_TYPE TYPE
 #define RARE_TYPE TYPE
 #include "dns/rdata/types.def"
 #undef RARE_TYPE
+#undef IN_TYPE
 #undef TYPE
 #undef NO_LAYOUT
 #undef F
 
 static const struct dns_field *const layouts[DNS_DENSE_TYPES] = {
 #define TYPE(symbol, number, mnemonic, names, ...) [number] = layout_##symbol,
+#define IN_TYPE TYPE
 #define RARE_TYPE(...)
 #include "dns/rdata/types.def"
 #undef RARE_TYPE
+#undef IN_TYPE
 #undef TYPE
 };
 
@@ -33,9 +37,11 @@ static const struct {
     const struct dns_field *fields;
 } rare_layouts[] = {
 #define TYPE(...)
+#define IN_TYPE TYPE
 #define RARE_TYPE(symbol, number, mnemonic, names, ...) {number, layout_##symbol},
 #include "dns/rdata/types.def"
 #undef RARE_TYPE
+#undef IN_TYPE
 #undef TYPE
 };
 
@@ -48,6 +54,22 @@ const struct dns_field *dns_layout(uint16_t type)
         if (rare_layouts[i].type == type)
             fields = rare_layouts[i].fields;
     return fields && fields->name ? fields : NULL;
+}
+
+/* Class 0 is nobody's, NONE and ANY stand for the class of a zone (RFC 2136 sections 2.4 and 2.5). */
+uint16_t dns_rdata_type_of_class(uint16_t type, uint16_t class_)
+{
+    static const bool in_alone[DNS_DENSE_TYPES] = {
+#define TYPE(...)
+#define IN_TYPE(symbol, number, mnemonic, names, ...) [number] = true,
+#define RARE_TYPE(...)
+#include "dns/rdata/types.def"
+#undef RARE_TYPE
+#undef IN_TYPE
+#undef TYPE
+    };
+    const bool as_in = class_ <= DNS_CLASS_IN || class_ == DNS_CLASS_NONE || class_ == DNS_CLASS_ANY;
+    return as_in || type >= DNS_DENSE_TYPES || !in_alone[type] ? type : DNS_TYPE_NO_LAYOUT;
 }
 
 bool dns_rdata_has_layout(uint16_t type)
@@ -200,7 +222,7 @@ enum status dns_rdata_scan(uint16_t type, struct dns_scanner *scanner, struct bu
     }
     if (status == STATUS_OK || status == STATUS_NOT_FOUND) {
         if (!layout) {
-            reason_set(reason, "\\# LENGTH HEX expected for data of this type");
+            reason_set(reason, "\\# LENGTH HEX expected for data of this type and class");
             return STATUS_INVALID;
         }
         status =

@@ -22,9 +22,11 @@ static const struct name_places places[DNS_DENSE_TYPES] = {
         DNS_NAMES_COMPRESS, fixed, strings, names \
     }
 #define TYPE(symbol, number, mnemonic, names, ...) [number] = names,
+#define IN_TYPE TYPE
 #define RARE_TYPE(...)
 #include "dns/rdata/types.def"
 #undef RARE_TYPE
+#undef IN_TYPE
 #undef TYPE
 #undef COMPRESS
 #undef EXPAND
