@@ -264,7 +264,11 @@ static enum status read_generated(struct file *file, const char *text, size_t le
     struct dns_scanner scanner = dns_scanner_over(text, length);
     struct dns_token word;
     if (file->reader->generated++ == file->reader->reading->generated_max) {
-        reason_set(file->reader->why, "$GENERATE makes more than %u records", file->reader->reading->generated_max);
+        reason_set(
+            file->reader->why,
+            "$GENERATE makes more than %u records, all that one zone may have of them: a smaller range or a larger "
+            "step expected",
+            file->reader->reading->generated_max);
         return STATUS_INVALID;
     }
     enum status status = dns_scanner_next(&scanner, &word, file->reader->why);

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-enum { WIDTH_MAX = 255, NUMBER_MAX = 0x7fffffff };
+enum { WIDTH_MAX = 255, NUMBER_MAX = 0x7fffffff, SHOWN_MAX = 40 };
 
 /* --- the range --- */
 
@@ -35,7 +35,11 @@ enum status zone_generate_range(const char *text, size_t length, struct zone_gen
         good = take_number(text, length, &at, &range.step) && range.step > 0;
     }
     if (!good || at < length || range.stop < range.at) {
-        reason_set(reason, "START-STOP or START-STOP/STEP expected behind $GENERATE");
+        reason_set(
+            reason,
+            "START-STOP or START-STOP/STEP expected behind $GENERATE (numbers up to %d, STOP not below START, STEP "
+            "not 0), got '%.*s'",
+            NUMBER_MAX, length < SHOWN_MAX ? (int)length : SHOWN_MAX, text);
         return STATUS_INVALID;
     }
     *out = range;
@@ -129,12 +133,18 @@ enum status zone_generate_expand(const char *text, size_t length, uint32_t numbe
             i++;
         } else {
             if (i < length && text[i] == '{' && !take_format(text, length, &i, &format)) {
-                reason_set(reason, "${OFFSET,WIDTH,BASE} expected, with base d, o, x, X, n or N");
+                reason_set(
+                    reason,
+                    "${OFFSET,WIDTH,BASE} expected, with offsets up to %d, widths up to %d and base d, o, x, X, n or N",
+                    NUMBER_MAX, WIDTH_MAX);
                 return STATUS_INVALID;
             }
             int64_t value = (int64_t)number + format.offset;
             if (value < 0) {
-                reason_set(reason, "$GENERATE makes a number below 0");
+                reason_set(
+                    reason,
+                    "$GENERATE makes a number below 0, of %u with the offset %d: a higher START or OFFSET expected",
+                    number, (int)format.offset);
                 return STATUS_INVALID;
             }
             put_number((uint32_t)value, &format, out);

@@ -157,7 +157,7 @@ describe("ResourceRecord.rdata", function()
         end
         local https = RR.from_text("a HTTPS 1 .")
         for _, wrong in ipairs {
-            { { [65535] = "x" }, "key65535: not to be used" },
+            { { [65535] = "x" }, "key65535 is reserved: key0 to key65534 expected" },
             { { key07 = "/" }, "service parameter key expected, got 'key07'" },
             { { dohpath = "/q" }, "dohpath: URI template in UTF-8 with {?dns} expected" },
             { { [7] = "/\200{?dns}" }, "dohpath: URI template in UTF-8 with {?dns} expected" },

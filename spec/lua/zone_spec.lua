@@ -197,16 +197,16 @@ d\\. 60 CNAME \@.]])))
         end)
 
         it("is bounded", function()
-            refused("zone:2: $GENERATE makes more than 262144 records", SOA .. "$GENERATE 0-2147483647 a A 192.0.2.1", "example")
+            refused("zone:2: $GENERATE makes more than 262144 records, all that one zone may have of them: a smaller range or a larger step expected", SOA .. "$GENERATE 0-2147483647 a A 192.0.2.1", "example")
         end)
 
         it("refuses what it cannot use", function()
             for _, range in ipairs { "x", "1", "2-1", "1-2/0", "1-2x", "-1-2", "1-99999999999" } do
-                refused("zone:2: START-STOP or START-STOP/STEP expected behind $GENERATE", SOA .. "$GENERATE " .. range .. " a A 192.0.2.$", "example")
+                refused("zone:2: START-STOP or START-STOP/STEP expected behind $GENERATE (numbers up to 2147483647, STOP not below START, STEP not 0), got '" .. range .. "'", SOA .. "$GENERATE " .. range .. " a A 192.0.2.$", "example")
             end
-            refused("zone:2: $GENERATE makes a number below 0", SOA .. "$GENERATE 0-1 a${-1} A 192.0.2.1", "example")
+            refused("zone:2: $GENERATE makes a number below 0, of 0 with the offset -1: a higher START or OFFSET expected", SOA .. "$GENERATE 0-1 a${-1} A 192.0.2.1", "example")
             for _, format in ipairs { "${", "${}", "${1,}", "${1,2,}", "${1,2,q}", "${1,999}", "${1" } do
-                refused("zone:2: ${OFFSET,WIDTH,BASE} expected, with base d, o, x, X, n or N", SOA .. "$GENERATE 1-1 a TXT " .. format, "example")
+                refused("zone:2: ${OFFSET,WIDTH,BASE} expected, with offsets up to 2147483647, widths up to 255 and base d, o, x, X, n or N", SOA .. "$GENERATE 1-1 a TXT " .. format, "example")
             end
             refused("zone:2: address: IPv4 address expected, got '192.0.2.256'", SOA .. "$GENERATE 255-256 a A 192.0.2.$", "example")
         end)

@@ -430,7 +430,7 @@ static struct dns_value *decode_bytes(const struct svc_format *format, struct sp
 const struct svc_format *svc_format(uint16_t key)
 {
     static const struct svc_format formats[] = {
-        [SVC_MANDATORY] = LIST(&key_kind, true, "list of keys"),
+        [SVC_MANDATORY] = LIST(&key_kind, true, "list of service parameter keys, each once,"),
         [SVC_ALPN] = TEXTS(false, "list of protocol ids"),
         [SVC_NO_DEFAULT_ALPN] = FLAG,
         [SVC_PORT] = ONE(&dns_kind_u16, "integer from 0 to 65535"),

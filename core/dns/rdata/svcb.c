@@ -78,8 +78,11 @@ static bool check_mandatory(struct span mandatory, struct span params, struct re
         while (more && (key < wanted || key == SVC_MANDATORY))
             more = svc_next(&cursor, &key, &value);
         if (wanted == SVC_MANDATORY || key != wanted) {
-            reason_set(reason, "mandatory names %s, which %s", dns_registry_to_text(DNS_SVC_PARAMS, wanted, text),
-                       wanted == SVC_MANDATORY ? "is itself" : "is missing");
+            reason_set(reason,
+                       wanted == SVC_MANDATORY
+                           ? "mandatory must not name %s itself"
+                           : "mandatory names %s, which is missing: add it, or take it out of mandatory",
+                       dns_registry_to_text(DNS_SVC_PARAMS, wanted, text));
             return false;
         }
     }
@@ -91,7 +94,7 @@ static bool check_together(struct span params, struct reason *reason)
 {
     struct span value, other;
     if (find(params, SVC_NO_DEFAULT_ALPN, &value) && !find(params, SVC_ALPN, &other)) {
-        reason_set(reason, "no-default-alpn without alpn");
+        reason_set(reason, "no-default-alpn needs alpn beside it");
         return false;
     }
     return !find(params, SVC_MANDATORY, &value) || check_mandatory(value, params, reason);
@@ -108,11 +111,11 @@ static bool check(struct span params, struct reason *reason)
         const struct svc_format *format = svc_format(key);
         dns_registry_to_text(DNS_SVC_PARAMS, key, text);
         if (key == last)
-            reason_set(reason, "%s: given twice", text);
+            reason_set(reason, "%s: given twice, once expected", text);
         else if (key < last)
             reason_set(reason, "%s: out of order", text);
         else if (key == SVC_INVALID)
-            reason_set(reason, "%s: not to be used", text);
+            reason_set(reason, "%s is reserved: key0 to key65534 expected", text);
         else if (!format->check(format, value))
             reason_set(reason, "%s: %s expected", text, format->expected);
         else
@@ -237,7 +240,8 @@ static enum status scan_param(const struct dns_token *word, struct builder *buil
     char name[DNS_MNEMONIC_MAX];
     if (format->read(format, text, &builder->values)) {
         dns_registry_to_text(DNS_SVC_PARAMS, key, name);
-        dns_word_refuse(&(struct dns_token){(const char *)text.data, text.length, false}, format->expected, reason);
+        dns_word_refuse(&(struct dns_token){(const char *)text.data, text.length, false},
+                        format->print ? format->expected : "no value", reason);
         reason_prefix(reason, "%s: ", name);
         return STATUS_INVALID;
     }
