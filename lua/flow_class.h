@@ -116,6 +116,9 @@ int lua_flow_to_json_method(lua_State *L);
 int lua_flow_from_json(lua_State *L);
 int lua_flow_tostring(lua_State *L);
 
+/* faults(flow): a table of what the methods below have asked for, by their names; for `moondns explain`. */
+int lua_flow_faults(lua_State *L);
+
 /* Methods that spoil the answer (flow_faults.c). */
 int lua_flow_delay(lua_State *L);
 int lua_flow_drop(lua_State *L);

@@ -159,3 +159,52 @@ int lua_flow_corrupt(lua_State *L)
         return luaL_error(L, "DNSFlow.corrupt: out of memory");
     return 0;
 }
+
+/* --- for who looks on --- */
+
+static void put_flag(lua_State *L, const char *name, bool flag)
+{
+    if (!flag)
+        return;
+    lua_pushboolean(L, true);
+    lua_setfield(L, -2, name);
+}
+
+static void put_number(lua_State *L, const char *name, double number)
+{
+    if (number == 0)
+        return;
+    lua_pushnumber(L, number);
+    lua_setfield(L, -2, name);
+}
+
+static void put_size(lua_State *L, const char *name, const struct buffer *bytes, bool given)
+{
+    if (!given)
+        return;
+    lua_pushfstring(L, "%d byte%s", (int)bytes->length, bytes->length == 1 ? "" : "s");
+    lua_setfield(L, -2, name);
+}
+
+int lua_flow_faults(lua_State *L)
+{
+    const struct lua_flow *self = lua_class_self(L, &lua_flow_class, "faults");
+    const struct flow_faults none = {0}, *faults = self->flow ? self->flow->faults : NULL;
+    if (!faults)
+        faults = &none;
+    lua_newtable(L);
+    put_number(L, "delay", (double)faults->delay_us / CLOCK_SECOND_US);
+    put_number(L, "duplicate", faults->copies);
+    put_number(L, "drip", faults->drip);
+    put_flag(L, "truncate", faults->truncate);
+    put_flag(L, "reset", faults->reset);
+    lua_newtable(L);
+    put_flag(L, "id", faults->id);
+    put_flag(L, "question", faults->question);
+    put_flag(L, "loop", faults->loop);
+    put_number(L, "cut", (double)faults->cut);
+    put_size(L, "trailing", &faults->trailing, faults->trailing.length > 0);
+    put_size(L, "raw", &faults->raw, faults->replaced);
+    lua_setfield(L, -2, "corrupt");
+    return 1;
+}

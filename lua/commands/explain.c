@@ -22,7 +22,7 @@ struct explanation {
     struct buffer query;
     int client; /* a UDP socket, or -1 */
     struct event *answered;
-    bool ended;
+    bool got, ended; /* the client has got something; the flow is over */
 };
 
 /* --- lines --- */
@@ -83,12 +83,34 @@ static void append_question(struct buffer *out, const struct dns_message *messag
 
 /* --- what the exchange shows --- */
 
+/* What the client gets of an answer that was spoiled on purpose. */
+static void show_spoiled(struct explanation *explanation, struct span wire)
+{
+    struct buffer text = {0};
+    struct dns_message message;
+    struct reason reason;
+    buffer_format(&text, "gets %zu bytes: ", wire.length);
+    if (dns_message_parse(wire.data, wire.length, &message, &reason))
+        buffer_format(&text, "malformed (%s)", reason.text);
+    else
+        flow_print_message(explanation->print, &message, &text);
+    if (wire.length >= DNS_HEADER_SIZE && load_u16(wire.data + 2) & DNS_FLAG_TC)
+        buffer_text(&text, ", truncated");
+    step_buffer(explanation, "client", &text);
+}
+
 static void on_passed(void *context, const struct flow *flow, enum passage passage, struct span wire)
 {
     struct explanation *explanation = context;
     struct buffer text = {0};
     struct dns_message message;
     char address[ADDRESS_TEXT_MAX];
+    if (passage == PASSAGE_CLIENT_ANSWER) {
+        explanation->got = true;
+        if (flow->faults)
+            show_spoiled(explanation, wire);
+        return;
+    }
     if (dns_message_parse(wire.data, wire.length, &message, NULL))
         return;
     if (passage == PASSAGE_CLIENT_QUERY) {
@@ -113,6 +135,8 @@ static void on_finished(void *context, const struct flow *flow)
     if (explanation->ended)
         return;
     explanation->ended = true;
+    if (flow->faults && !explanation->got)
+        step(explanation, "client", "gets nothing", strlen("gets nothing"));
     flow_print_answer(explanation->print, flow, &text);
     step_buffer(explanation, "answer", &text);
     seats_stop(&explanation->moondns);

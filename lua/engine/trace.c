@@ -1,6 +1,7 @@
 #include "lua/engine/trace.h"
 
 #include "lua/engine/engine_private.h"
+#include "lua/flow_class.h"
 #include "lua/internal.h"
 
 #include <stdlib.h>
@@ -107,7 +108,7 @@ void trace_waits(struct engine *engine, const struct task *task)
     lua_settop(L, top);
 }
 
-/* Makes the tracer: dns.explain(step). */
+/* Makes the tracer: dns.explain(step, faults). */
 static int open_trace(lua_State *L)
 {
     struct engine *engine = lua_touserdata(L, 1);
@@ -116,7 +117,8 @@ static int open_trace(lua_State *L)
     lua_rawset(L, LUA_REGISTRYINDEX);
     lua_internal_lib(L, "dns.explain");
     lua_pushcfunction(L, step_function);
-    lua_call(L, 1, 1);
+    lua_pushcfunction(L, lua_flow_faults);
+    lua_call(L, 2, 1);
     engine->trace->tracer = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;
 }

@@ -1,5 +1,5 @@
--- `moondns explain`: what each line of a script changes in the flow. Given step(place, text), gives the functions that the
--- engine calls: line and returned for each line that is run, waits where a hook waits.
+-- `moondns explain`: what each line of a script changes in the flow. Given step(place, text) and faults(flow), gives the
+-- functions that the engine calls: line and returned for each line that is run, waits where a hook waits.
 local pairs, ipairs, next, tostring, type, pcall = pairs, ipairs, next, tostring, type, pcall
 local concat, sort = table.concat, table.sort
 local open = io.open
@@ -74,11 +74,13 @@ local function without_nulls(value)
   return copy
 end
 
--- The flow as tables; nil and the reason where a script has put something into it that has no JSON.
-local function state_of(flow)
+-- The flow as tables, with what is to be done to its answer on the way out; nil and the reason where a script has put something into it that has no JSON.
+local function state_of(flow, faults)
   local fine, state = pcall(flow.to_json, flow)
   if not fine then return nil, tostring(state) end
-  return without_nulls(state)
+  state = without_nulls(state)
+  state.faults = faults(flow)
+  return state
 end
 
 -- The line of the file, without blanks around it.
@@ -95,7 +97,7 @@ local function source_line(path, number)
   return ""
 end
 
-return function(step)
+return function(step, faults)
   local fault -- why the flow could not be shown when it was looked at last
   local key, before, place -- of the hook that runs; the flow as it was; the line that runs, or that called what runs
 
@@ -103,7 +105,7 @@ return function(step)
 
   -- What has changed since the last look is the doing of `place`.
   local function look(flow, hook)
-    local after, reason = state_of(flow)
+    local after, reason = state_of(flow, faults)
     local found = {}
     if not after then
       if reason ~= fault then step(place or "", ("%-13s flow: %s"):format(hook, reason)) end
@@ -123,7 +125,7 @@ return function(step)
     local now = hook .. call
     if key == now then return false end
     key, place = now, nil
-    before = state_of(flow) or {}
+    before = state_of(flow, faults) or {}
     if hook == "dns_error" and before.error then step("error", shown(before.error)) end
     return true
   end

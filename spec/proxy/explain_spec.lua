@@ -133,6 +133,38 @@ describe("moondns explain", function()
         end
     end)
 
+    it("shows faults, and what the client gets of it", function()
+        assert.same({
+            "question A a.example from 127.0.0.1",
+            "s.lua:2 dns_request flow.response: none → 192.0.2.1",
+            "s.lua:3 dns_request flow.faults.delay: none → 0.05",
+            "s.lua:4 dns_request flow.faults.drip: none → 100",
+            "s.lua:4 dns_request flow.faults.duplicate: none → 1",
+            "s.lua:5 dns_request flow.faults.corrupt.cut: none → 2",
+            "s.lua:5 dns_request flow.faults.corrupt.trailing: none → 1 byte",
+            "client gets 53 bytes: malformed (additional #1: cut off by the message's end at 53)",
+            "answer 192.0.2.1 (script s.lua)",
+        }, explain([[function dns_request(flow)
+                flow.response = flow.request:succeed{dns.ResourceRecord.A("a.example", "192.0.2.1")}
+                flow:delay(0.05)
+                flow:duplicate() flow:drip(100)
+                flow:corrupt{cut = 2, trailing = "x"}
+            end]], "-s", "s.lua", "-u", "none", "a.example"))
+        assert.same({
+            "question A a.example from 127.0.0.1",
+            "s.lua:2 dns_request flow.response: none → NODATA",
+            "s.lua:3 dns_request flow.faults.reset: none → true",
+            "client gets nothing",
+            "answer NODATA (script s.lua)",
+        }, explain([[function dns_request(flow)
+                flow.response = flow.request:succeed{}
+                flow:reset()
+            end]], "-s", "s.lua", "-u", "none", "a.example"))
+        local lines = explain("function dns_request(flow) flow.response = flow.request:succeed{} flow:truncate() end",
+            "-s", "s.lua", "-u", "none", "a.example")
+        assert.equal("client gets 38 bytes: NODATA, truncated", lines[#lines - 1])
+    end)
+
     it("prints JSON too", function()
         assert.same({
             '{"place": "question", "text": "A a.example from 127.0.0.1"}',
