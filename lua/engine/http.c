@@ -250,6 +250,23 @@ static struct http_client *need_client(struct engine *engine)
     return engine->http;
 }
 
+/* Whether the text calls what is here. */
+static bool mentions_http(const char *text, size_t length)
+{
+    static const char *const calls[] = {"http.get", "http.request"};
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
+        if (memmem(text, length, calls[i], strlen(calls[i])))
+            return true;
+    return false;
+}
+
+void http_expect(struct engine *engine, const char *text, size_t length)
+{
+    struct http_client *client = mentions_http(text, length) ? need_client(engine) : NULL;
+    if (client)
+        http_client_trust(client);
+}
+
 /* Asks and waits. */
 static int request(lua_State *L, struct http_ask *ask, const char *what)
 {

@@ -3,6 +3,7 @@
 #include "base/text_file.h"
 #include "lua/engine/async.h"
 #include "lua/engine/engine_private.h"
+#include "lua/engine/http.h"
 
 #include <stdlib.h>
 
@@ -67,6 +68,7 @@ static int host_read(lua_State *L)
         file->hash = present ? hash_of(text) : 0;
     }
     if (present) {
+        http_expect(source->engine, (const char *)text->data, text->length);
         lua_pushlstring(L, text->length ? (const char *)text->data : "", text->length);
         return 1;
     }

@@ -99,7 +99,7 @@ describe("http", function()
             end
             local head = http.request { url = URL .. "/sized/50", method = "HEAD" }
             show(head.status, head.headers["content-length"], #head.body)]]
-        assert.truthy(lines[1]:find("POST /echo;accept: */*;connection: close;content-length: 5;host: other.example;", 1, true), lines[1])
+        assert.truthy(lines[1]:find("POST /echo;accept: */*;connection: keep-alive;content-length: 5;host: other.example;", 1, true), lines[1])
         assert.truthy(lines[1]:find("x-list: one|two;x-own: 7;;a=b\\x00c", 1, true) or lines[1]:find("x-list: two|one;x-own: 7;;a=b\\x00c", 1, true), lines[1])
         assert.same({ "PUT", "DELETE", "PATCH", "OPTIONS", "200, 50, 0" }, { unpack(lines, 2) })
     end)
@@ -180,6 +180,15 @@ describe("http", function()
             }, lines)
         end)
 
+        it("has read whom the system trusts before the first query, where a script fetches something", function()
+            local trusted = files.temp_file("trusted.pem", files.read(authority.path))
+            local moondns = start("function dns_request(flow) fetch(TLS) answer(flow) end",
+                { environment = { SSL_CERT_FILE = trusted, SSL_CERT_DIR = "/nonexistent" } })
+            os.remove(trusted)
+            assert.truthy(moondns:udp():ask(wire.query("a.example", "A")))
+            moondns:wait_output("shown: 200, plain text", "err")
+        end)
+
         it("trusts whom it is told to", function()
             local lines = shown(([[
                 fetch(TLS)
@@ -222,6 +231,97 @@ describe("http", function()
             "GET /echo/b?c", "GET /echo/d%20e?f", "GET /echo/g", "GET /echo", "GET /echo", "POST /echo",
             "GET /echo", "true", "GET /echo", "false",
         }, lines)
+    end)
+
+    describe("connections", function()
+        -- The numbers of the connections that brought these requests, in order.
+        local function connections(path)
+            local numbers = {}
+            for number in server.process:out():gmatch("%u+ " .. path .. " by (%d+)") do
+                numbers[#numbers + 1] = tonumber(number)
+            end
+            return numbers
+        end
+
+        local function same(numbers)
+            for i = 2, #numbers do
+                assert.equal(numbers[1], numbers[i])
+            end
+            return #numbers
+        end
+
+        it("are kept for the next request to the same place", function()
+            local lines = shown [[
+                for _, base in ipairs { URL, TLS } do
+                    for i = 1, 3 do fetch(base .. "/echo/kept" .. (base == URL and "" or "tls")) end
+                end
+                http.request { url = URL .. "/echo/kept", method = "HEAD" }
+                http.request { url = URL .. "/echo/kept", method = "POST", body = "x" }
+                fetch(URL .. "/chunked") fetch(URL .. "/to/302//echo/kept")]]
+            assert.equal(8, #lines)
+            assert.equal(6, same(connections "/echo/kept"))
+            assert.equal(3, same(connections "/echo/kepttls"))
+            assert.equal(connections("/echo/kept")[1], connections("/to/302//echo/kept")[1])
+        end)
+
+        it("are not kept: cut off, with more than an answer, closed by the server", function()
+            local lines = shown [[
+                for _, action in ipairs { "leaving", "closing", "more", "until_close", "cut" } do
+                    for _ = 1, 2 do fetch(URL .. "/" .. action .. "/once") end
+                    show(http.request { url = URL .. "/echo/once", method = "POST", body = "x" }.status)
+                end]]
+            local text = "200, plain text"
+            local cut = "nil, the connection was closed before the answer was whole"
+            assert.same({ text, text, "200", text, text, "200", text, text, "200", text, text, "200", cut, cut, "200" }, lines)
+            for _, action in ipairs { "leaving", "closing", "more", "until_close", "cut" } do
+                local numbers = connections("/" .. action .. "/once")
+                assert.equal(2, #numbers)
+                assert.is_true(numbers[1] < numbers[2], action)
+            end
+        end)
+
+        it("serve nobody who asks otherwise: other certificates, no checks, another address", function()
+            local lines = shown(([[
+                fetch(TLS .. "/echo/apart")
+                fetch(TLS .. "/echo/apart", { verify = false })
+                fetch(TLS .. "/echo/apart", { ca_file = "AUTHORITY" })
+                fetch("https://good.example:GOOD/echo/apart", { address = "127.0.0.1" })
+                fetch("https://a.wild.example:GOOD/echo/apart", { address = "127.0.0.1" })
+                fetch("https://good.example:GOOD/echo/apart", { address = "127.0.0.1:GOOD" })]]):gsub("AUTHORITY", authority.path), {})
+            assert.equal(6, #lines)
+            local seen = {}
+            for _, number in ipairs(connections "/echo/apart") do
+                assert.is_nil(seen[number])
+                seen[number] = true
+            end
+            assert.equal(6, #connections "/echo/apart")
+        end)
+
+        it("are kept for a host up to four, and not for ever", function()
+            local moondns = start [[
+                local left = 8
+                function running()
+                    for _ = 1, left do
+                        timer.after(0, function()
+                            fetch(URL .. "/echo/many")
+                            left = left - 1
+                            if left == 0 then log.info("over") end
+                        end)
+                    end
+                end]]
+            moondns:wait_output("over\n", "err")
+            local function ended()
+                local count = 0
+                for _, number in ipairs(connections "/echo/many") do
+                    count = count + (server.process:out():find("over " .. number .. "\n", 1, true) and 1 or 0)
+                end
+                return count
+            end
+            assert.equal(8, #connections "/echo/many")
+            wait.eventually(function() return ended() >= 4 end, "four to be closed")
+            assert.equal(4, ended())
+            wait.eventually(function() return ended() == 8 end, "the others to be closed, after ten seconds")
+        end)
     end)
 
     it("looks names up as clients would: hosts files, the upstream, or not at all", function()

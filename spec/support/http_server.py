@@ -1,5 +1,7 @@
 """HTTP servers for specs: http_server.py PORT[=PEM] …, each on 127.0.0.1, over TLS where there is a file with certificate and
-key. What they do is in the path. Each request prints a line, METHOD PATH; "ready" is the first."""
+key. What they do is in the path. A connection takes several requests. Each request prints a line, METHOD PATH by
+CONNECTION, each end of one "over CONNECTION"; "ready" is the first."""
+import itertools
 import socket
 import ssl
 import sys
@@ -7,6 +9,7 @@ import threading
 from urllib.parse import unquote
 
 TEXT = b"plain text"
+LEAVE = object()  # what ends the connection behind an answer; as does an answer without an end of its own
 
 
 def read_request(stream):
@@ -102,6 +105,20 @@ def policy(request, argument):
     yield whole(b'{"result": %s}' % (b"false" if b"bad" in request[3] else b"true"))
 
 
+def leaving(request, argument):
+    yield whole(TEXT)
+    yield LEAVE
+
+
+def closing(request, argument):
+    yield whole(TEXT, headers=[("Connection", "close")])
+    yield LEAVE
+
+
+def more(request, argument):
+    yield whole(TEXT) + whole(b"that nobody asked for")
+
+
 def silent(request, argument):
     yield None
 
@@ -112,34 +129,54 @@ def trickle(request, argument):
 
 
 ACTIONS = {action.__name__: action for action in (
-    echo, status, to, count, block_list, policy, chunked, until_close, cut, cut_chunk, sized, endless, endless_headers, garbage, silent, trickle)}
+    echo, status, to, count, block_list, policy, chunked, until_close, cut, cut_chunk, sized, endless, endless_headers, garbage,
+    leaving, closing, more, silent, trickle)}
+UNENDED = {"until_close", "cut", "cut_chunk", "garbage"}
 
 
-def serve(connection, context):
+def answer(connection, request):
+    """Whether the connection takes another request."""
+    name, _, argument = request[1][1:].partition("/")
+    name = name.partition("?")[0]
+    for part in ACTIONS.get(name, lambda *_: [whole(TEXT)])(request, argument):
+        if part is LEAVE:
+            return False
+        if part is None:
+            connection.recv(1)  # waits for the client to leave
+            print("left", request[1], flush=True)
+            return False
+        if request[0] == "HEAD":
+            part = part[:part.index(b"\r\n\r\n") + 4]
+        connection.sendall(part)
+    return name not in UNENDED and "close" not in request[2].get("connection", [])
+
+
+def serve(connection, context, number):
     with connection:
         try:
             connection.settimeout(60)
             if context:
                 connection = context.wrap_socket(connection, server_side=True)
-            request = read_request(connection.makefile("rb"))
-            print(request[0], request[1], flush=True)
-            name, _, argument = request[1][1:].partition("/")
-            for part in ACTIONS.get(name.partition("?")[0], lambda *_: [whole(TEXT)])(request, argument):
-                if part is None:
-                    connection.recv(1)  # waits for the client to leave
-                    print("left", request[1], flush=True)
-                else:
-                    connection.sendall(part)
+            stream = connection.makefile("rb")
+            while True:
+                request = read_request(stream)
+                print(request[0], request[1], "by", number, flush=True)
+                if not answer(connection, request):
+                    break
             if context:
                 connection.unwrap()
         except (OSError, ValueError, IndexError):
             pass
+        print("over", number, flush=True)
+
+
+NUMBERS = itertools.count(1)
 
 
 def accept(listener, context):
     while True:
         connection, _ = listener.accept()
-        threading.Thread(target=serve, args=(connection, context), daemon=True).start()
+        threading.Thread(target=serve, args=(connection, context, next(NUMBERS)), daemon=True).start()
 
 
 for place in sys.argv[1:]:

@@ -20,42 +20,6 @@ const char *const http_methods[] = {"GET", "POST", "HEAD", "PUT", "DELETE", "PAT
 
 /* --- headers --- */
 
-static bool is_token(const char *text, size_t length)
-{
-    static const char marks[] = "!#$%&'*+-.^_`|~";
-    for (size_t i = 0; i < length; i++) {
-        char byte = text[i];
-        bool plain = (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
-        if (!plain && (byte == '\0' || !strchr(marks, byte)))
-            return false;
-    }
-    return length > 0;
-}
-
-enum status http_header_check(const char *name, size_t name_length, const char *value, size_t value_length,
-                              struct reason *reason)
-{
-    static const char *const own[] = {"Content-Length", "Transfer-Encoding", "Connection", "Expect", "Upgrade"};
-    if (!is_token(name, name_length)) {
-        reason_set(reason, "a header's name is letters, digits and '-'");
-        return STATUS_INVALID;
-    }
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
-        if (strcasecmp(own[i], name) == 0) {
-            reason_set(reason, "the header %s cannot be set", own[i]);
-            return STATUS_INVALID;
-        }
-    }
-    for (size_t i = 0; i < value_length; i++) {
-        unsigned char byte = (unsigned char)value[i];
-        if ((byte < ' ' && byte != '\t') || byte == 0x7f) {
-            reason_set(reason, "the header %s may not hold control bytes such as line ends", name);
-            return STATUS_INVALID;
-        }
-    }
-    return STATUS_OK;
-}
-
 static void free_headers(struct http_request *request)
 {
     for (size_t i = 0; i < request->header_count; i++) {
@@ -210,6 +174,13 @@ static void on_addresses(void *context)
     fail(request, why.text);
 }
 
+void http_client_trust(struct http_client *client)
+{
+    struct reason reason;
+    if (!client->trusted)
+        client->trusted = http_tls_context(NULL, &reason);
+}
+
 /* The certificates that the request trusts. */
 static MUST_CHECK enum status need_context(struct http_request *request, struct reason *reason)
 {
@@ -236,6 +207,11 @@ static void begin_hop(struct http_request *request)
         fail(request, why.text);
         return;
     }
+    if (http_kept_take(request)) {
+        if (http_connection_send(request))
+            fail(request, why.text);
+        return;
+    }
     if (request->address.family != AF_UNSPEC || request->url.address.family != AF_UNSPEC) {
         request->lookup.addresses[0] = request->address.family != AF_UNSPEC ? request->address : request->url.address;
         request->lookup.count = 1;
@@ -249,6 +225,13 @@ static void begin_hop(struct http_request *request)
     else if (http_lookup_start(&request->lookup, &request->client->hosts, exchange, request->url.host,
                                left_us > 0 ? left_us : 1))
         on_addresses(request);
+}
+
+static void begin_anew(struct http_request *request)
+{
+    request->anew = true;
+    http_connection_close(&request->connection);
+    begin_hop(request);
 }
 
 /* --- redirects --- */
@@ -306,6 +289,7 @@ static void follow(struct http_request *request, const char *location)
     if (!http_url_same_origin(&request->url, &to))
         forget_origin(request, &to);
     request->url = to;
+    request->anew = false;
     http_answer_clear(&request->answer);
     begin_hop(request);
 }
@@ -314,11 +298,17 @@ static void take_answer(struct http_request *request)
 {
     const char *location = http_answer_header(&request->answer, "Location");
     event_del(&request->patience);
-    http_connection_close(&request->connection);
+    http_kept_add(request);
     if (request->follows && location && is_redirect(request->answer.status))
         follow(request, location);
     else
         succeed(request);
+}
+
+/* The server may have closed what was kept just as the request went out. */
+static bool goes_anew(const struct http_request *request)
+{
+    return request->connection.kept && !request->connection.begun && http_request_may_repeat(request);
 }
 
 /* It is the request's turn; or a connection has brought what it will bring. */
@@ -332,6 +322,8 @@ static void on_step(evutil_socket_t fd, short what, void *context)
         begin_hop(request);
     else if (request->connection.answered)
         take_answer(request);
+    else if (goes_anew(request))
+        begin_anew(request);
     else if (http_connection_failure(request, &why))
         connect_elsewhere(request, why.text);
     else
@@ -482,6 +474,7 @@ void http_client_free(struct http_client *client)
     if (!client)
         return;
     event_del(&client->turn);
+    http_kept_free_all(client);
     http_hosts_free(&client->hosts);
     SSL_CTX_free(client->trusted);
     free(client);

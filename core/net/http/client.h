@@ -1,5 +1,6 @@
 /* HTTP requests (HTTP/1.1, RFC 9110 and 9112) over libevent's client: names are looked up without blocking, addresses
- * tried in turn, certificates checked, redirects followed; each has limits. One connection a request. One thread. */
+ * tried in turn, certificates checked, redirects followed; each has limits. A connection is kept for some seconds for
+ * the next request to its host. One thread. */
 #ifndef MOONDNS_NET_HTTP_CLIENT_H
 #define MOONDNS_NET_HTTP_CLIENT_H
 
@@ -24,6 +25,10 @@ struct http_client_config {
 
 /* NULL when there is no memory. */
 struct http_client *http_client_new(const struct http_client_config *config);
+
+/* Reads the certificates that the system trusts now rather than for the first request that needs them, which takes some
+ * 20 ms. Where that fails, such a request says why. */
+void http_client_trust(struct http_client *client);
 
 /* No request may be left. */
 void http_client_free(struct http_client *client); /* NULL is fine */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent_ssl.h>
+#include <event2/http_struct.h>
 #include <event2/keyvalq_struct.h>
 #include <openssl/err.h>
 #include <stdlib.h>
@@ -55,6 +56,15 @@ static MUST_CHECK enum status copy_headers(struct evkeyvalq *list, struct http_a
     return STATUS_OK;
 }
 
+/* Whether the connection is good for another request (RFC 9112 section 9.3): the answer ended by itself, and the server
+ * has not said that it closes, whereupon libevent would have closed too. */
+static bool may_go_on(const struct http_answer *answer, const struct evhttp_request *from)
+{
+    const bool empty = from->type == EVHTTP_REQ_HEAD || answer->status == 204 || answer->status == 304;
+    const bool framed = http_answer_header(answer, "Content-Length") || http_answer_header(answer, "Transfer-Encoding");
+    return from->major == 1 && from->minor >= 1 && (empty || framed);
+}
+
 static MUST_CHECK enum status copy_answer(struct evhttp_request *from, struct http_answer *out)
 {
     struct evbuffer *body = evhttp_request_get_input_buffer(from);
@@ -80,6 +90,14 @@ static void on_error(enum evhttp_request_error error, void *context)
     request->connection.error = error;
 }
 
+static int on_headers(struct evhttp_request *from, void *context)
+{
+    struct http_request *request = context;
+    (void)from;
+    request->connection.begun = true;
+    return 0;
+}
+
 static void on_done(struct evhttp_request *from, void *context)
 {
     struct http_request *request = context;
@@ -87,6 +105,7 @@ static void on_done(struct evhttp_request *from, void *context)
     if (from && evhttp_request_get_response_code(from) != 0) {
         http_answer_clear(&request->answer);
         connection->answered = copy_answer(from, &request->answer) == STATUS_OK;
+        connection->persistent = connection->answered && may_go_on(&request->answer, from);
         if (!connection->answered)
             connection->system_error = ENOMEM;
     } else if (connection->ssl) {
@@ -159,7 +178,7 @@ static MUST_CHECK enum status add_headers(const struct http_request *request, st
     for (size_t i = 0; i < request->header_count && !status; i++)
         status = add_header(to, request->headers[i].name, request->headers[i].value);
     if (!status)
-        status = add_header(to, "Connection", "close");
+        status = add_header(to, "Connection", "keep-alive");
     buffer_clear(&text);
     buffer_format(&text, "%zu", request->body.length);
     const char *length = buffer_c_string(&text);
@@ -171,11 +190,29 @@ static MUST_CHECK enum status add_headers(const struct http_request *request, st
     return status;
 }
 
+enum status http_connection_send(struct http_request *request)
+{
+    struct http_connection *connection = &request->connection;
+    struct evhttp_request *to = room_is_there() ? evhttp_request_new(on_done, request) : NULL;
+    if (!to)
+        return STATUS_NO_MEMORY;
+    evhttp_connection_set_max_body_size(connection->handle, (ev_ssize_t)request->max_size);
+    evhttp_request_set_header_cb(to, on_headers);
+    evhttp_request_set_error_cb(to, on_error);
+    if (add_headers(request, to)) {
+        evhttp_request_free(to);
+        return STATUS_NO_MEMORY;
+    }
+    /* Takes the request, also where it fails. */
+    if (evhttp_make_request(connection->handle, to, request->method, request->url.target) != 0)
+        return STATUS_NO_MEMORY;
+    return STATUS_OK;
+}
+
 enum status http_connection_open(struct http_request *request, const struct address *address)
 {
     enum { TIMEOUT_SECONDS = 100000 /* never: the request's own time is the limit */ };
     struct http_connection *connection = &request->connection;
-    struct evhttp_request *to = NULL;
     char ip[ADDRESS_TEXT_MAX];
     struct bufferevent *stream = make_stream(request);
     if (!stream)
@@ -192,17 +229,7 @@ enum status http_connection_open(struct http_request *request, const struct addr
     }
     evhttp_connection_set_timeout(connection->handle, TIMEOUT_SECONDS);
     evhttp_connection_set_max_headers_size(connection->handle, HEADERS_MAX);
-    evhttp_connection_set_max_body_size(connection->handle, (ev_ssize_t)request->max_size);
-    to = room_is_there() ? evhttp_request_new(on_done, request) : NULL;
-    if (!to)
-        return STATUS_NO_MEMORY;
-    evhttp_request_set_error_cb(to, on_error);
-    if (add_headers(request, to)) {
-        evhttp_request_free(to);
-        return STATUS_NO_MEMORY;
-    }
-    /* Takes the request, also where it fails. */
-    if (evhttp_make_request(connection->handle, to, request->method, request->url.target) != 0)
+    if (http_connection_send(request))
         return STATUS_NO_MEMORY;
     watch_connecting(request, stream);
     return STATUS_OK;

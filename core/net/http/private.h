@@ -13,7 +13,9 @@
 
 struct http_client {
     struct http_client_config config;
-    SSL_CTX *trusted; /* with the system's certificates; made when first needed */
+    SSL_CTX *trusted;       /* with the system's certificates; made when first needed */
+    struct http_kept *kept; /* the one kept last first */
+    unsigned kept_count;
     struct http_hosts hosts;
     unsigned requests, connected; /* under way; those of them that have had their turn */
     struct http_request *first_waiting, *last_waiting;
@@ -29,11 +31,28 @@ struct http_answer {
     struct buffer body;
 };
 
+/* A connection that has brought an answer and stays open for the next request to the same place. */
+struct http_kept {
+    struct http_kept *next;
+    struct http_client *client;
+    struct evhttp_connection *handle; /* owned */
+    SSL *ssl;                         /* owned; NULL: no TLS */
+    char host[HTTP_HOST_MAX];
+    uint16_t port;
+    bool verified;             /* the server's certificate was checked */
+    struct address connect_to; /* where that was given, whatever the host is */
+    int64_t since_us;          /* monotonic */
+    struct event end;          /* it has been idle for too long, or the server has closed it */
+};
+
 /* One try at one address. libevent's callbacks only note what came; `step` then acts, outside of them. */
 struct http_connection {
     struct evhttp_connection *handle; /* NULL: there is none */
     SSL *ssl;                         /* one reference of ours, to see what was wrong; NULL: no TLS */
+    bool kept;                        /* … taken over from another request */
+    bool begun;                       /* the answer's headers have come */
     bool answered;                    /* `answer` is whole */
+    bool persistent;                  /* … and another request may follow it */
     bool has_error;                   /* … or libevent named an error */
     enum evhttp_request_error error;
     int system_error; /* errno when it could not be made; 0: none */
@@ -55,6 +74,7 @@ struct http_request {
     size_t max_size;
     unsigned redirects_left;
     bool follows, verify;
+    bool anew;        /* over a new connection: the one that was kept brought nothing */
     SSL_CTX *context; /* for TLS: its own, or the client's; a reference; NULL until needed */
     char *ca_file;
     struct address address;
@@ -77,6 +97,19 @@ struct http_request {
 
 /* Connects to the address and sends the request; `step` becomes active when there is an answer or none will come. */
 MUST_CHECK enum status http_connection_open(struct http_request *request, const struct address *address);
+
+/* Sends the request on the connection that it has. */
+MUST_CHECK enum status http_connection_send(struct http_request *request);
+
+/* Gives the request a connection that was kept, if there is one for it. */
+bool http_kept_take(struct http_request *request);
+
+/* Keeps the request's connection, whose answer has been taken, where another request may follow; else closes it. */
+void http_kept_add(struct http_request *request);
+void http_kept_free_all(struct http_client *client);
+
+/* Whether it does no harm that the request reaches the server twice (RFC 9110 section 9.2.2). */
+bool http_request_may_repeat(const struct http_request *request);
 
 /* Whether the server has taken the connection. */
 bool http_connection_is_up(const struct http_connection *connection);
