@@ -259,9 +259,12 @@ describe("http", function()
                 http.request { url = URL .. "/echo/kept", method = "POST", body = "x" }
                 fetch(URL .. "/chunked") fetch(URL .. "/to/302//echo/kept")]]
             assert.equal(8, #lines)
-            assert.equal(6, same(connections "/echo/kept"))
+            local numbers = connections "/echo/kept"
+            assert.equal(6, #numbers)
+            assert.equal(4, same { unpack(numbers, 1, 4) })
+            assert.is_true(numbers[5] ~= numbers[1], "POST may not reach the server twice")
             assert.equal(3, same(connections "/echo/kepttls"))
-            assert.equal(connections("/echo/kept")[1], connections("/to/302//echo/kept")[1])
+            assert.equal(numbers[6], connections("/to/302//echo/kept")[1])
         end)
 
         it("are not kept: cut off, with more than an answer, closed by the server", function()
@@ -535,13 +538,18 @@ describe("http", function()
                     local reply, why = http.get(URL .. "/silent/crowd", { timeout = 1 })
                     answer(flow, why == "time-out" and "192.0.2.3" or "192.0.2.4")
                 end]]
-            local client = moondns:udp()
-            for id = 1, 400 do
-                client:send(wire.query("slow.example", "A", { id = id }))
+            local clients, CLIENTS, EACH = {}, 10, 40 -- so few that the kernel holds what one of them sends and gets
+            for i = 1, CLIENTS do
+                clients[i] = moondns:udp()
+                for id = 1, EACH do
+                    clients[i]:send(wire.query("slow.example", "A", { id = id }))
+                end
+                assert.equal(wire.ipv4 "192.0.2.1", wire.parse(assert(moondns:udp():ask(wire.query("quick.example", "A")))).answers[1].data)
             end
-            assert.equal(wire.ipv4 "192.0.2.1", wire.parse(assert(moondns:udp():ask(wire.query("quick.example", "A")))).answers[1].data)
-            for _ = 1, 400 do
-                assert.equal(wire.ipv4 "192.0.2.3", wire.parse(assert(client:receive())).answers[1].data)
+            for i = 1, CLIENTS do
+                for _ = 1, EACH do
+                    assert.equal(wire.ipv4 "192.0.2.3", wire.parse(assert(clients[i]:receive())).answers[1].data)
+                end
             end
         end)
     end)

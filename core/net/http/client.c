@@ -308,7 +308,7 @@ static void take_answer(struct http_request *request)
 /* The server may have closed what was kept just as the request went out. */
 static bool goes_anew(const struct http_request *request)
 {
-    return request->connection.kept && !request->connection.begun && http_request_may_repeat(request);
+    return request->connection.kept && !request->connection.begun;
 }
 
 /* It is the request's turn; or a connection has brought what it will bring. */

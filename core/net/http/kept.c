@@ -11,7 +11,6 @@ enum {
     KEPT_MAX = 64,
     KEPT_OF_HOST_MAX = 4,
     IDLE_US = 10 * CLOCK_SECOND_US,
-    FRESH_US = CLOCK_SECOND_US, /* no server closes what was used so lately without saying so */
 };
 
 static void unlink_kept(struct http_kept *kept)
@@ -64,7 +63,9 @@ static bool is_quiet(struct evhttp_connection *handle)
 
 /* --- taking --- */
 
-bool http_request_may_repeat(const struct http_request *request)
+/* Whether it does no harm that the request reaches the server twice (RFC 9110 section 9.2.2), should the server close
+ * the connection just as it goes out. */
+static bool may_repeat(const struct http_request *request)
 {
     return request->method != EVHTTP_REQ_POST && request->method != EVHTTP_REQ_PATCH;
 }
@@ -81,19 +82,13 @@ static bool is_for(const struct http_kept *kept, const struct http_request *requ
            kept->connect_to.port == request->address.port && address_equal(&kept->connect_to, &request->address);
 }
 
-/* A request that must not reach the server twice goes where it most surely is answered. */
-static bool is_fresh_enough(const struct http_kept *kept, const struct http_request *request)
-{
-    return http_request_may_repeat(request) || clock_monotonic_us() - kept->since_us < FRESH_US;
-}
-
 bool http_kept_take(struct http_request *request)
 {
-    if (request->anew || request->ca_file)
+    if (request->anew || request->ca_file || !may_repeat(request))
         return false;
     for (struct http_kept *kept = request->client->kept; kept; kept = kept->next) {
         const struct http_connection taken = {.handle = kept->handle, .ssl = kept->ssl, .kept = true};
-        if (!is_for(kept, request) || !is_fresh_enough(kept, request) || !is_quiet(kept->handle))
+        if (!is_for(kept, request) || !is_quiet(kept->handle))
             continue;
         unlink_kept(kept);
         free(kept);
@@ -149,8 +144,7 @@ void http_kept_add(struct http_request *request)
                                .ssl = request->connection.ssl,
                                .port = request->url.port,
                                .verified = request->verify,
-                               .connect_to = request->address,
-                               .since_us = clock_monotonic_us()};
+                               .connect_to = request->address};
     strcpy(kept->host, request->url.host);
     client->kept = kept;
     client->kept_count++;

@@ -41,7 +41,6 @@ struct http_kept {
     uint16_t port;
     bool verified;             /* the server's certificate was checked */
     struct address connect_to; /* where that was given, whatever the host is */
-    int64_t since_us;          /* monotonic */
     struct event end;          /* it has been idle for too long, or the server has closed it */
 };
 
@@ -101,15 +100,13 @@ MUST_CHECK enum status http_connection_open(struct http_request *request, const 
 /* Sends the request on the connection that it has. */
 MUST_CHECK enum status http_connection_send(struct http_request *request);
 
-/* Gives the request a connection that was kept, if there is one for it. */
+/* Gives the request a connection that was kept, if there is one for it. The server may close it just as the request
+ * goes out: where nothing of an answer comes, the request is to be sent anew. */
 bool http_kept_take(struct http_request *request);
 
 /* Keeps the request's connection, whose answer has been taken, where another request may follow; else closes it. */
 void http_kept_add(struct http_request *request);
 void http_kept_free_all(struct http_client *client);
-
-/* Whether it does no harm that the request reaches the server twice (RFC 9110 section 9.2.2). */
-bool http_request_may_repeat(const struct http_request *request);
 
 /* Whether the server has taken the connection. */
 bool http_connection_is_up(const struct http_connection *connection);
