@@ -3,12 +3,18 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { LINE_PATIENCE_MS = 20 };
 
 static const struct {
     const char *name, *colour;
@@ -179,6 +185,47 @@ void log_json_text(struct buffer *out, const char *json, size_t length)
     escape(out, json, length, &made);
 }
 
+int log_open_output(int fd)
+{
+    const struct timeval soon = {.tv_usec = 1000};
+    struct stat status;
+    char path[32];
+    if (fstat(fd, &status))
+        return fd;
+    if (S_ISSOCK(status.st_mode))
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &soon, sizeof soon);
+    if (!S_ISFIFO(status.st_mode) && !isatty(fd))
+        return fd;
+    /* O_NONBLOCK on `fd` itself would be on those of other processes that have it, too. */
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int opened = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    return opened >= 0 ? opened : fd;
+}
+
+size_t log_write_some(int fd, const void *data, size_t length)
+{
+    size_t done = 0;
+    while (done < length) {
+        ssize_t written = write(fd, (const uint8_t *)data + done, length - done);
+        if (written >= 0)
+            done += (size_t)written;
+        else if (errno == EAGAIN)
+            return done;
+        else if (errno != EINTR)
+            return length;
+    }
+    return done;
+}
+
+/* A line of the log: a reader that is away for longer than this holds up nobody. */
+static void write_line(int fd, const uint8_t *line, size_t length)
+{
+    struct pollfd writable = {.fd = fd, .events = POLLOUT};
+    size_t done = log_write_some(fd, line, length);
+    if (done < length && poll(&writable, 1, LINE_PATIENCE_MS) > 0)
+        (void)log_write_some(fd, line + done, length - done);
+}
+
 void log_write(int fd, const void *data, size_t length)
 {
     const uint8_t *at = data;
@@ -239,7 +286,7 @@ void log_text(const struct log *log, enum log_level level, const char *text, siz
     else
         format_for_people(&line, log, level, text, length);
     if (!line.failed)
-        log_write(log->fd, line.data, line.length);
+        write_line(log->fd, line.data, line.length);
     buffer_free(&line);
 }
 

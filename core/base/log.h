@@ -12,7 +12,8 @@ struct log {
     enum log_level level; /* what lies below is dropped */
     bool json;
     bool colour;
-    int fd; /* not owned; each line is one write(2), so lines of several threads stay whole */
+    int fd; /* not owned; each line is one write(2), so lines of several threads stay whole. Where it does not wait (see
+             * log_open_output), what is not taken soon is dropped */
     /* When set, lines go here instead of to fd; `text` is unescaped, borrowed for the call. For tests. */
     void (*sink)(void *context, enum log_level level, const char *text, size_t length);
     void *context;
@@ -44,6 +45,13 @@ void log_json_string(struct buffer *out, const char *text, size_t length);
 /* Appends JSON text that is already made, with the control bytes that JSON may hold bare (DEL, C1) and marks of
  * direction as \uNNNN and broken UTF-8 as log_escape has it. */
 void log_json_text(struct buffer *out, const char *json, size_t length);
+
+/* A descriptor for the output that `fd` is, on which writing does not wait for whoever reads it: the caller's to close
+ * where it is another one. Where there is no such thing (a file, or a pipe that may not be opened again) it is `fd`. */
+int log_open_output(int fd);
+
+/* Writes what is taken without waiting, and says how much: all where nobody takes it. */
+size_t log_write_some(int fd, const void *data, size_t length);
 
 /* Writes it all, in one write(2) where the system takes it whole. Output that nobody takes is dropped: a log never
  * fails (the process is to ignore SIGPIPE). */

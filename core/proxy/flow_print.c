@@ -5,10 +5,16 @@
 #include "flow/flow_json.h"
 #include "proxy/flow_dump.h"
 
+#include <poll.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 enum {
     GATHER_MAX = 32 << 10, /* bytes beyond which a turn's lines are written early */
+    WAITING_MAX = 1 << 20, /* bytes that may wait for the reader */
+    END_WAITS = 10,
+    END_WAIT_MS = 100,
     DNS_PORT = 53,
 };
 
@@ -18,6 +24,9 @@ struct flow_print {
     struct filter *filter; /* NULL: all flows */
     struct buffer lines;   /* what the turn has gathered */
     struct buffer text, expanded;
+    int fd;                  /* config.fd, or another one for the same */
+    bool waits;              /* the reader did not take all lines */
+    unsigned long long lost; /* flows that were not printed, as too many lines waited */
 };
 
 enum paint { PAINT_NONE, PAINT_FAINT, PAINT_BOLD, PAINT_GOOD, PAINT_EMPTY, PAINT_BAD };
@@ -244,6 +253,12 @@ static void finished(void *context, const struct flow *flow)
     size_t before = print->lines.length;
     if (print->filter && !filter_matches(print->filter, flow))
         return;
+    if (print->waits && print->lines.length >= WAITING_MAX) {
+        if (print->lost++ == 0)
+            log_line(print->config.log, LOG_WARN,
+                     "nobody reads standard output: until that changes no more flows are printed");
+        return;
+    }
     if (print->config.anonymize)
         print_anonymously(print, flow);
     else
@@ -252,7 +267,7 @@ static void finished(void *context, const struct flow *flow)
         print->lines.failed = false;
         print->lines.length = before;
     }
-    if (print->lines.length >= GATHER_MAX)
+    if (print->lines.length >= GATHER_MAX && !print->waits)
         flow_print_flush(print);
 }
 
@@ -276,6 +291,7 @@ enum status flow_print_new(const struct flow_print_config *config, struct flow_p
     }
     print->config = *config;
     print->config.filter = NULL;
+    print->fd = config->detail ? log_open_output(config->fd) : config->fd;
     print->observer = (struct flow_observer){.context = print, .finished = config->detail ? finished : ignored};
     *out = print;
     return STATUS_OK;
@@ -285,7 +301,12 @@ void flow_print_free(struct flow_print *print)
 {
     if (!print)
         return;
-    flow_print_flush(print);
+    for (unsigned i = 0; i < END_WAITS && !flow_print_flush(print); i++) {
+        struct pollfd reader = {.fd = print->fd, .events = POLLOUT};
+        (void)poll(&reader, 1, END_WAIT_MS);
+    }
+    if (print->fd != print->config.fd)
+        close(print->fd);
     if (print->filter)
         filter_free(print->filter);
     buffer_free(&print->lines);
@@ -324,9 +345,19 @@ struct flow_observer *flow_print_observer(struct flow_print *print)
     return &print->observer;
 }
 
-void flow_print_flush(struct flow_print *print)
+bool flow_print_flush(struct flow_print *print)
 {
-    if (print->lines.length)
-        log_write(print->config.fd, print->lines.data, print->lines.length);
-    buffer_clear(&print->lines);
+    struct buffer *lines = &print->lines;
+    size_t done = lines->length ? log_write_some(print->fd, lines->data, lines->length) : 0;
+    print->waits = done < lines->length;
+    if (print->waits) {
+        lines->length -= done;
+        memmove(lines->data, lines->data + done, lines->length);
+        return false;
+    }
+    buffer_clear(lines);
+    if (print->lost)
+        log_line(print->config.log, LOG_WARN, "%llu flows were not printed", print->lost);
+    print->lost = 0;
+    return true;
 }

@@ -6,6 +6,8 @@
 #include "flow/exchange.h"
 #include "flow/filter.h"
 
+struct log;
+
 struct flow_print_config {
     unsigned detail;        /* 0: nothing, 1: two lines a flow, 2: and flags and records, 3: the whole messages */
     bool json;              /* {"time", "flow"} instead; nothing at detail 0 */
@@ -13,6 +15,7 @@ struct flow_print_config {
     struct address_cut cut; /* … to so many bits */
     bool colour;            /* see log_wants_colour */
     int fd;                 /* not owned; 1 */
+    const struct log *log;  /* borrowed */
     const char *filter;     /* FILTER's text; borrowed for the call; NULL: all flows */
 };
 
@@ -21,7 +24,7 @@ struct flow_print;
 /* STATUS_INVALID when the filter is none (the reason names the place); STATUS_NO_MEMORY. */
 MUST_CHECK enum status flow_print_new(const struct flow_print_config *config, struct flow_print **out,
                                       struct reason *reason);
-void flow_print_free(struct flow_print *print); /* flushes; NULL is fine */
+void flow_print_free(struct flow_print *print); /* flushes, and waits for the reader a little; NULL is fine */
 
 /* The observer to hand to exchange_new; belongs to the printer. It gathers lines. */
 struct flow_observer *flow_print_observer(struct flow_print *print);
@@ -31,7 +34,9 @@ struct flow_observer *flow_print_observer(struct flow_print *print);
 void flow_print_answer(struct flow_print *print, const struct flow *flow, struct buffer *out);
 void flow_print_message(struct flow_print *print, const struct dns_message *response, struct buffer *out);
 
-/* Writes what was gathered. To be called at the end of each turn of the loop, so that no line waits. */
-void flow_print_flush(struct flow_print *print);
+/* Writes what was gathered. To be called at the end of each turn of the loop, so that no line waits. False: the reader
+ * of a pipe, a terminal or a socket does not take all of it now, and it is to be called again soon. It never waits for
+ * one: flows beyond 1 MiB of lines are not printed, which the log tells. */
+bool flow_print_flush(struct flow_print *print);
 
 #endif

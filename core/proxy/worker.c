@@ -12,7 +12,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { DRAIN_SECONDS_MAX = 5, PAYLOAD_SIZE = 1232, DESCRIPTORS_ASIDE = 32 };
+enum { DRAIN_SECONDS_MAX = 5, PAYLOAD_SIZE = 1232, DESCRIPTORS_ASIDE = 32, FLUSH_AGAIN_US = 20000 };
 
 enum { ASKED_STOP = 1, ASKED_WAKE = 2 };
 
@@ -44,8 +44,8 @@ static void on_flush(evutil_socket_t fd, short what, void *context)
     (void)fd;
     (void)what;
     struct worker *worker = context;
-    worker->flush_pending = false;
-    flow_print_flush(worker->print);
+    const struct timeval soon = {.tv_usec = FLUSH_AGAIN_US};
+    worker->flush_pending = !flow_print_flush(worker->print) && !event_add(worker->flush, &soon);
 }
 
 static void break_loop(void *context)
@@ -210,6 +210,7 @@ enum status worker_new(const struct worker_config *config, struct worker **out, 
         .cut = config->options->anonymize_cut,
         .colour = config->colour,
         .fd = STDOUT_FILENO,
+        .log = config->log,
         .filter = config->options->filter,
     };
     if ((status = flow_print_new(&print, &worker->print, reason)) || (status = make_net(worker, reason)))

@@ -144,4 +144,6 @@ void process_close(struct moondns *moondns)
     renewal_free(moondns);
     free(moondns->engine_options);
     options_free(&moondns->options);
+    if (moondns->log.fd != STDERR_FILENO)
+        close(moondns->log.fd);
 }

@@ -87,6 +87,7 @@ static int serve(struct moondns *moondns)
 {
     struct seat *first = &moondns->seats[0];
     struct reason reason = {"out of memory"};
+    moondns->log.fd = log_open_output(STDERR_FILENO);
     for (unsigned i = 0; i < moondns->count; i++)
         if (worker_bind(moondns->seats[i].worker, i ? first->worker : NULL, &reason))
             goto failed;

@@ -1,4 +1,7 @@
 -- Limits: each holds, and none takes down the proxy.
+local fcntl = require "posix.fcntl"
+local stat = require "posix.sys.stat"
+local unistd = require "posix.unistd"
 local socket = require "socket"
 local files = require "spec.support.files"
 local metrics = require "spec.support.metrics"
@@ -318,5 +321,36 @@ describe("file descriptors", function()
         limit_files(moondns.pid, 1000)
         assert.equal(1, wire.parse(assert(waiting:receive(5))).id)
         assert.equal(1, select(2, moondns:err():gsub("have to wait", "")))
+    end)
+end)
+
+describe("output that nobody reads", function()
+    scope.manage()
+
+    it("holds up no query and no stop; what was not printed is told", function()
+        local port, path = ports.free(), files.temp_folder() .. "/pipe"
+        assert(stat.mkfifo(path, tonumber("600", 8)))
+        local reader = assert(fcntl.open(path, fcntl.O_RDWR)) -- it reads nothing before it is told to
+        scope.on_end(function() unistd.close(reader) end)
+        local moondns = process.start { "sh", "-c", 'out=$1; shift; exec "$0" "$@" >"$out"', proxy.binary, path,
+            "-l", "127.0.0.1:" .. port, "-u", "none", "--flow-detail", "3" }
+        moondns:wait_output("listening on ", "err")
+        local client, long = net.udp(port), (("x"):rep(60) .. "."):rep(4) .. "example"
+        local function ask_until_told(times)
+            wait.eventually(function()
+                for i = 1, 200 do
+                    assert(client:ask(query(long, i)))
+                end
+                return select(2, moondns:err():gsub("nobody reads standard output", "")) == times
+            end, "a warning")
+        end
+        ask_until_told(1)
+        assert(client:ask(query()))
+        wait.eventually(function()
+            unistd.read(reader, 65536)
+            return moondns:err():find "warn: %d+ flows were not printed"
+        end, "an end")
+        ask_until_told(2)
+        assert.equal(0, moondns:stop())
     end)
 end)
