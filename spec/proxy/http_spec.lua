@@ -9,7 +9,7 @@ local wait = require "spec.support.wait"
 local wire = require "spec.support.wire"
 
 -- What the code under test shows is in the log, a line each, behind "shown: ".
-local PREPARE = [[
+local PREPARE = proxy.ANSWERING .. [[
     local function show(...)
         local parts = {}
         for i = 1, select("#", ...) do parts[i] = tostring((select(i, ...))) end
@@ -19,9 +19,6 @@ local PREPARE = [[
     local function fetch(...)
         local answer, why = http.get(...)
         if answer then show(answer.status, #answer.body <= 100 and answer.body or #answer.body) else show(nil, why) end
-    end
-    local function answer(flow, ip)
-        flow.response = flow.request:succeed { dns.ResourceRecord.A(flow.request.question.name, ip or "192.0.2.9") }
     end
     local URL, TLS = "http://127.0.0.1:PLAIN", "https://127.0.0.1:GOOD"
 ]]

@@ -7,12 +7,6 @@ local upstream = require "spec.support.upstream"
 local wait = require "spec.support.wait"
 local wire = require "spec.support.wire"
 
-local PREPARE = [[
-    local function answer(flow, ip)
-        flow.response = flow.request:succeed { dns.ResourceRecord.A(flow.request.question.name, ip or "192.0.2.9") }
-    end
-]]
-
 describe("dns.resolve", function()
     scope.manage()
 
@@ -24,18 +18,9 @@ describe("dns.resolve", function()
 
     local function start(code, options)
         options = options or {}
-        options.code = PREPARE .. code:gsub("KNOT", "127.0.0.1:" .. knot.port):gsub("PORT", knot.port)
+        options.code = proxy.ANSWERING .. code:gsub("KNOT", "127.0.0.1:" .. knot.port):gsub("PORT", knot.port)
         options.upstream = options.upstream or knot
         return proxy.start(options)
-    end
-
-    local function ask(moondns, name, kind)
-        return wire.parse(assert(moondns:udp():ask(wire.query(name, kind or "A"))))
-    end
-
-    local function address_of(answer)
-        assert.equal(1, #answer.answers)
-        return answer.answers[1].data
     end
 
     it("gives a hook the upstream's answer, unseen by hooks", function()
@@ -53,8 +38,8 @@ describe("dns.resolve", function()
                 local missing = dns.resolve("nowhere.example.com", "A")
                 flow.response.answers[1].ttl = missing.response_code == dns.response_codes.NXDOMAIN and 3 or 0
             end]]
-        local answer = ask(moondns, "a.example")
-        assert.equal(wire.ipv4 "192.0.2.3", address_of(answer))
+        local answer = moondns:ask("a.example")
+        assert.equal(wire.ipv4 "192.0.2.3", wire.only_data(answer))
         assert.equal(3, answer.answers[1].ttl)
         assert.is_nil(moondns:err():find("many.example.com", 1, true))
         assert.is_nil(moondns:out():find("many.example.com", 1, true))
@@ -71,7 +56,7 @@ describe("dns.resolve", function()
                 end
                 answer(flow, "192.0.2.4")
             end]], { upstream = "none" })
-        assert.equal(wire.ipv4 "192.0.2.4", address_of(ask(moondns, "a.example")))
+        assert.equal(wire.ipv4 "192.0.2.4", wire.only_data(moondns:ask("a.example")))
     end)
 
     it("works in timers", function()
@@ -94,9 +79,9 @@ describe("dns.resolve", function()
                 assert(cut.truncation and not whole.truncation)
                 answer(flow, "192.0.2." .. #whole.answers)
             end]]
-        local answer = ask(moondns, "a.example")
+        local answer = moondns:ask("a.example")
         local direct = wire.parse(assert(net.tcp(knot.port):ask(wire.query("large.example.com", "TXT"))))
-        assert.equal(wire.ipv4("192.0.2." .. #direct.answers), address_of(answer))
+        assert.equal(wire.ipv4("192.0.2." .. #direct.answers), wire.only_data(answer))
     end)
 
     it("asks the upstream of the name's domain, and the class it is told", function()
@@ -116,7 +101,7 @@ describe("dns.resolve", function()
         assert.equal(1232, parsed.opt.class)
         assert.equal(0, parsed.opt.ttl)
         reply(wire.answer(query, {}))
-        assert.equal(wire.ipv4 "192.0.2.9", address_of(wire.parse(assert(client:receive()))))
+        assert.equal(wire.ipv4 "192.0.2.9", wire.only_data(wire.parse(assert(client:receive()))))
     end)
 
     it("gives nil and the reason when nobody answers", function()
@@ -130,7 +115,7 @@ describe("dns.resolve", function()
                 show(dns.resolve("d.example", "A", { server = "tls://127.0.0.1:SILENT" }))
                 answer(flow)
             end]]):gsub("SILENT", silent.port), { upstream = "none" })
-        assert.equal(wire.ipv4 "192.0.2.9", address_of(ask(moondns, "a.example")))
+        assert.equal(wire.ipv4 "192.0.2.9", wire.only_data(moondns:ask("a.example")))
         assert.truthy(moondns:err():find("got nil, no upstream", 1, true))
         assert.truthy(moondns:err():find("got nil, time-out", 1, true))
         assert.truthy(moondns:err():find("got nil, connection refused", 1, true))
@@ -161,7 +146,7 @@ describe("dns.resolve", function()
                 local outside = dns.resolve("example.com", "A")
                 answer(flow, outside.answers[1].ipv4_address)
             end]]
-        assert.equal(wire.ipv4 "192.0.2.1", address_of(ask(moondns, "a.example")))
+        assert.equal(wire.ipv4 "192.0.2.1", wire.only_data(moondns:ask("a.example")))
         for _, text in ipairs {
             "loading: dns.resolve: cannot wait while the script is loaded; running() can",
             "dns.resolve: domain name expected, got nil",
@@ -212,7 +197,7 @@ describe("dns.resolve", function()
         end
         pending["b.example"] "192.0.2.22"
         pending["a.example"] "192.0.2.21"
-        assert.equal(wire.ipv4 "192.0.2.22", address_of(wire.parse(assert(client:receive()))))
+        assert.equal(wire.ipv4 "192.0.2.22", wire.only_data(wire.parse(assert(client:receive()))))
     end)
 
     it("holds up nobody: 1,000 hooks that sleep and resolve", function()
@@ -231,16 +216,16 @@ describe("dns.resolve", function()
             for j = 1, EACH do
                 clients[i]:send(wire.query(("slow%dx%d.example"):format(i, j), "A", { id = j }))
             end
-            assert.equal(wire.ipv4 "192.0.2.1", address_of(ask(moondns, "quick" .. i .. ".example")))
+            assert.equal(wire.ipv4 "192.0.2.1", wire.only_data(moondns:ask("quick" .. i .. ".example")))
         end
         for i = 1, 100 do
-            assert.equal(wire.ipv4 "192.0.2.1", address_of(ask(moondns, "quicker" .. i .. ".example")))
+            assert.equal(wire.ipv4 "192.0.2.1", wire.only_data(moondns:ask("quicker" .. i .. ".example")))
         end
         for i = 1, SOCKETS do
             local seen, count = {}, 0
             for _ = 1, EACH do
                 local answer = wire.parse(assert(clients[i]:receive()))
-                assert.equal(wire.ipv4 "192.0.2.42", address_of(answer))
+                assert.equal(wire.ipv4 "192.0.2.42", wire.only_data(answer))
                 count = count + (seen[answer.id] and 0 or 1)
                 seen[answer.id] = true
             end
@@ -275,11 +260,11 @@ describe("dns.resolve", function()
 
         it("a reload leaves the hook the script it began with", function()
             local moondns, client, reply = waiting "udp"
-            files.write(moondns.script, PREPARE .. "function dns_request(flow) answer(flow, '192.0.2.2') end")
+            files.write(moondns.script, proxy.ANSWERING .. "function dns_request(flow) answer(flow, '192.0.2.2') end")
             moondns:wait_output("reloaded", "err")
-            assert.equal(wire.ipv4 "192.0.2.2", address_of(ask(moondns, "slow.example")))
+            assert.equal(wire.ipv4 "192.0.2.2", wire.only_data(moondns:ask("slow.example")))
             reply "192.0.2.3"
-            assert.equal(wire.ipv4 "192.0.2.3", address_of(wire.parse(assert(client:receive()))))
+            assert.equal(wire.ipv4 "192.0.2.3", wire.only_data(wire.parse(assert(client:receive()))))
         end)
 
         it("a reload ends a timer's", function()
@@ -291,26 +276,26 @@ describe("dns.resolve", function()
                     end)
                 end]]):gsub("SILENT", silent.port)))
             local query, reply = silent:receive()
-            files.write(moondns.script, PREPARE .. "function dns_request(flow) answer(flow, '192.0.2.2') end")
+            files.write(moondns.script, proxy.ANSWERING .. "function dns_request(flow) answer(flow, '192.0.2.2') end")
             moondns:wait_output("reloaded", "err")
             reply(wire.answer(query, {}))
-            assert.equal(wire.ipv4 "192.0.2.2", address_of(ask(moondns, "a.example")))
+            assert.equal(wire.ipv4 "192.0.2.2", wire.only_data(moondns:ask("a.example")))
             assert.is_nil(moondns:err():find("in vain", 1, true))
         end)
 
         it("a client may go", function()
             local moondns, client, reply = waiting "tcp"
             client:close()
-            assert.equal(wire.ipv4 "192.0.2.1", address_of(ask(moondns, "quick.example")))
+            assert.equal(wire.ipv4 "192.0.2.1", wire.only_data(moondns:ask("quick.example")))
             reply "192.0.2.3"
-            assert.equal(wire.ipv4 "192.0.2.1", address_of(ask(moondns, "quick.example")))
+            assert.equal(wire.ipv4 "192.0.2.1", wire.only_data(moondns:ask("quick.example")))
         end)
 
         it("a stop lets the hook finish", function()
             local moondns, client, reply = waiting "udp"
             moondns:signal "TERM"
             reply "192.0.2.3"
-            assert.equal(wire.ipv4 "192.0.2.3", address_of(wire.parse(assert(client:receive()))))
+            assert.equal(wire.ipv4 "192.0.2.3", wire.only_data(wire.parse(assert(client:receive()))))
             assert.equal(0, moondns:wait_end())
             moondns.expected_end = true
         end)
@@ -340,8 +325,8 @@ describe("dns.resolve", function()
         it("the upstream may die", function()
             local moondns, client = waiting("udp", (WAITING:gsub('"127', '"tcp://127'):gsub("timeout = 60", "timeout = 0.3")))
             silent.listener:close()
-            assert.equal(wire.ipv4 "192.0.2.1", address_of(ask(moondns, "quick.example")))
-            assert.equal(wire.ipv4 "192.0.2.8", address_of(wire.parse(assert(client:receive()))))
+            assert.equal(wire.ipv4 "192.0.2.1", wire.only_data(moondns:ask("quick.example")))
+            assert.equal(wire.ipv4 "192.0.2.8", wire.only_data(wire.parse(assert(client:receive()))))
         end)
     end)
 end)

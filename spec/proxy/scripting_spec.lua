@@ -5,26 +5,11 @@ local scope = require "spec.support.scope"
 local wait = require "spec.support.wait"
 local wire = require "spec.support.wire"
 
-local PREPARE = [[
-    local function answer(flow, ip)
-        flow.response = flow.request:succeed { dns.ResourceRecord.A(flow.request.question.name, ip or "192.0.2.9") }
-    end
-]]
-
 describe("a script", function()
     scope.manage()
 
     local function start(code, args)
-        return proxy.start { code = PREPARE .. code, args = args }
-    end
-
-    local function ask(moondns, name, kind)
-        return wire.parse(assert(moondns:udp():ask(wire.query(name, kind or "A"))))
-    end
-
-    local function address_of(answer)
-        assert.equal(1, #answer.answers)
-        return answer.answers[1].data
+        return proxy.start { code = proxy.ANSWERING .. code, args = args }
     end
 
     describe("that keeps flows", function()
@@ -54,9 +39,9 @@ describe("a script", function()
                     answer(flow, "192.0.2." .. #kept)
                 end]]
             for i = 1, 5 do
-                ask(moondns, "flow" .. i .. ".example")
+                moondns:ask("flow" .. i .. ".example")
             end
-            assert.equal(wire.ipv4 "192.0.2.5", address_of(ask(moondns, "look.example")))
+            assert.equal(wire.ipv4 "192.0.2.5", wire.only_data(moondns:ask("look.example")))
         end)
 
         it("can read answers and errors that it never looked at", function()
@@ -72,33 +57,33 @@ describe("a script", function()
                         kept[#kept + 1] = flow
                     end
                 end]], { "--hosts", files.temp_file("hosts", "10.9.8.7 local.example\n") })
-            assert.equal(wire.ipv4 "10.9.8.7", address_of(ask(moondns, "local.example")))
-            assert.equal(wire.rcodes.SERVFAIL, ask(moondns, "nowhere.example").rcode)
-            assert.equal(wire.ipv4 "192.0.2.9", address_of(ask(moondns, "look.example")))
+            assert.equal(wire.ipv4 "10.9.8.7", wire.only_data(moondns:ask("local.example")))
+            assert.equal(wire.rcodes.SERVFAIL, moondns:ask("nowhere.example").rcode)
+            assert.equal(wire.ipv4 "192.0.2.9", wire.only_data(moondns:ask("look.example")))
         end)
     end)
 
     it("sees one and the same flow in all hooks, and what other scripts did to it", function()
-        local first = proxy.script(PREPARE .. [[
+        local first = proxy.script(proxy.ANSWERING .. [[
             function dns_request(flow) flow.metadata.first = true; seen = flow; answer(flow) end
             function dns_response(flow) log.info("same %s", tostring(rawequal(seen, flow))) end]])
         local second = proxy.script [[
             function dns_request(flow) log.info("metadata %s", tostring(flow.metadata.first)) end
             function dns_response(flow) flow.response.answers[1].ttl = 7 end]]
         local moondns = proxy.start { script = { first, second } }
-        local answer = ask(moondns, "a.example")
+        local answer = moondns:ask("a.example")
         assert.equal(7, answer.answers[1].ttl)
         moondns:wait_output("metadata true", "err")
         moondns:wait_output("same true", "err")
     end)
 
     it("is named as the one that set the response; a reader is not", function()
-        local setter = files.temp_file("setter.lua", PREPARE .. "function dns_request(flow) answer(flow) end")
+        local setter = files.temp_file("setter.lua", proxy.ANSWERING .. "function dns_request(flow) answer(flow) end")
         local reader = files.temp_file("reader.lua", [[
             function dns_request(flow) local r = flow.response end
             function dns_response(flow) log.info("%d", #flow.response.answers) end]])
         local moondns = proxy.start { script = { setter, reader } }
-        ask(moondns, "a.example")
+        moondns:ask("a.example")
         moondns:wait_output("%(script setter%.lua%)", "out")
     end)
 
@@ -107,7 +92,7 @@ describe("a script", function()
         local changer = files.temp_file("changer.lua", "function dns_response(flow) flow.response.answers[1].ttl = 1 end")
         local moondns = proxy.start { script = { reader, changer, reader },
             args = { "--hosts", files.temp_file("hosts", "10.9.8.7 local.example\n") } }
-        ask(moondns, "local.example")
+        moondns:ask("local.example")
         moondns:wait_output("%(script changer%.lua%)", "out")
     end)
 
@@ -117,9 +102,9 @@ describe("a script", function()
                 answer(flow)
                 if flow.request.question.name == "bad.example" then flow.response.answers[2] = "no record" end
             end]]
-        assert.equal(wire.rcodes.SERVFAIL, ask(moondns, "bad.example").rcode)
+        assert.equal(wire.rcodes.SERVFAIL, moondns:ask("bad.example").rcode)
         moondns:wait_output("answers%[2%]: ResourceRecord expected, got string", "err")
-        assert.equal(0, ask(moondns, "good.example").rcode)
+        assert.equal(0, moondns:ask("good.example").rcode)
     end)
 
     describe("that waits", function()
@@ -136,10 +121,10 @@ describe("a script", function()
                 waiting[i] = moondns:udp()
                 waiting[i]:send(wire.query("later" .. i .. ".example", "A"))
             end
-            assert.equal(wire.ipv4 "192.0.2.1", address_of(ask(moondns, "now.example")))
+            assert.equal(wire.ipv4 "192.0.2.1", wire.only_data(moondns:ask("now.example")))
             for i = 1, 50 do
                 local answer = wire.parse(assert(waiting[i]:receive()))
-                assert.equal(wire.ipv4 "192.0.2.2", address_of(answer))
+                assert.equal(wire.ipv4 "192.0.2.2", wire.only_data(answer))
             end
             local took = wait.now() - started
             assert.is_true(took >= 0.3 and took < 10, "took " .. took)
@@ -159,7 +144,7 @@ describe("a script", function()
                     log.info("negative: %s", negative)
                     local _, yield = pcall(coroutine.yield)
                 end]]
-            ask(moondns, "a.example")
+            moondns:ask("a.example")
             moondns:wait_output("loading: .*cannot wait while the script is loaded", "err")
             moondns:wait_output("own: .*cannot wait in a coroutine of the script's own", "err")
             moondns:wait_output("callback: .*cannot wait inside a function that C calls", "err")
@@ -174,10 +159,10 @@ describe("a script", function()
             local client = moondns:udp()
             client:send(wire.query("slow.example", "A"))
             moondns:wait_output("began", "err")
-            files.write(moondns.script, PREPARE .. "function dns_request(flow) answer(flow, '192.0.2.2') end")
+            files.write(moondns.script, proxy.ANSWERING .. "function dns_request(flow) answer(flow, '192.0.2.2') end")
             moondns:wait_output("reloaded", "err")
-            assert.equal(wire.ipv4 "192.0.2.2", address_of(ask(moondns, "quick.example")))
-            assert.equal(wire.ipv4 "192.0.2.1", address_of(wire.parse(assert(client:receive()))))
+            assert.equal(wire.ipv4 "192.0.2.2", wire.only_data(moondns:ask("quick.example")))
+            assert.equal(wire.ipv4 "192.0.2.1", wire.only_data(wire.parse(assert(client:receive()))))
         end)
     end)
 
@@ -205,12 +190,12 @@ describe("a script", function()
         held:send(wire.query("hold.example", "A"))
         killed:send(wire.query("kill.example", "A"))
         wait.eventually(function()
-            return address_of(ask(moondns, "count.example")) == wire.ipv4 "192.0.2.2"
+            return wire.only_data(moondns:ask("count.example")) == wire.ipv4 "192.0.2.2"
         end, "both to be held")
-        assert.equal(0, ask(moondns, "go.example").rcode)
-        assert.equal(wire.ipv4 "192.0.2.3", address_of(wire.parse(assert(held:receive()))))
+        assert.equal(0, moondns:ask("go.example").rcode)
+        assert.equal(wire.ipv4 "192.0.2.3", wire.only_data(wire.parse(assert(held:receive()))))
         moondns:wait_output("kill.example\n << killed", "out")
-        assert.equal(wire.ipv4 "192.0.2.0", address_of(ask(moondns, "count.example")))
+        assert.equal(wire.ipv4 "192.0.2.0", wire.only_data(moondns:ask("count.example")))
     end)
 
     it("has timers, until it is reloaded", function()
@@ -251,7 +236,7 @@ describe("a script", function()
                 flow.response = flow.request:succeed { dns.ResourceRecord.A(flow.request.question.name, "192.0.2.1") }
                 log.info("%d timers, %s", count, ticks > 3 and "many ticks" or ticks)
             end]]
-        assert.equal(wire.ipv4 "192.0.2.1", address_of(ask(moondns, "count.example")))
+        assert.equal(wire.ipv4 "192.0.2.1", wire.only_data(moondns:ask("count.example")))
         moondns:wait_output("10000 timers, many ticks", "err")
     end)
 
@@ -279,20 +264,20 @@ describe("a script", function()
         it("gets them from --set, and may assign them", function()
             local moondns = start(DECLARING, { "--set", "ip=192.0.2.2", "--set", "names=a", "--set", "names=b", "--set", "mode=off" })
             moondns:wait_output("configure ip mode names", "err")
-            assert.equal(wire.ipv4 "192.0.2.2", address_of(ask(moondns, "a.example")))
-            assert.equal(wire.ipv4 "192.0.2.7", address_of(ask(moondns, "set.example")))
+            assert.equal(wire.ipv4 "192.0.2.2", wire.only_data(moondns:ask("a.example")))
+            assert.equal(wire.ipv4 "192.0.2.7", wire.only_data(moondns:ask("set.example")))
             moondns:wait_output("configure ip\n", "err")
-            assert.equal(wire.rcodes.SERVFAIL, ask(moondns, "bad.example").rcode)
+            assert.equal(wire.rcodes.SERVFAIL, moondns:ask("bad.example").rcode)
             moondns:wait_output("no such ip", "err")
-            assert.equal(wire.ipv4 "192.0.2.7", address_of(ask(moondns, "a.example")))
+            assert.equal(wire.ipv4 "192.0.2.7", wire.only_data(moondns:ask("a.example")))
         end)
 
         it("keeps what it assigned when it is reloaded", function()
             local moondns = start(DECLARING, { "--set", "names=a", "--set", "names=b", "--set", "mode=off" })
-            ask(moondns, "set.example")
-            files.write(moondns.script, PREPARE .. "-- edited\n" .. DECLARING)
+            moondns:ask("set.example")
+            files.write(moondns.script, proxy.ANSWERING .. "-- edited\n" .. DECLARING)
             moondns:wait_output("reloaded", "err")
-            assert.equal(wire.ipv4 "192.0.2.7", address_of(ask(moondns, "a.example")))
+            assert.equal(wire.ipv4 "192.0.2.7", wire.only_data(moondns:ask("a.example")))
         end)
 
         it("sees the proxy's own", function()
@@ -310,19 +295,19 @@ describe("a script", function()
             setmetatable = nil
             function dns_request(flow) log.info("one %d", 1) end]]
         local one = files.temp_file("one.lua", BREAKING)
-        local two = files.temp_file("two.lua", PREPARE .. [[
+        local two = files.temp_file("two.lua", proxy.ANSWERING .. [[
             function dns_request(flow)
                 print(string.format("%s", table.concat({ "t", "wo" })), ("%d"):format(2), tostring(os.time() > 0))
                 answer(flow)
             end]])
         local moondns = proxy.start { script = { one, two } }
-        assert.equal(wire.ipv4 "192.0.2.9", address_of(ask(moondns, "a.example")))
+        assert.equal(wire.ipv4 "192.0.2.9", wire.only_data(moondns:ask("a.example")))
         moondns:wait_output("one 1", "err")
         moondns:wait_output("two\t2\ttrue", "err")
         files.write(one, BREAKING .. "\nlog.info('edited')")
         moondns:wait_output("edited", "err")
         moondns:wait_output("reloaded", "err")
-        assert.equal(wire.ipv4 "192.0.2.9", address_of(ask(moondns, "a.example")))
+        assert.equal(wire.ipv4 "192.0.2.9", wire.only_data(moondns:ask("a.example")))
     end)
 
     it("may take a module in that breaks the libraries of all: what moondns does in Lua goes on", function()
@@ -330,7 +315,7 @@ describe("a script", function()
         files.write(folder .. "/breaking.lua", [[
             string.find, string.format, string.match, table.concat, table.insert, table.remove, table.sort = nil
             math.abs, math.huge, error, ipairs, next, tonumber, tostring = nil]])
-        local script = proxy.script(PREPARE .. [[
+        local script = proxy.script(proxy.ANSWERING .. [[
             require "breaking"
             local numbers, turn = dns.random(7), dns.sequence { "192.0.2.1", "192.0.2.2", per = "name" }
             function load(loader)
@@ -344,8 +329,8 @@ describe("a script", function()
             end]])
         local moondns = proxy.start { script = script, args = { "--set", "names=a", "--set", "names=b" },
             environment = { LUA_PATH = folder .. "/?.lua;;" } }
-        assert.equal(wire.ipv4 "192.0.2.1", address_of(ask(moondns, "a.example")))
-        assert.equal(wire.ipv4 "192.0.2.2", address_of(ask(moondns, "a.example")))
+        assert.equal(wire.ipv4 "192.0.2.1", wire.only_data(moondns:ask("a.example")))
+        assert.equal(wire.ipv4 "192.0.2.2", wire.only_data(moondns:ask("a.example")))
         moondns:wait_output("5 a%+b .*dns.random: integer expected, got 'x'", "err")
         files.write(script, files.read(script) .. "\nlog.info('edited')")
         moondns:wait_output("edited.*reloaded", "err")
@@ -356,7 +341,7 @@ describe("a script", function()
             setmetatable(_G, { __newindex = function(_, name) error("no global " .. name, 2) end })
             rawset(_G, "addons", { { dns_request = function(self, flow) answer(flow) end } })
             log.info("%s", select(2, pcall(function() misspelt = 1 end)))]]
-        assert.equal(wire.ipv4 "192.0.2.9", address_of(ask(moondns, "a.example")))
+        assert.equal(wire.ipv4 "192.0.2.9", wire.only_data(moondns:ask("a.example")))
         moondns:wait_output("no global misspelt", "err")
     end)
 end)

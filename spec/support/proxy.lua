@@ -6,6 +6,7 @@ local net = require "spec.support.net"
 local ports = require "spec.support.ports"
 local process = require "spec.support.process"
 local wait = require "spec.support.wait"
+local wire = require "spec.support.wire"
 
 local M = {}
 
@@ -17,6 +18,13 @@ M.top = here
 M.ANSWER = [[function dns_request(flow)
     flow.response = flow.request:succeed{dns.ResourceRecord.A(flow.request.question.name, "192.0.2.9")}
 end]]
+
+-- What a script may begin with: answer(flow [, ip]).
+M.ANSWERING = [[
+    local function answer(flow, ip)
+        flow.response = flow.request:succeed { dns.ResourceRecord.A(flow.request.question.name, ip or "192.0.2.9") }
+    end
+]]
 
 local Proxy = setmetatable({}, { __index = process.Process })
 Proxy.__index = Proxy
@@ -80,6 +88,11 @@ end
 
 function Proxy:kdig(arguments)
     return dig.kdig(self.port, arguments)
+end
+
+-- What it answers over UDP, parsed.
+function Proxy:ask(name, kind)
+    return wire.parse(assert(self:udp():ask(wire.query(name, kind or "A"))))
 end
 
 function Proxy:udp(address)

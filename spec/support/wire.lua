@@ -165,6 +165,12 @@ function M.answer(query, answers, options)
     return M.message(options.id or parsed.id, flags, questions, answers, options.authorities, options.additionals)
 end
 
+-- The data of the one answer that a parsed message has.
+function M.only_data(answer)
+    assert(#answer.answers == 1, #answer.answers .. " answers")
+    return answer.answers[1].data
+end
+
 function M.ipv4(text)
     return (text:gsub("(%d+)%.?", function(number)
         return string.char(tonumber(number))
