@@ -62,6 +62,15 @@ function M.kernel_drops(port)
     return drops
 end
 
+-- What it dropped of all packets on their way, before any socket, because a processor had too much to do; by whoever.
+function M.backlog_drops()
+    local drops = 0
+    for line in io.lines "/proc/net/softnet_stat" do
+        drops = drops + tonumber(line:match "^%x+ (%x+)", 16)
+    end
+    return drops
+end
+
 function M.csv(samples)
     local lines = { table.concat(M.COLUMNS, ",") }
     for _, sample in ipairs(samples) do

@@ -163,6 +163,7 @@ function Run:finish()
     end
     self.figures = self.clients:read()
     self.drops = samples_of.kernel_drops(self.proxy.port)
+    self.backlog_drops = samples_of.backlog_drops() - self.backlog_drops_before
     local sample
     local ok = pcall(wait.eventually, function()
         sample = samples_of.take(self.proxy.pid, self.metrics, math.floor(self:second()))
@@ -190,7 +191,7 @@ function Run:judge_answers()
             self:fault("%s: %d (BUILD/soak/clients.err)", name, figures[name])
         end
     end
-    local drops = self.drops + figures.kernel_drops
+    local drops = self.drops + figures.kernel_drops + self.backlog_drops
     if figures.lost > drops then
         self:fault("lost: %d, of which the kernel dropped %d at most", figures.lost, drops)
     end
@@ -237,8 +238,8 @@ function Run:tell()
         parts[#parts + 1] = ("%s %d"):format(name, figures[name])
     end
     print(table.concat(parts, ", "))
-    print(("the kernel dropped %d packets to the proxy, %d to the clients, and all tries of %d queries"):format(
-        self.drops, figures.kernel_drops, self.servfails_excused))
+    print(("the kernel dropped %d packets to the proxy, %d to the clients, %d to anybody, and all tries of %d queries"):format(
+        self.drops, figures.kernel_drops, self.backlog_drops, self.servfails_excused))
     print(("longest wait %d ms; %d reloads, %d deaths of the upstream; %.1f s of CPU, %.1f us a query"):format(
         figures.worst_ms, self.scripts.version - 1, self.upstreams[1].deaths, last.cpu_seconds,
         last.cpu_seconds * 1e6 / figures.asked))
@@ -255,6 +256,7 @@ local function soak()
     end
     print(("%d s, %d queries a second, %d upstream(s), %d worker(s)"):format(SECONDS, rate, UPSTREAMS, WORKERS))
     run.idle_fds = samples_of.fds(run.proxy.pid)
+    run.backlog_drops_before = samples_of.backlog_drops()
     run.clients = world.clients(build, run.proxy.port, rate, LATE_SECONDS)
     run:go()
     run:finish()
