@@ -108,6 +108,9 @@ static const struct row rows[] = {
      "dnstap messages: queued for the writer, which throws them away while no reader is there, or dropped as the queue "
      "was full."},
     {"moondns_dnstap_messages", "result", "dropped", AT(dnstap_dropped), 0, NULL},
+    {"moondns_redis_calls", "result", "ok", AT(redis_answered), METRIC_COUNTER,
+     "Calls of scripts' to 'shared' in Redis: answered, or failed."},
+    {"moondns_redis_calls", "result", "failed", AT(redis_failed), 0, NULL},
     {"moondns_reloads", "result", "ok", AT(reloads.succeeded), METRIC_COUNTER, "Reloads of scripts and lists."},
     {"moondns_reloads", "result", "failed", AT(reloads.failed), 0, NULL},
 };
@@ -310,6 +313,16 @@ static void write_hooks(const struct all *all, bool errors)
     }
 }
 
+/* Up where all workers reach it. */
+static void write_redis(const struct all *all)
+{
+    bool is_up = true;
+    for (unsigned i = 0; i < all->workers; i++)
+        is_up = is_up && all->snapshots[i]->redis_is_up;
+    if (all->snapshots[0]->has_redis)
+        write_plain(all->out, "moondns_redis_up", METRIC_GAUGE, "0 where the Redis server of 'shared' is away.", is_up);
+}
+
 static void write_scripts(const struct all *all, const struct metrics_common *common)
 {
     struct exposition *out = all->out;
@@ -333,6 +346,7 @@ static void write_scripts(const struct all *all, const struct metrics_common *co
     write_plain(out, "moondns_reload_last_success_timestamp_seconds", METRIC_GAUGE,
                 "When scripts and lists were last reloaded, in Unix time; 0: not since the start.",
                 (double)reloads->succeeded_us / 1e6);
+    write_redis(all);
     if (common->shared) {
         struct shared_counters shared = shared_store_counters(common->shared);
         write_plain(out, "moondns_shared_bytes", METRIC_GAUGE, "What scripts keep in 'shared'.", (double)shared.bytes);

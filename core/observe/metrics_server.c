@@ -114,6 +114,26 @@ static unsigned gather(struct metrics_server *server)
     return answered;
 }
 
+/* What this server counts itself. */
+static void write_connections(const struct metrics_server *server, struct exposition *out)
+{
+    const struct pages_counters counters = pages_counters(server->pages);
+    const struct {
+        const char *event;
+        uint64_t count;
+    } events[] = {{"accepted", counters.accepted}, {"evicted", counters.evicted}, {"timed_out", counters.timed_out}};
+    exposition_family(out, "moondns_metrics_connections", METRIC_GAUGE, "Connections to the metrics port open now.");
+    exposition_sample(out, NULL, 0, counters.open);
+    exposition_family(
+        out, "moondns_metrics_connection_events", METRIC_COUNTER,
+        "Connections to the metrics port: accepted; evicted to make room for others; timed out, with half "
+        "a request or an answer that is not read.");
+    for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
+        struct metric_label labels[1] = {{"event", events[i].event, strlen(events[i].event)}};
+        exposition_sample(out, labels, 1, (double)events[i].count);
+    }
+}
+
 static void serve_metrics(struct metrics_server *server, const struct page_request *request, struct page_answer *answer)
 {
     static const char plain[] = "text/plain; version=0.0.4; charset=utf-8";
@@ -123,6 +143,7 @@ static void serve_metrics(struct metrics_server *server, const struct page_reque
     for (unsigned i = 0; i < server->config.workers; i++)
         server->taken[i] = server->desks[i].taken;
     metrics_write(&out, server->taken, server->config.workers, &server->config.common);
+    write_connections(server, &out);
     if (server->config.more)
         server->config.more(server->config.context, &out);
     answer->code = 200;

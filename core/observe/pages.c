@@ -42,14 +42,14 @@ struct pages {
     struct evconnlistener *listener;
     struct event *pause;
     TAILQ_HEAD(, connection) connections; /* the oldest first */
-    unsigned count;
+    struct pages_counters counters;
 };
 
 static void connection_free(struct connection *connection)
 {
     struct pages *pages = connection->pages;
     TAILQ_REMOVE(&pages->connections, connection, entry);
-    pages->count--;
+    pages->counters.open--;
     event_del(&connection->deadline);
     bufferevent_free(connection->stream);
     free(connection);
@@ -220,7 +220,9 @@ static void on_deadline(evutil_socket_t fd, short what, void *context)
 {
     (void)fd;
     (void)what;
-    connection_free(context);
+    struct connection *connection = context;
+    connection->pages->counters.timed_out++;
+    connection_free(connection);
 }
 
 /* --- listening --- */
@@ -245,12 +247,15 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     connection->stream = stream;
     evtimer_assign(&connection->deadline, pages->config.base, on_deadline, connection);
     TAILQ_INSERT_TAIL(&pages->connections, connection, entry);
-    pages->count++;
+    pages->counters.open++;
+    pages->counters.accepted++;
     bufferevent_setcb(stream, on_readable, on_written, on_event, connection);
-    if (event_add(&connection->deadline, &timeout) || bufferevent_enable(stream, EV_READ | EV_WRITE))
+    if (event_add(&connection->deadline, &timeout) || bufferevent_enable(stream, EV_READ | EV_WRITE)) {
         connection_free(connection);
-    else if (pages->count > CONNECTIONS_MAX)
+    } else if (pages->counters.open > CONNECTIONS_MAX) {
+        pages->counters.evicted++;
         connection_free(TAILQ_FIRST(&pages->connections));
+    }
 }
 
 /* Descriptors have run out: the client waits in the backlog, and would wake us for ever. */
@@ -291,6 +296,11 @@ struct pages *pages_new(const struct pages_config *config)
     }
     pages_free(pages);
     return NULL;
+}
+
+struct pages_counters pages_counters(const struct pages *pages)
+{
+    return pages->counters;
 }
 
 void pages_free(struct pages *pages)

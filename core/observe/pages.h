@@ -32,6 +32,13 @@ struct pages_config {
 /* Listens. The caller owns it. NULL when there is no memory. */
 struct pages *pages_new(const struct pages_config *config);
 
+/* The connections of its clients; in its thread, as all of this. */
+struct pages_counters {
+    unsigned open; /* now */
+    uint64_t accepted, evicted, timed_out;
+};
+struct pages_counters pages_counters(const struct pages *pages);
+
 /* Closes all connections. NULL is fine. */
 void pages_free(struct pages *pages);
 

@@ -30,6 +30,7 @@ struct redis_store {
     struct redis_request *first, *last, *free;
     unsigned count, late; /* of those in the list */
     size_t bytes;         /* of their commands */
+    struct redis_counters counters;
     struct event *deadline;
 };
 
@@ -81,10 +82,13 @@ static void release(struct redis_request *request)
 
 static void tell(struct redis_request *request, const struct shared_answer *answer)
 {
+    struct redis_counters *counters = &request->store->counters;
     void (*finished)(void *, const struct shared_answer *) = request->finished;
     request->finished = NULL;
-    if (finished)
-        finished(request->context, answer);
+    if (!finished)
+        return;
+    ++*(answer->status == STATUS_IO ? &counters->failed : &counters->answered);
+    finished(request->context, answer);
 }
 
 /* The end of a request in the list. */
@@ -265,7 +269,7 @@ static enum status check_link(const struct redis_store *store, struct reason *re
     return STATUS_IO;
 }
 
-enum status redis_store_call(struct redis_store *store, const struct shared_call *call,
+static enum status make_call(struct redis_store *store, const struct shared_call *call,
                              void (*finished)(void *context, const struct shared_answer *answer), void *context,
                              struct redis_request **out, struct reason *reason)
 {
@@ -294,6 +298,22 @@ enum status redis_store_call(struct redis_store *store, const struct shared_call
     append(store, request);
     *out = request;
     return STATUS_OK;
+}
+
+enum status redis_store_call(struct redis_store *store, const struct shared_call *call,
+                             void (*finished)(void *context, const struct shared_answer *answer), void *context,
+                             struct redis_request **out, struct reason *reason)
+{
+    enum status status = make_call(store, call, finished, context, out, reason);
+    store->counters.failed += status != STATUS_OK;
+    return status;
+}
+
+struct redis_counters redis_store_counters(const struct redis_store *store)
+{
+    struct redis_counters counters = store->counters;
+    counters.is_up = redis_link_state(store->link) == REDIS_LINK_UP;
+    return counters;
 }
 
 void redis_store_forget(struct redis_request *request)

@@ -41,6 +41,12 @@ MUST_CHECK enum status redis_store_call(struct redis_store *store, const struct 
                                         void (*finished)(void *context, const struct shared_answer *answer),
                                         void *context, struct redis_request **out, struct reason *reason);
 
+struct redis_counters {
+    uint64_t answered, failed; /* calls: that the server answered; that it could not, or nobody could make */
+    bool is_up;                /* now */
+};
+struct redis_counters redis_store_counters(const struct redis_store *store);
+
 /* `finished` is not called any more; what the call does is done all the same. */
 void redis_store_forget(struct redis_request *request);
 

@@ -113,6 +113,13 @@ static void fill_in(struct seat *seat, struct snapshot *out)
         out->dnstap_queued = seat->tap->queued;
         out->dnstap_dropped = seat->tap->dropped;
     }
+    if (seat->redis) {
+        const struct redis_counters redis = redis_store_counters(seat->redis);
+        out->has_redis = true;
+        out->redis_is_up = redis.is_up;
+        out->redis_answered = redis.answered;
+        out->redis_failed = redis.failed;
+    }
     if (seat->engine)
         engine_snapshot(seat->engine, out);
     if (seat->number == 0)

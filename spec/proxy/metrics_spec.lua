@@ -101,7 +101,8 @@ describe("metrics", function()
 
         it("speaks OpenMetrics to whom accepts it, and says the same", function()
             for name, value in pairs(text) do
-                if name:find "^moondns_" and not name:find "^moondns_lua_memory_bytes" and not name:find "_bucket" then
+                if name:find "^moondns_" and not name:find "^moondns_lua_memory_bytes" and not name:find "_bucket"
+                    and not name:find "^moondns_metrics_" then
                     assert.equal(value, open[name], name)
                 end
             end
@@ -200,6 +201,21 @@ describe("metrics", function()
             assert.equal(200, metrics.request(base .. "/metrics").code)
             assert.is_true(descriptors() <= before + 33, before .. " descriptors became " .. descriptors())
             crowd[1]:wait_closed()
+            local values = metrics.scrape(moondns)
+            assert.equal(32, values["moondns_metrics_connections"])
+            assert.is_true(values['moondns_metrics_connection_events_total{event="evicted"}'] >= 33)
+            assert.is_true(values['moondns_metrics_connection_events_total{event="accepted"}'] >= 66)
+        end)
+
+        it("gives clients ten seconds for a request, however often they send a byte of it", function()
+            local name = 'moondns_metrics_connection_events_total{event="timed_out"}'
+            local before, slow = metrics.scrape(moondns)[name], net.tcp(tonumber(base:match "%d+$"))
+            slow:write "GET /metrics HTTP/1.1\r\nX-Never: "
+            local ended = false
+            wait.eventually(function()
+                ended = ended or not slow:write "x"
+                return ended and metrics.scrape(moondns)[name] > before
+            end, "the end of a connection that is slow", 20)
         end)
     end)
 

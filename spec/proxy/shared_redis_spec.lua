@@ -1,5 +1,6 @@
 -- shared in Redis: several instances have it in common, through a real redis-server.
 local files = require "spec.support.files"
+local metrics = require "spec.support.metrics"
 local net = require "spec.support.net"
 local process = require "spec.support.process"
 local proxy = require "spec.support.proxy"
@@ -251,6 +252,22 @@ describe("shared in Redis", function()
         away:start_again()
         moondns:wait_output("Redis at 127.0.0.1:" .. away.port .. " is there again", "err")
         assert.equal("192.0.2.1", ask(moondns))
+    end)
+
+    it("tells in the metrics of its calls, and whether it is there", function()
+        local own = redis.start()
+        local moondns = start(COUNT, { url = own.url, args = { "--metrics", "0", "--workers", "2" } })
+        for _ = 1, 5 do
+            assert.equal("192.0.2.1", ask(moondns))
+        end
+        local values = metrics.scrape(moondns)
+        assert.same({ 5, 0 }, { values['moondns_redis_calls_total{result="ok"}'], values['moondns_redis_calls_total{result="failed"}'] })
+        wait.eventually(function() return metrics.scrape(moondns).moondns_redis_up == 1 end, "both workers to reach it")
+        own:kill()
+        wait.eventually(function() return metrics.scrape(moondns).moondns_redis_up == 0 end, "the workers to find it gone")
+        wait.eventually(function() return ask(moondns) == "192.0.2.2" end, "a call that fails")
+        values = metrics.scrape(moondns)
+        assert.is_true(values['moondns_redis_calls_total{result="failed"}'] >= 1)
     end)
 
     it("may be killed and started again under load: every query is answered", function()
