@@ -18,8 +18,10 @@ struct exchange *exchange_new(const struct exchange_config *config, const struct
     exchange->io = io;
     exchange->hooks = hooks;
     exchange->observers = observers;
-    for (const struct flow_observer *observer = observers; observer; observer = observer->next)
+    for (const struct flow_observer *observer = observers; observer; observer = observer->next) {
         exchange->watched = exchange->watched || observer->passed;
+        exchange->awaited = exchange->awaited || observer->gone_out;
+    }
     exchange->pending.random = &exchange->random;
     exchange->tag = random_u32(&exchange->random);
     if (config->cache_entries) {
@@ -79,6 +81,14 @@ void exchange_set_time(struct exchange *exchange, int64_t monotonic_us, int64_t 
     exchange->wall_us = wall_us;
     if (exchange->cache)
         cache_set_time(exchange->cache, monotonic_us, wall_us);
+}
+
+void exchange_gone_out(struct exchange *exchange)
+{
+    for (const struct flow_observer *observer = exchange->observers; exchange->awaited && observer;
+         observer = observer->next)
+        if (observer->gone_out)
+            observer->gone_out(observer->context);
 }
 
 void exchange_set_config(struct exchange *exchange, const struct exchange_config *config)

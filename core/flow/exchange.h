@@ -128,6 +128,8 @@ struct flow_observer {
      * the wall clock. May be NULL. */
     void (*turned_away)(void *context, const struct reply_to *to, int64_t wall_us, struct span query,
                         struct span answer);
+    /* What was finished since the time was set has gone out. May be NULL. */
+    void (*gone_out)(void *context);
 };
 
 struct exchange_config {
@@ -173,6 +175,9 @@ void exchange_free(struct exchange *exchange);
 
 /* The time, told before anything else is called in a turn: monotonic and wall clock. */
 void exchange_set_time(struct exchange *exchange, int64_t monotonic_us, int64_t wall_us);
+
+/* All answers given since then have gone out: tells the observers. */
+void exchange_gone_out(struct exchange *exchange);
 
 /* A query came. Copies the bytes. Less than a header, and responses, are dropped; what is malformed otherwise gets
  * FORMERR (DSO, whose form is another one: NOTIMP). */

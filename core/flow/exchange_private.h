@@ -81,6 +81,7 @@ struct exchange {
     const struct exchange_io *io;
     const struct flow_observer *observers;
     bool watched;        /* one of them sees messages pass */
+    bool awaited;        /* one of them wants to know when answers have gone out */
     struct hooks *hooks; /* the current generation; borrowed */
     struct exchange_counters counters;
     struct pending_table pending;

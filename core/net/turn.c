@@ -123,6 +123,7 @@ static void end_turn(struct net *net)
         tcp_server_flush(net->tcp_server);
         tell_failures(net);
     } while (!is_flushed(net));
+    exchange_gone_out(net->exchange);
     free_dead(net);
     if (!net->stopping)
         udp_upstream_open_ahead(net);

@@ -1,5 +1,7 @@
 #include "observe/flow_tally.h"
 
+#include "base/clock.h"
+
 const double flow_tally_bounds[TALLY_BOUNDS] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
                                                 0.05,   0.1,     0.25,   0.5,   1,      2.5,   5};
 
@@ -35,20 +37,45 @@ static void passed(void *context, const struct flow *flow, enum passage passage,
         count_answer(&tally->counts, flow);
 }
 
-static void finished(void *context, const struct flow *flow)
+static void count_duration(struct flow_counts *counts, enum flow_source source, int64_t duration_us, unsigned times)
 {
-    struct flow_counts *counts = &((struct flow_tally *)context)->counts;
-    int64_t duration_us = flow->finished_us - flow->started_us;
     unsigned bucket = 0;
-    if (!flow->response.present)
-        return;
     while (bucket < TALLY_BOUNDS && duration_us > bounds_us[bucket])
         bucket++;
-    counts->durations[flow->source][bucket]++;
-    counts->duration_us[flow->source] += (uint64_t)duration_us;
+    counts->durations[source][bucket] += times;
+    counts->duration_us[source] += (uint64_t)duration_us * times;
+}
+
+static void finished(void *context, const struct flow *flow)
+{
+    struct flow_tally *tally = context;
+    const int64_t duration_us = flow->finished_us - flow->started_us;
+    if (!flow->response.present)
+        return;
+    if (duration_us > 0) {
+        count_duration(&tally->counts, flow->source, duration_us, 1);
+        return;
+    }
+    tally->instants[flow->source]++;
+    tally->turn_us = flow->started_us;
+}
+
+static void gone_out(void *context)
+{
+    struct flow_tally *tally = context;
+    if (tally->turn_us == 0)
+        return;
+    const int64_t duration_us = clock_monotonic_us() - tally->turn_us;
+    tally->turn_us = 0;
+    for (unsigned source = 0; source < TALLY_SOURCES; source++) {
+        if (tally->instants[source])
+            count_duration(&tally->counts, (enum flow_source)source, duration_us, tally->instants[source]);
+        tally->instants[source] = 0;
+    }
 }
 
 void flow_tally_init(struct flow_tally *tally)
 {
-    *tally = (struct flow_tally){.observer = {.context = tally, .finished = finished, .passed = passed}};
+    *tally = (struct flow_tally){
+        .observer = {.context = tally, .finished = finished, .passed = passed, .gone_out = gone_out}};
 }

@@ -27,6 +27,11 @@ struct flow_counts {
 struct flow_tally {
     struct flow_observer observer;
     struct flow_counts counts;
+
+    /* Flows that ended in the turn of the loop in which they came (a script's answer, the cache's): all clocks stand
+     * still in a turn, so they took as long as it did. */
+    unsigned instants[TALLY_SOURCES];
+    int64_t turn_us; /* monotonic; when it began, 0: there are none */
 };
 
 /* Starts at zero. The observer is to be put into an exchange's list; its `next` is the caller's. */

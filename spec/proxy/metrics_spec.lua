@@ -110,6 +110,23 @@ describe("metrics", function()
         end)
     end)
 
+    it("tell how long answers took that scripts computed at once", function()
+        local moondns = proxy.start { args = { "--metrics", "0" }, code = [[
+            function dns_request(flow)
+                local file = io.popen("sleep 0.03")
+                file:read("*a")
+                file:close()
+                flow.response = flow.request:succeed{}
+            end]] }
+        for _ = 1, 3 do
+            moondns:dig "a.example"
+        end
+        local values = metrics.scrape(moondns)
+        assert.equal(3, values['moondns_response_duration_seconds_count{source="script"}'])
+        assert.is_true(values['moondns_response_duration_seconds_sum{source="script"}'] >= 0.09)
+        assert.equal(0, values['moondns_response_duration_seconds_bucket{le="0.025",source="script"}'])
+    end)
+
     describe("over HTTP", function()
         local moondns, base
 
