@@ -195,19 +195,36 @@ static void catch_up(struct hooks *hooks)
         hooks->outdated(hooks);
 }
 
+/* Too many queries are in flight: this one is answered at once that it comes to nothing. */
+static void turn_down_overload(struct exchange *exchange, struct span wire, const struct reply_to *to,
+                               const struct dns_message *query)
+{
+    struct buffer *out = &exchange->scratch;
+    enum status status = dns_message_make_error(query, DNS_RCODE_SERVFAIL, out);
+    if (!status && query->opt.count && dns_message_add_ede(out, DNS_EDE_OTHER, "too many queries in flight"))
+        status = STATUS_NO_MEMORY;
+    if (status) {
+        drop(exchange, to, &exchange->counters.overload_dropped);
+        return;
+    }
+    exchange->counters.overload_refused++;
+    exchange_reply_away(exchange, to, wire);
+}
+
 /* A query that is no flow's. `query` is the message where `parsed` is STATUS_OK. */
 static void turn_down(struct exchange *exchange, struct span wire, const struct reply_to *to,
                       const struct dns_message *query, enum status parsed)
 {
-    struct exchange_counters *counters = &exchange->counters;
     const uint16_t response_code = parsed ? DNS_RCODE_NOERROR : refusal(query);
     struct dns_header header;
     if (parsed == STATUS_MALFORMED && !dns_header_read(wire.data, wire.length, &header))
         refuse(exchange, to, wire, make_refusal(&header, wire.data, wire.length, &exchange->scratch));
     else if (response_code)
         refuse(exchange, to, wire, dns_message_make_error(query, response_code, &exchange->scratch));
+    else if (parsed)
+        drop(exchange, to, &exchange->counters.overload_dropped);
     else
-        drop(exchange, to, &counters->overload_dropped);
+        turn_down_overload(exchange, wire, to, query);
 }
 
 void exchange_query(struct exchange *exchange, const uint8_t *wire, size_t length, const struct reply_to *to)

@@ -135,7 +135,7 @@ struct flow_observer {
 struct exchange_config {
     int64_t timeout_us;        /* for one try */
     unsigned retries;          /* further tries */
-    size_t flows_max;          /* in flight; a query beyond that is dropped and counted */
+    size_t flows_max;          /* in flight; a query beyond that gets SERVFAIL, and is counted */
     uint16_t payload_size;     /* what an OPT of ours announces: 1232 */
     uint16_t op_codes_refused; /* bits 1 << op code: what no script answers gets NOTIMP */
     int64_t stream_idle_us;    /* for how long a stream client's idle connection is kept; 0: not to be told */
@@ -149,7 +149,8 @@ struct exchange_counters {
     uint64_t asks;                               /* queries that scripts made */
     uint64_t malformed_answered;                 /* FORMERR sent, BADVERS too */
     uint64_t malformed_dropped;                  /* no header, QR=1: nothing to answer */
-    uint64_t overload_dropped;                   /* flows_max reached */
+    uint64_t overload_refused;                   /* flows_max reached: SERVFAIL */
+    uint64_t overload_dropped;                   /* there was no memory */
     uint64_t upstream_queries, upstream_answers; /* tries sent; answers that matched */
     uint64_t unmatched_dropped;                  /* answers to nothing that was asked: channel, id or question */
     uint64_t malformed_answers;                  /* matched and malformed: the try is spent */

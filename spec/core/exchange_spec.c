@@ -105,7 +105,7 @@ static void edns_version_1_gets_badvers(void **state)
     assert_int_equal(world->sent_count, 0);
 }
 
-static void queries_beyond_the_limit_are_dropped(void **state)
+static void queries_beyond_the_limit_get_servfail(void **state)
 {
     struct world *world = *state;
     world->config.flows_max = 2;
@@ -113,11 +113,13 @@ static void queries_beyond_the_limit_are_dropped(void **state)
     for (int i = 0; i < 5; i++)
         world_ask(world);
     assert_int_equal(exchange_flows(world->exchange), 2);
-    assert_int_equal(world_counters(world)->overload_dropped, 3);
+    assert_int_equal(world_counters(world)->overload_refused, 3);
+    assert_int_equal(world->reply_count, 3);
+    assert_int_equal(world_reply_code(world), DNS_RCODE_SERVFAIL);
     world_answer_well(world);
     world_ask(world);
     assert_int_equal(exchange_flows(world->exchange), 2);
-    assert_int_equal(world_counters(world)->overload_dropped, 3);
+    assert_int_equal(world_counters(world)->overload_refused, 3);
 }
 
 /* --- asking --- */
@@ -293,7 +295,7 @@ int main(void)
         WORLD_TEST(two_opts_get_formerr),
         WORLD_TEST(opt_with_a_name_gets_formerr),
         WORLD_TEST(edns_version_1_gets_badvers),
-        WORLD_TEST(queries_beyond_the_limit_are_dropped),
+        WORLD_TEST(queries_beyond_the_limit_get_servfail),
         WORLD_TEST(query_goes_out_as_it_came_but_for_the_id),
         WORLD_TEST(ids_are_random_and_unique_on_a_channel),
         WORLD_TEST(same_id_of_many_clients_is_never_crossed),

@@ -153,7 +153,7 @@ end)
 describe("limits of flows", function()
     scope.manage()
 
-    it("--flows-max: further queries get no answer, those in flight do", function()
+    it("--flows-max: further queries get SERVFAIL at once, those in flight an answer", function()
         local server = net.server()
         local moondns = proxy.start { upstream = server, args = { "--flows-max", "2", "--timeout", "15" } }
         local clients, replies = {}, {}
@@ -164,7 +164,10 @@ describe("limits of flows", function()
             replies[i] = function() reply(wire.answer(bytes, {})) end
         end
         local third = moondns:udp()
-        assert.is_nil(third:ask(query("n3.example", 3), 0.2))
+        local refused = wire.parse(assert(third:ask(wire.query("n3.example", "A", { id = 3, edns = true }))))
+        assert.same({ 3, wire.rcodes.SERVFAIL, "n3.example" }, { refused.id, refused.rcode, refused.questions[1].name })
+        assert.truthy(refused.opt.data:find("too many queries in flight", 1, true))
+        assert.equal(wire.rcodes.SERVFAIL, wire.parse(assert(third:ask(query("n4.example", 4)))).rcode)
         assert.is_nil(server:receive(0))
         replies[1]()
         assert(clients[1]:receive())
