@@ -41,7 +41,7 @@ describe("an evil upstream", function()
         reply(good(received))
         local answer = wire.parse(assert(client:receive()))
         assert.same({ 0, GOOD }, { answer.rcode, answer.answers[1].data })
-        assert.is_true(wait.now() - started < 1)
+        assert.is_true(wait.now() - started < 4) -- no time-out
     end
 
     -- What its answer may be made of: each gives the bytes for a query.

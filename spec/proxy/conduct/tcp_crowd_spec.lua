@@ -36,12 +36,12 @@ describe("a crowd of TCP connections", function()
             local started = wait.now()
             local client = moondns[transport](moondns)
             assert.equal(0, wire.parse(assert(client:ask(wire.query("a.example", "A")))).rcode)
-            assert.is_true(wait.now() - started < 1, transport .. " took " .. wait.now() - started .. " s")
+            assert.is_true(wait.now() - started < 4, transport .. " took " .. wait.now() - started .. " s")
         end
     end
 
     for what, bytes in pairs { idle = "", ["half-sent"] = wire.u16(100) .. "half" } do
-        it(what .. ": UDP and new connections are served within a second, and it ends", function()
+        it(what .. ": UDP and new connections are served before any of it times out, and it ends", function()
             local moondns = proxy.start { code = ANSWER }
             local crowd = {}
             for i = 1, count() do
