@@ -6,6 +6,8 @@
 
 enum { PAYLOAD_SIZE_DEFAULT = 1232 };
 
+const char exchange_overload_text[] = "too many queries in flight";
+
 /* --- life --- */
 
 struct exchange *exchange_new(const struct exchange_config *config, const struct exchange_io *io, struct hooks *hooks,
@@ -201,7 +203,7 @@ static void turn_down_overload(struct exchange *exchange, struct span wire, cons
 {
     struct buffer *out = &exchange->scratch;
     enum status status = dns_message_make_error(query, DNS_RCODE_SERVFAIL, out);
-    if (!status && query->opt.count && dns_message_add_ede(out, DNS_EDE_OTHER, "too many queries in flight"))
+    if (!status && query->opt.count && dns_message_add_ede(out, DNS_EDE_OTHER, exchange_overload_text))
         status = STATUS_NO_MEMORY;
     if (status) {
         drop(exchange, to, &exchange->counters.overload_dropped);
@@ -209,6 +211,14 @@ static void turn_down_overload(struct exchange *exchange, struct span wire, cons
     }
     exchange->counters.overload_refused++;
     exchange_reply_away(exchange, to, wire);
+}
+
+/* There is some room beyond flows_max, for queries that scripts or others than upstreams answer. */
+static inline bool is_full(const struct exchange *exchange)
+{
+    enum { SHARE = 4 };
+    const size_t most = exchange->config.flows_max;
+    return exchange->active_count > most + most / SHARE;
 }
 
 /* A query that is no flow's. `query` is the message where `parsed` is STATUS_OK. */
@@ -246,7 +256,7 @@ void exchange_query(struct exchange *exchange, const uint8_t *wire, size_t lengt
     struct flow_message *query = &flow->flow.query;
     const enum status parsed =
         load_u16(wire + 4) > 1 ? STATUS_MALFORMED : flow_message_set(query, wire, length, exchange->wall_us, NULL);
-    if (parsed || refusal(&query->view) || exchange->active_count >= exchange->config.flows_max) {
+    if (parsed || refusal(&query->view) || is_full(exchange)) {
         turn_down(exchange, (struct span){wire, length}, to, &query->view, parsed);
         exchange_flow_give_back(exchange, flow);
         return;

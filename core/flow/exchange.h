@@ -135,7 +135,7 @@ struct flow_observer {
 struct exchange_config {
     int64_t timeout_us;        /* for one try */
     unsigned retries;          /* further tries */
-    size_t flows_max;          /* in flight; a query beyond that gets SERVFAIL, and is counted */
+    size_t flows_max;          /* in flight; one beyond that is not asked upstream: SERVFAIL, and counted */
     uint16_t payload_size;     /* what an OPT of ours announces: 1232 */
     uint16_t op_codes_refused; /* bits 1 << op code: what no script answers gets NOTIMP */
     int64_t stream_idle_us;    /* for how long a stream client's idle connection is kept; 0: not to be told */

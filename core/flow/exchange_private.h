@@ -222,6 +222,9 @@ void exchange_flow_give_back(struct exchange *exchange, struct exchange_flow *fl
 /* Shows the observers a message; to be called where exchange->watched. */
 void exchange_show(const struct exchange *exchange, const struct flow *flow, enum passage passage, struct span wire);
 
+/* Why a query is not served that comes while flows_max are in flight. */
+extern const char exchange_overload_text[];
+
 /* Answers a query that never becomes a flow with the message in `scratch`. */
 void exchange_reply_away(struct exchange *exchange, const struct reply_to *to, struct span query);
 

@@ -164,12 +164,23 @@ static bool tries_left(const struct exchange *exchange, const struct exchange_fl
     return flow->flow.tries <= exchange->config.retries;
 }
 
+/* Too many queries are in flight, most of them waiting for upstreams: this one does not join them. */
+static COLD enum step refuse_overload(struct exchange *exchange, struct exchange_flow *flow)
+{
+    exchange->counters.overload_refused++;
+    flow_set_error(&flow->flow, exchange_overload_text, exchange->wall_us);
+    flow->flow.error_info = DNS_EDE_OTHER;
+    return STEP_ERROR;
+}
+
 enum step exchange_forward(struct exchange *exchange, struct exchange_flow *flow)
 {
     struct flow *plain = &flow->flow;
     enum step next;
     if (plain->killed)
         return STEP_END;
+    if (exchange->active_count > exchange->config.flows_max && plain->tries == 0 && !flow->is_ask)
+        return refuse_overload(exchange, flow);
     if (exchange->leaders && plain->tries == 0 && exchange_follow(exchange, flow))
         return STEP_WAIT;
     if (exchange->io->rivals && plain->tries == 0 && exchange_race(exchange, flow, &next))

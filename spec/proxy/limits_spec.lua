@@ -153,9 +153,12 @@ end)
 describe("limits of flows", function()
     scope.manage()
 
-    it("--flows-max: further queries get SERVFAIL at once, those in flight an answer", function()
+    it("--flows-max: further queries get SERVFAIL at once, but for what scripts answer; those in flight an answer", function()
         local server = net.server()
-        local moondns = proxy.start { upstream = server, args = { "--flows-max", "2", "--timeout", "15" } }
+        local moondns = proxy.start { upstream = server, args = { "--flows-max", "2", "--timeout", "15" }, code = [[
+            function dns_request(flow)
+                if flow.request.question.name == "own.example" then flow.response = flow.request:fail "NXDOMAIN" end
+            end]] }
         local clients, replies = {}, {}
         for i = 1, 2 do
             clients[i] = moondns:udp()
@@ -168,6 +171,7 @@ describe("limits of flows", function()
         assert.same({ 3, wire.rcodes.SERVFAIL, "n3.example" }, { refused.id, refused.rcode, refused.questions[1].name })
         assert.truthy(refused.opt.data:find("too many queries in flight", 1, true))
         assert.equal(wire.rcodes.SERVFAIL, wire.parse(assert(third:ask(query("n4.example", 4)))).rcode)
+        assert.equal(wire.rcodes.NXDOMAIN, wire.parse(assert(third:ask(query("own.example", 5)))).rcode)
         assert.is_nil(server:receive(0))
         replies[1]()
         assert(clients[1]:receive())
