@@ -377,6 +377,7 @@ enum step exchange_reply(struct exchange *exchange, struct exchange_flow *flow)
         exchange_show(exchange, plain, PASSAGE_CLIENT_ANSWER, wire);
     flow->replied = true;
     exchange->counters.responses++;
-    count_source(&exchange->counters, plain->source);
+    if (plain->source != FLOW_SOURCE_UPSTREAM)
+        count_source(&exchange->counters, plain->source);
     return STEP_END;
 }

@@ -365,7 +365,9 @@ static unsigned rivals(void *context, const struct flow *flow, uint8_t members[s
 static void release(void *context, const struct channel *channel, enum try_outcome outcome)
 {
     struct channel_end *end = find_channel(context, channel->number);
-    const char *why = outcome == TRY_TIMED_OUT ? "time-out" : end && end->why ? end->why : "not reachable";
+    const char *why = NULL;
+    if (outcome != TRY_ANSWERED)
+        why = outcome == TRY_TIMED_OUT ? "time-out" : end && end->why ? end->why : "not reachable";
     net_upstream_note(context, channel, outcome, why);
     if (!end || end->pending == 0)
         return;
