@@ -48,10 +48,7 @@ local function upstream_text(upstream)
     return type(upstream) == "number" and "127.0.0.1:" .. upstream or upstream
 end
 
--- Starts it and waits until it listens. Options: script (a path, or a list of them), code (a script's text), upstream (a
--- port, a server, text, or a list of them; "none" by default), args (further arguments), port, listen (text or a list; else
--- 127.0.0.1 on a free port), folder, environment.
-function M.start(options)
+local function launch(options)
     local port = options.port or ports.free()
     local argv = { M.binary }
     add(argv, "-l", options.listen or "127.0.0.1:" .. port)
@@ -72,6 +69,25 @@ function M.start(options)
     local self = setmetatable(process.start(argv, options), Proxy)
     self.port, self.script = port, script
     self.expected_end = true -- when it ends now, it is told once
+    wait.eventually(function()
+        return self:out():find("listening on ", 1, true) or self:err():find("listening on ", 1, true) or self:ended()
+    end, "moondns to listen")
+    return self
+end
+
+local LAUNCHES = 5
+
+-- Starts it and waits until it listens. Options: script (a path, or a list of them), code (a script's text), upstream (a
+-- port, a server, text, or a list of them; "none" by default), args (further arguments), port, listen (text or a list; else
+-- 127.0.0.1 on a free port), folder, environment.
+function M.start(options)
+    local self
+    for _ = 1, options.port and 1 or LAUNCHES do -- the socket of another proxy to its upstream may come upon a free port first
+        self = launch(options)
+        if options.listen or not (self:ended() and self:err():find("the port is in use", 1, true)) then
+            break
+        end
+    end
     self:wait_output "listening on "
     self.expected_end = false
     return self
