@@ -13,6 +13,7 @@ struct channel {
     enum transport transport;
     enum upstream_scheme scheme; /* as the upstream was written: only a plain one is asked again over a stream */
     bool no_edns;                /* the server does not know EDNS: it is asked without OPT */
+    bool is_down;                /* there is no other server, and this one has not answered lately */
     bool keepalive;              /* a stream that is to be kept, and the server has not said for how long: a query with
                                     OPT asks (edns-tcp-keepalive, RFC 7828) */
 

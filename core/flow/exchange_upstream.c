@@ -156,10 +156,13 @@ static enum status try_upstream(struct exchange *exchange, struct exchange_flow 
     return STATUS_OK;
 }
 
-/* A runner whose flow went on without it is not worth another try. */
+/* A runner whose flow went on without it is not worth another try, and nor is a server that is down where there is no
+ * other: whoever waits is told soon, and the server is not asked over and over once it returns. */
 static bool tries_left(const struct exchange *exchange, const struct exchange_flow *flow)
 {
     if (flow->member && !flow->race && flow->flow.tries > 0)
+        return false;
+    if (flow->channel.is_down && flow->flow.tries > 0)
         return false;
     return flow->flow.tries <= exchange->config.retries;
 }

@@ -284,6 +284,7 @@ static enum status route(void *context, const struct route *wanted, struct chann
     enum status status = upstreams_choose(&net->upstreams, wanted, &choice, reason);
     const struct upstream_target target = choice.target;
     out->upstream = choice.upstream;
+    out->is_down = choice.is_down;
     out->routed_us = net->now_us;
     out->server = target.address;
     out->scheme = target.scheme;

@@ -248,6 +248,7 @@ static enum status choose_any(struct upstreams *upstreams, const struct route *r
         }
         choice.target = group.items[index].target;
         choice.upstream = number_of(upstreams, group.first + index);
+        choice.is_down = group.count == 1 && group.health[index].down;
     }
     *out = choice;
     return upstream_scheme_check(choice.target.scheme, reason) ? STATUS_IO : STATUS_OK;
@@ -260,6 +261,7 @@ enum status upstreams_choose(struct upstreams *upstreams, const struct route *ro
         return choose_any(upstreams, route, out, reason);
     out->target = upstreams->items[0].target;
     out->upstream = number_of(upstreams, 0);
+    out->is_down = upstreams->health[0].down;
     return STATUS_OK;
 }
 

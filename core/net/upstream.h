@@ -30,6 +30,7 @@ void upstreams_replace(struct upstreams *upstreams, struct upstreams *next);
 struct upstream_choice {
     struct upstream_target target;
     uint32_t upstream; /* for upstreams_health; 0: none of the list */
+    bool is_down;      /* it is, and there is no other */
 };
 
 /* The upstream for one try: the flow's own; the server that answered with TC, again; one of the longest domain that the

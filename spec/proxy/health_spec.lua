@@ -2,6 +2,7 @@
 -- binary whose scripts answer; one that is stopped (SIGSTOP) takes queries and never answers, one that has ended refuses.
 local signal = require "posix.signal"
 local dig = require "spec.support.dig"
+local net = require "spec.support.net"
 local ports = require "spec.support.ports"
 local proxy = require "spec.support.proxy"
 local scope = require "spec.support.scope"
@@ -72,6 +73,20 @@ end
 
 describe("an upstream that dies", function()
     scope.manage()
+
+    it("is asked once for each query when it is down and alone", function()
+        local server = net.server()
+        local moondns = proxy.start { upstream = server, args = { "--timeout", "0.3", "--retries", "2", "--flow-detail", "0" } }
+        ask_until_down(moondns)
+        local seen = 0
+        while server:receive(0.5) do end
+        assert.equal(SERVFAIL, asked(moondns, "once.example"))
+        for bytes in function() return (server:receive(0.5)) end do
+            seen = seen + (wire.parse(bytes).questions[1].name:lower() == "once.example" and 1 or 0)
+        end
+        assert.equal(1, seen)
+    end)
+
 
     -- Both ways of being dead, over both transports.
     for _, scheme in ipairs { "", "tcp://" } do
