@@ -1,5 +1,6 @@
 #include "observe/dnstap_private.h"
 
+#include "base/room.h"
 #include "dns/name.h"
 
 #include <assert.h>
@@ -16,6 +17,8 @@ enum {
     REOPEN_S = 1,
     CLOSE_S = 1, /* for what waits, when it ends */
 };
+
+#define NO_THREAD "--dnstap: cannot start its thread"
 
 /* --- targets --- */
 
@@ -149,6 +152,18 @@ static void pack_common(struct dnstap *dnstap, const char *given)
     dnstap->common_length = dnstap__dnstap__pack(&frame, dnstap->common);
 }
 
+/* libfstrm ends the process where it has no room to start. */
+static enum status check_room(unsigned workers, struct reason *reason)
+{
+    enum { ENTRY_BYTES = 64 };
+    if (!room_is_there(ROOM_BYTES + (size_t)workers * QUEUE_MESSAGES * ENTRY_BYTES))
+        return STATUS_NO_MEMORY;
+    if (room_has_thread())
+        return STATUS_OK;
+    reason_set(reason, NO_THREAD);
+    return STATUS_IO;
+}
+
 /* Starts the thread, which takes the writer. */
 static struct fstrm_iothr *start(struct fstrm_writer *writer, unsigned workers)
 {
@@ -183,11 +198,13 @@ enum status dnstap_new(const struct dnstap_config *config, struct dnstap **out, 
     if (config->anonymize)
         dnstap->cut = *config->anonymize;
     pack_common(dnstap, config->identity);
-    status = open_writer(&target, dnstap, &writer, reason);
+    status = check_room(config->workers, reason);
+    if (!status)
+        status = open_writer(&target, dnstap, &writer, reason);
     if (!status && writer)
         dnstap->writer = start(writer, config->workers);
     if (!status && !dnstap->writer) {
-        reason_set(reason, "--dnstap: cannot start its thread");
+        reason_set(reason, NO_THREAD);
         status = STATUS_IO;
     }
     if (status) {

@@ -285,12 +285,13 @@ struct pages *pages_new(const struct pages_config *config)
     }
     pages->config = *config;
     TAILQ_INIT(&pages->connections);
-    pages->listener = evconnlistener_new(config->base, on_accept, pages, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC,
-                                         0, config->fd);
+    pages->listener =
+        evconnlistener_new(config->base, on_accept, pages,
+                           LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_DISABLED, 0, config->fd);
     if (!pages->listener)
         close(config->fd);
     pages->pause = evtimer_new(config->base, on_pause_end, pages);
-    if (pages->listener && pages->pause) {
+    if (pages->listener && pages->pause && evconnlistener_enable(pages->listener) == 0) {
         evconnlistener_set_error_cb(pages->listener, on_accept_error);
         return pages;
     }

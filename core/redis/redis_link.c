@@ -239,7 +239,7 @@ static bool connect_to(struct redis_link *link, const char *address)
 {
     const struct redis_url *url = link->config.store.url;
     redisAsyncContext *connection = NULL;
-    if (room_is_there())
+    if (room_is_there(ROOM_BYTES))
         connection = url->path ? redisAsyncConnectUnix(url->path) : redisAsyncConnect(address, url->port);
     if (!connection) {
         set_why(link, "out of memory");

@@ -37,20 +37,23 @@
 #include <unistd.h>
 
 /* Classes of calls, in the order of the page's counts; spec/inject/inject.lua has the same. */
-#define CLASSES(X)                                                                                                  \
-    X(malloc)                                                                                                       \
-    X(lua)                                                                                                          \
-    X(socket)                                                                                                       \
-    X(bind)                                                                                                         \
-    X(connect)                                                                                                      \
-    X(listen)                                                                                                       \
-    X(accept4)                                                                                                      \
-    X(sendmmsg)                                                                                                     \
-    X(recvmmsg) X(sendmsg) X(recvmsg) X(sendto) X(send) X(recvfrom) X(recv) X(read) X(write) X(readv) X(writev)     \
-        X(setsockopt) X(getsockopt) X(getsockname) X(getpeername) X(epoll_create1) X(epoll_ctl) X(epoll_wait)       \
-            X(eventfd) X(timerfd_create) X(timerfd_settime) X(timer_create) X(timer_settime) X(pipe2) X(socketpair) \
-                X(open) X(fopen) X(opendir) X(fstat) X(inotify_init1) X(inotify_add_watch) X(getrandom)             \
-                    X(pthread_create) X(mmap)
+#define CLASSES(X)                                                                                                 \
+    X(malloc)                                                                                                      \
+    X(lua)                                                                                                         \
+    X(socket)                                                                                                      \
+    X(bind)                                                                                                        \
+    X(connect)                                                                                                     \
+    X(listen)                                                                                                      \
+    X(accept4)                                                                                                     \
+    X(sendmmsg)                                                                                                    \
+    X(recvmmsg)                                                                                                    \
+    X(sendmsg)                                                                                                     \
+    X(recvmsg)                                                                                                     \
+    X(sendto)                                                                                                      \
+    X(send) X(recvfrom) X(recv) X(read) X(write) X(readv) X(writev) X(setsockopt) X(getsockopt) X(getsockname)     \
+        X(getpeername) X(epoll_create1) X(epoll_ctl) X(epoll_wait) X(eventfd) X(timerfd_create) X(timerfd_settime) \
+            X(timer_create) X(timer_settime) X(pipe2) X(socketpair) X(open) X(fopen) X(opendir) X(fstat)           \
+                X(inotify_init1) X(inotify_add_watch) X(getrandom) X(pthread_create) X(mmap)
 
 enum class {
 #define X(name) CLASS_##name,
@@ -73,6 +76,7 @@ struct page {
     uint32_t measure;       /* set: the next call writes `bytes` and takes this back */
     uint64_t bytes;         /* what is allocated */
     char match[64];         /* a part of the path of a file that has to be in the call stack; "" for any */
+    uint64_t from, to;      /* the program's code that has to be in it, as offsets; 0 and 0 for any */
     uint64_t counts[64];    /* by class */
     char where[WHERE_SIZE]; /* the last failed call's stack: "file+0xoffset", a line each */
     uint32_t seen[SEEN];    /* places that failed; 0 is free */
@@ -136,12 +140,8 @@ static const struct module *find_module(const void *at)
 
 /* Functions of libraries that end the process if they get no memory, but do get it, by what comes just before: the
  * proxy tries it (base/room.h), or hiredis gave back more than it takes. */
-static const char *const roomy_names[] = {"evhttp_connection_base_bufferevent_new",
-                                          "evhttp_request_new",
-                                          "bufferevent_openssl_socket_new",
-                                          "redisAsyncConnect",
-                                          "redisAsyncConnectUnix",
-                                          "redisBufferWrite"};
+static const char *const roomy_names[] = {"evhttp_connection_base_bufferevent_new", "evhttp_request_new",
+                                          "redisAsyncConnect", "redisAsyncConnectUnix", "redisBufferWrite"};
 enum { ROOMY = sizeof roomy_names / sizeof *roomy_names };
 static struct range roomy[ROOMY];
 
@@ -156,12 +156,17 @@ static void find_roomy(void)
     }
 }
 
-/* Whether the proxy, or hiredis itself, has called such a function, in which this is. */
+/* Whether the proxy, or hiredis itself, has called such a function, in which this is. What the proxy calls itself of
+ * these two libraries is all of that kind. */
 static bool is_roomy(const void *at, const void *caller)
 {
+    bool is_proxy = find_module(caller)->path == program;
+    const char *path = find_module(at)->path;
+    if (is_proxy && (strstr(path, "libfstrm") || strstr(path, "libevent_openssl")))
+        return true;
     for (size_t i = 0; i < ROOMY; i++)
         if (is_within(roomy[i], at))
-            return find_module(caller)->path == program || strstr(find_module(caller)->path, "libhiredis");
+            return is_proxy || strstr(find_module(caller)->path, "libhiredis");
     return false;
 }
 
@@ -184,16 +189,20 @@ static uint32_t mix(uint32_t key, uint64_t value)
 static void find_place(struct place *place, enum class class)
 {
     enum { OWN = 3, KEYED = 12 };
-    bool is_there = !page->match[0];
+    bool is_there = !page->match[0] && !page->to;
+    bool needs_room = class == CLASS_malloc || class == CLASS_pthread_create;
     place->is_exempt = false;
     place->count = backtrace(place->frames, FRAMES);
     place->key = mix(mix(2166136261u, class), (uint64_t)page->error);
     for (int i = OWN; i < place->count && i < OWN + KEYED; i++) {
         const struct module *module = find_module(place->frames[i]);
+        uintptr_t offset = (uintptr_t)place->frames[i] - module->base;
         is_there |= page->match[0] && strstr(module->path, page->match);
+        is_there |= module->path == program && offset >= page->from && offset < page->to;
         place->is_exempt |= module->is_sanitizer;
-        place->is_exempt |= i + 1 < place->count && is_roomy(place->frames[i], place->frames[i + 1]);
-        place->key = mix(place->key, (uintptr_t)place->frames[i] - module->base);
+        if (needs_room && i + 1 < place->count)
+            place->is_exempt |= is_roomy(place->frames[i], place->frames[i + 1]);
+        place->key = mix(place->key, offset);
     }
     place->is_exempt |= !is_there;
     place->key |= 1;
@@ -218,7 +227,7 @@ static bool is_new(uint32_t key)
             return false;
         if (*slot == 0) {
             *slot = key;
-            return page->one_in < 2 || mix(key, page->seed) % page->one_in == 0;
+            return page->one_in < 2 || (mix(key, page->seed) >> 16) % page->one_in == 0; /* keys are odd */
         }
     }
     return false;

@@ -15,6 +15,7 @@ struct page {
     uint32_t nth, one_in, seed, failed, measure;
     uint64_t bytes;
     char match[64];
+    uint64_t from, to;
     uint64_t counts[64];
     char where[4096];
     uint32_t seen[65536];
@@ -119,6 +120,19 @@ function Page:match(text)
     ffi.copy(self.data.match, text)
 end
 
+-- Only calls fail that the program's function of this name, or what it calls, makes.
+function Page:within(name)
+    local pipe = io.popen(("nm -S %s"):format(proxy.binary))
+    for line in pipe:lines() do
+        local from, size = line:match("^(%x+) (%x+) %a " .. name .. "$")
+        if from then
+            self.data.from, self.data.to = tonumber(from, 16), tonumber(from, 16) + tonumber(size, 16)
+        end
+    end
+    pipe:close()
+    assert(self.data.to > 0, name .. " is no function of the program")
+end
+
 function Page:failed()
     return self.data.failed
 end
@@ -148,16 +162,22 @@ local function within(budget)
     end
 end
 
--- Calls visit(class, error) for each of them, which gives how many calls failed; sums that up.
-local function each(sorts, options, visit)
-    local total = 0
+-- Calls visit(class, error) for each of them while more() is true, in an order that the seed draws where there is one; it gives
+-- how many calls failed. Sums that up.
+local function each(sorts, options, more, visit)
+    local list, total = {}, 0
     for _, sort in ipairs(sorts) do
         for _, problem in ipairs(sort[2]) do
-            local swept = visit(sort[1], problem)
-            total = total + swept
-            if options.tell then
-                options.tell(sort[1], problem, swept)
-            end
+            list[#list + 1] = { sort[1], problem }
+        end
+    end
+    math.randomseed(options.seed or 0)
+    while list[1] and more() do
+        local class, problem = unpack(table.remove(list, options.seed and math.random(#list) or 1))
+        local swept = visit(class, problem)
+        total = total + swept
+        if options.tell then
+            options.tell(class, problem, swept)
         end
     end
     return total
@@ -168,7 +188,10 @@ local function start_once(world, page)
     local ok, moondns = pcall(world.start, world, page)
     page:set "off"
     if ok then
-        local missed = world:round(moondns, PATIENCE)
+        local more, missed = within(RECOVERY_SECONDS)
+        repeat
+            missed = world:round(moondns, PATIENCE)
+        until #missed == 0 or not more()
         local code = moondns:stop()
         assert(code == 0, "it served and ended with " .. tostring(code))
         assert(#missed == 0, "it started and did not answer: " .. table.concat(missed, ", "))
@@ -186,7 +209,7 @@ end
 
 function M.sweep_start(world, page, sorts, findings, options)
     local more = within(options.budget)
-    return each(sorts, options, function(class, problem)
+    return each(sorts, options, more, function(class, problem)
         local swept = 0
         repeat
             local before = page:failed()
@@ -261,7 +284,7 @@ end
 -- (rounds in a row without a call that fails that end it).
 function M.sweep_serving(world, page, sorts, findings, options)
     local serving, more, rounds = serve(world, page, findings, options), within(options.budget), 0
-    local total = each(sorts, options, function(class, problem)
+    local total = each(sorts, options, more, function(class, problem)
         local calm, swept = 0, 0
         repeat
             local before = page:failed()
@@ -339,7 +362,7 @@ end
 
 function M.sweep_holding(world, page, sorts, findings, options)
     local serving = serve(world, page, findings, options)
-    local total = each(sorts, options, function(class, problem)
+    local total = each(sorts, options, within(options.budget), function(class, problem)
         return hold(serving, class, problem, options.seconds or 1)
     end)
     serving:stop()

@@ -141,7 +141,7 @@ static struct bufferevent *make_stream(struct http_request *request)
     if (!request->url.tls)
         return bufferevent_socket_new(base, -1, OPTIONS);
     SSL *ssl = http_tls_session(request->context, &request->url, request->verify);
-    if (!ssl || !room_is_there()) {
+    if (!ssl || !room_is_there(ROOM_BYTES)) {
         SSL_free(ssl);
         return NULL;
     }
@@ -193,7 +193,7 @@ static MUST_CHECK enum status add_headers(const struct http_request *request, st
 enum status http_connection_send(struct http_request *request)
 {
     struct http_connection *connection = &request->connection;
-    struct evhttp_request *to = room_is_there() ? evhttp_request_new(on_done, request) : NULL;
+    struct evhttp_request *to = room_is_there(ROOM_BYTES) ? evhttp_request_new(on_done, request) : NULL;
     if (!to)
         return STATUS_NO_MEMORY;
     evhttp_connection_set_max_body_size(connection->handle, (ev_ssize_t)request->max_size);
@@ -217,7 +217,7 @@ enum status http_connection_open(struct http_request *request, const struct addr
     struct bufferevent *stream = make_stream(request);
     if (!stream)
         return STATUS_NO_MEMORY;
-    if (!room_is_there()) {
+    if (!room_is_there(ROOM_BYTES)) {
         bufferevent_free(stream);
         return STATUS_NO_MEMORY;
     }
