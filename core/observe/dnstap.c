@@ -22,13 +22,6 @@ enum {
 
 /* --- targets --- */
 
-struct target {
-    enum { TARGET_UNIX, TARGET_TCP, TARGET_FILE } kind;
-    const char *path;
-    char host[DNSTAP_HOST_MAX];
-    uint16_t port;
-};
-
 static const char *after(const char *text, const char *start)
 {
     size_t length = strlen(start);
@@ -44,7 +37,7 @@ static uint16_t read_port(const char *text)
 }
 
 /* "ip:port", "[ipv6]:port" or "name:port". */
-static enum status read_host(const char *text, struct target *out, struct reason *reason)
+static enum status read_host(const char *text, struct dnstap_target *out, struct reason *reason)
 {
     struct address address;
     struct dns_name name;
@@ -69,9 +62,9 @@ static enum status read_host(const char *text, struct target *out, struct reason
     return STATUS_INVALID;
 }
 
-static enum status read_target(const char *text, struct target *out, struct reason *reason)
+static enum status read_target(const char *text, struct dnstap_target *out, struct reason *reason)
 {
-    struct target target = {.kind = TARGET_UNIX};
+    struct dnstap_target target = {.kind = DNSTAP_TARGET_UNIX};
     const char *rest;
     if ((target.path = after(text, "unix:"))) {
         if (strlen(target.path) >= sizeof((struct sockaddr_un *)0)->sun_path) {
@@ -80,9 +73,9 @@ static enum status read_target(const char *text, struct target *out, struct reas
             return STATUS_INVALID;
         }
     } else if ((target.path = after(text, "file:"))) {
-        target.kind = TARGET_FILE;
+        target.kind = DNSTAP_TARGET_FILE;
     } else if ((rest = after(text, "tcp:"))) {
-        target.kind = TARGET_TCP;
+        target.kind = DNSTAP_TARGET_TCP;
         enum status status = read_host(rest, &target, reason);
         if (status)
             return status;
@@ -96,37 +89,18 @@ static enum status read_target(const char *text, struct target *out, struct reas
 
 enum status dnstap_check(const char *target, struct reason *reason)
 {
-    struct target out;
+    struct dnstap_target out;
     return read_target(target, &out, reason);
 }
 
 /* --- life --- */
 
-static struct fstrm_writer *unix_writer(const char *path)
-{
-    struct fstrm_writer_options *options = fstrm_writer_options_init();
-    struct fstrm_unix_writer_options *there = fstrm_unix_writer_options_init();
-    fstrm_writer_options_add_content_type(options, DNSTAP_CONTENT_TYPE, sizeof DNSTAP_CONTENT_TYPE - 1);
-    fstrm_unix_writer_options_set_socket_path(there, path);
-    struct fstrm_writer *writer = fstrm_unix_writer_init(there, options);
-    fstrm_unix_writer_options_destroy(&there);
-    fstrm_writer_options_destroy(&options);
-    return writer;
-}
-
-static enum status open_writer(const struct target *target, struct dnstap *dnstap, struct fstrm_writer **out,
+static enum status open_writer(const struct dnstap_target *target, struct dnstap *dnstap, struct fstrm_writer **out,
                                struct reason *reason)
 {
-    switch (target->kind) {
-    case TARGET_FILE:
+    if (target->kind == DNSTAP_TARGET_FILE)
         return dnstap_file_writer(target->path, dnstap->log, out, &dnstap->file, reason);
-    case TARGET_TCP:
-        return dnstap_tcp_writer(target->host, target->port, dnstap->log, out);
-    case TARGET_UNIX:
-        break;
-    }
-    *out = unix_writer(target->path);
-    return STATUS_OK;
+    return dnstap_socket_writer(target, dnstap->log, out);
 }
 
 static ProtobufCBinaryData bytes_of(char *text)
@@ -185,7 +159,7 @@ static struct fstrm_iothr *start(struct fstrm_writer *writer, unsigned workers)
 
 enum status dnstap_new(const struct dnstap_config *config, struct dnstap **out, struct reason *reason)
 {
-    struct target target;
+    struct dnstap_target target;
     enum status status = read_target(config->target, &target, reason);
     if (status)
         return status;

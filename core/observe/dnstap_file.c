@@ -2,6 +2,8 @@
  * anew, and gives up for good where the disk is full; this one cuts off what was written halfway and goes on. */
 #include "observe/dnstap_private.h"
 
+#include "base/room.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -87,10 +89,11 @@ static void begin_anew(struct dnstap_file *file)
     file->length = position(fd);
 }
 
+/* The library writes the head of the stream next, for which it ends the process where it has no memory. */
 static fstrm_res on_open(void *context)
 {
     (void)context;
-    return fstrm_res_success;
+    return room_is_there(ROOM_BYTES) ? fstrm_res_success : fstrm_res_failure;
 }
 
 static fstrm_res on_close(void *context)

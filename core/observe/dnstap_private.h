@@ -31,9 +31,17 @@ struct dnstap {
 MUST_CHECK enum status dnstap_file_writer(const char *path, const struct log *log, struct fstrm_writer **out,
                                           struct dnstap_file **file, struct reason *reason);
 
-/* Connects whenever the library opens the writer, which owns all of it. The host is a name or an address. */
-MUST_CHECK enum status dnstap_tcp_writer(const char *host, uint16_t port, const struct log *log,
-                                         struct fstrm_writer **out);
+/* Where messages go. */
+struct dnstap_target {
+    enum { DNSTAP_TARGET_UNIX, DNSTAP_TARGET_TCP, DNSTAP_TARGET_FILE } kind;
+    const char *path;           /* fits a sockaddr_un where it is a socket's */
+    char host[DNSTAP_HOST_MAX]; /* a name or an address */
+    uint16_t port;
+};
+
+/* Connects to a socket whenever the library opens the writer, which owns all of it. */
+MUST_CHECK enum status dnstap_socket_writer(const struct dnstap_target *target, const struct log *log,
+                                            struct fstrm_writer **out);
 
 /* Begins the file anew with the next message, if it was moved away. Any thread. */
 void dnstap_file_reopen(struct dnstap_file *file);

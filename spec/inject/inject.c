@@ -37,23 +37,29 @@
 #include <unistd.h>
 
 /* Classes of calls, in the order of the page's counts; spec/inject/inject.lua has the same. */
-#define CLASSES(X)                                                                                                 \
-    X(malloc)                                                                                                      \
-    X(lua)                                                                                                         \
-    X(socket)                                                                                                      \
-    X(bind)                                                                                                        \
-    X(connect)                                                                                                     \
-    X(listen)                                                                                                      \
-    X(accept4)                                                                                                     \
-    X(sendmmsg)                                                                                                    \
-    X(recvmmsg)                                                                                                    \
-    X(sendmsg)                                                                                                     \
-    X(recvmsg)                                                                                                     \
-    X(sendto)                                                                                                      \
-    X(send) X(recvfrom) X(recv) X(read) X(write) X(readv) X(writev) X(setsockopt) X(getsockopt) X(getsockname)     \
-        X(getpeername) X(epoll_create1) X(epoll_ctl) X(epoll_wait) X(eventfd) X(timerfd_create) X(timerfd_settime) \
-            X(timer_create) X(timer_settime) X(pipe2) X(socketpair) X(open) X(fopen) X(opendir) X(fstat)           \
-                X(inotify_init1) X(inotify_add_watch) X(getrandom) X(pthread_create) X(mmap)
+#define CLASSES(X)                                                                                                    \
+    X(malloc)                                                                                                         \
+    X(lua)                                                                                                            \
+    X(socket)                                                                                                         \
+    X(bind)                                                                                                           \
+    X(connect)                                                                                                        \
+    X(listen)                                                                                                         \
+    X(accept4)                                                                                                        \
+    X(sendmmsg)                                                                                                       \
+    X(recvmmsg)                                                                                                       \
+    X(sendmsg)                                                                                                        \
+    X(recvmsg)                                                                                                        \
+    X(sendto)                                                                                                         \
+    X(send)                                                                                                           \
+    X(recvfrom)                                                                                                       \
+    X(recv)                                                                                                           \
+    X(read)                                                                                                           \
+    X(write)                                                                                                          \
+    X(readv)                                                                                                          \
+    X(writev) X(setsockopt) X(getsockopt) X(getsockname) X(getpeername) X(epoll_create1) X(epoll_ctl) X(epoll_wait)   \
+        X(eventfd) X(timerfd_create) X(timerfd_settime) X(timer_create) X(timer_settime) X(pipe2) X(socketpair)       \
+            X(open) X(fopen) X(opendir) X(fstat) X(inotify_init1) X(inotify_add_watch) X(getrandom) X(pthread_create) \
+                X(mmap)
 
 enum class {
 #define X(name) CLASS_##name,
@@ -140,8 +146,12 @@ static const struct module *find_module(const void *at)
 
 /* Functions of libraries that end the process if they get no memory, but do get it, by what comes just before: the
  * proxy tries it (base/room.h), or hiredis gave back more than it takes. */
-static const char *const roomy_names[] = {"evhttp_connection_base_bufferevent_new", "evhttp_request_new",
-                                          "redisAsyncConnect", "redisAsyncConnectUnix", "redisBufferWrite"};
+static const char *const roomy_names[] = {"evhttp_connection_base_bufferevent_new",
+                                          "evhttp_request_new",
+                                          "redisAsyncConnect",
+                                          "redisAsyncConnectUnix",
+                                          "redisBufferWrite",
+                                          "fstrm_writer_open"};
 enum { ROOMY = sizeof roomy_names / sizeof *roomy_names };
 static struct range roomy[ROOMY];
 
@@ -156,8 +166,8 @@ static void find_roomy(void)
     }
 }
 
-/* Whether the proxy, or hiredis itself, has called such a function, in which this is. What the proxy calls itself of
- * these two libraries is all of that kind. */
+/* Whether the proxy, or the library itself, has called such a function, in which this is. What the proxy calls itself
+ * of two libraries is all of that kind. */
 static bool is_roomy(const void *at, const void *caller)
 {
     bool is_proxy = find_module(caller)->path == program;
@@ -166,7 +176,7 @@ static bool is_roomy(const void *at, const void *caller)
         return true;
     for (size_t i = 0; i < ROOMY; i++)
         if (is_within(roomy[i], at))
-            return is_proxy || strstr(find_module(caller)->path, "libhiredis");
+            return is_proxy || strstr(path, "libhiredis") || strstr(path, "libfstrm");
     return false;
 }
 
@@ -200,6 +210,7 @@ static void find_place(struct place *place, enum class class)
         is_there |= page->match[0] && strstr(module->path, page->match);
         is_there |= module->path == program && offset >= page->from && offset < page->to;
         place->is_exempt |= module->is_sanitizer;
+        needs_room &= module->path != program;
         if (needs_room && i + 1 < place->count)
             place->is_exempt |= is_roomy(place->frames[i], place->frames[i + 1]);
         place->key = mix(place->key, offset);

@@ -1,63 +1,80 @@
-/* A reader behind TCP, by name or by address. libfstrm's own writer takes addresses alone; this one looks a name up
- * each time it connects, in the writer's thread, so that a reader may move, and that the proxy may be who answers. */
+/* A reader behind TCP, by name or by address, or behind a Unix socket. libfstrm's own writer takes addresses alone;
+ * this one looks a name up each time it connects, in the writer's thread, so that a reader may move, and that the proxy
+ * may be who answers. */
 #include "observe/dnstap_private.h"
+
+#include "base/room.h"
 
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
-struct dnstap_tcp {
+struct dnstap_socket {
     const struct log *log;
+    struct sockaddr_un name; /* AF_UNSPEC: TCP */
     char host[DNSTAP_HOST_MAX], port[8];
     int fd;    /* -1: not connected */
     bool told; /* that the name is not known */
 };
 
-static int connect_to(const struct addrinfo *there)
+static int connect_to(int family, const struct sockaddr *name, socklen_t length)
 {
-    int fd = socket(there->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, there->ai_addr, there->ai_addrlen)) {
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && connect(fd, name, length)) {
         close(fd);
         fd = -1;
     }
     return fd;
 }
 
-static fstrm_res on_open(void *context)
+static void open_tcp(struct dnstap_socket *there)
 {
-    struct dnstap_tcp *tcp = context;
     const struct addrinfo wanted = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     struct addrinfo *found = NULL;
-    const int error = getaddrinfo(tcp->host, tcp->port, &wanted, &found);
-    if (error && !tcp->told)
-        log_line(tcp->log, LOG_WARN, "--dnstap: %s: %s; it is looked up every second", tcp->host,
+    const int error = getaddrinfo(there->host, there->port, &wanted, &found);
+    if (error && !there->told)
+        log_line(there->log, LOG_WARN, "--dnstap: %s: %s; it is looked up every second", there->host,
                  error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
-    tcp->told = error != 0;
-    for (const struct addrinfo *there = found; there && tcp->fd < 0; there = there->ai_next)
-        tcp->fd = connect_to(there);
+    there->told = error != 0;
+    for (const struct addrinfo *at = found; at && there->fd < 0; at = at->ai_next)
+        there->fd = connect_to(at->ai_family, at->ai_addr, at->ai_addrlen);
     if (found)
         freeaddrinfo(found);
-    return tcp->fd >= 0 ? fstrm_res_success : fstrm_res_failure;
 }
 
 static fstrm_res on_close(void *context)
 {
-    struct dnstap_tcp *tcp = context;
-    if (tcp->fd >= 0)
-        close(tcp->fd);
-    tcp->fd = -1;
+    struct dnstap_socket *there = context;
+    if (there->fd >= 0)
+        close(there->fd);
+    there->fd = -1;
     return fstrm_res_success;
+}
+
+/* The library says hello next, for which it ends the process where it has no memory. */
+static fstrm_res on_open(void *context)
+{
+    struct dnstap_socket *there = context;
+    if (there->name.sun_family == AF_UNIX)
+        there->fd = connect_to(AF_UNIX, (const struct sockaddr *)&there->name, sizeof there->name);
+    else
+        open_tcp(there);
+    if (there->fd >= 0 && room_is_there(ROOM_BYTES))
+        return fstrm_res_success;
+    (void)on_close(there);
+    return fstrm_res_failure;
 }
 
 /* All of the bytes that are asked for. */
 static fstrm_res on_read(void *context, void *data, size_t length)
 {
-    struct dnstap_tcp *tcp = context;
+    struct dnstap_socket *there = context;
     for (uint8_t *at = data; length;) {
-        ssize_t got = recv(tcp->fd, at, length, 0);
+        ssize_t got = recv(there->fd, at, length, 0);
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
@@ -85,7 +102,7 @@ static void advance(struct msghdr *message, size_t sent)
 static fstrm_res on_write(void *context, const struct iovec *parts, int count)
 {
     enum { PARTS_MAX = 64 };
-    struct dnstap_tcp *tcp = context;
+    struct dnstap_socket *there = context;
     while (count > 0) {
         const int some = count < PARTS_MAX ? count : PARTS_MAX;
         struct iovec left[PARTS_MAX];
@@ -93,7 +110,7 @@ static fstrm_res on_write(void *context, const struct iovec *parts, int count)
         memcpy(left, parts, (size_t)some * sizeof *parts);
         advance(&message, 0);
         while (message.msg_iovlen) {
-            ssize_t sent = sendmsg(tcp->fd, &message, MSG_NOSIGNAL);
+            ssize_t sent = sendmsg(there->fd, &message, MSG_NOSIGNAL);
             if (sent >= 0)
                 advance(&message, (size_t)sent);
             else if (errno != EINTR)
@@ -112,16 +129,21 @@ static fstrm_res on_destroy(void *context)
     return fstrm_res_success;
 }
 
-enum status dnstap_tcp_writer(const char *host, uint16_t port, const struct log *log, struct fstrm_writer **out)
+enum status dnstap_socket_writer(const struct dnstap_target *target, const struct log *log, struct fstrm_writer **out)
 {
-    struct dnstap_tcp *tcp = calloc(1, sizeof *tcp);
-    if (!tcp)
+    struct dnstap_socket *there = calloc(1, sizeof *there);
+    if (!there)
         return STATUS_NO_MEMORY;
-    tcp->log = log;
-    tcp->fd = -1;
-    snprintf(tcp->host, sizeof tcp->host, "%s", host);
-    snprintf(tcp->port, sizeof tcp->port, "%u", (unsigned)port);
-    struct fstrm_rdwr *calls = fstrm_rdwr_init(tcp);
+    there->log = log;
+    there->fd = -1;
+    if (target->kind == DNSTAP_TARGET_UNIX) {
+        there->name.sun_family = AF_UNIX;
+        memcpy(there->name.sun_path, target->path, strlen(target->path) + 1);
+    } else {
+        snprintf(there->host, sizeof there->host, "%s", target->host);
+        snprintf(there->port, sizeof there->port, "%u", (unsigned)target->port);
+    }
+    struct fstrm_rdwr *calls = fstrm_rdwr_init(there);
     struct fstrm_writer_options *options = fstrm_writer_options_init();
     fstrm_rdwr_set_open(calls, on_open);
     fstrm_rdwr_set_close(calls, on_close);
