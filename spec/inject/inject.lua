@@ -208,9 +208,15 @@ local function start_once(world, page)
 end
 
 function M.sweep_start(world, page, sorts, findings, options)
+    scope.run(function()
+        start_once(world, page) -- which counts what is called
+    end)
     local more = within(options.budget)
     return each(sorts, options, more, function(class, problem)
         local swept = 0
+        if page:count(class) == 0 then
+            return 0
+        end
         repeat
             local before = page:failed()
             page:set("new", class, problem, options)
