@@ -317,7 +317,7 @@ describe("http", function()
                 end
                 return count
             end
-            assert.equal(8, #connections "/echo/many")
+            wait.eventually(function() return #connections "/echo/many" == 8 end, "the server to tell of all")
             wait.eventually(function() return ended() >= 4 end, "four to be closed")
             assert.equal(4, ended())
             wait.eventually(function() return ended() == 8 end, "the others to be closed, after ten seconds")
