@@ -41,7 +41,8 @@ static const struct row rows[] = {
      "Queries that are no well-formed DNS: answered with FORMERR or BADVERS, or dropped."},
     {"moondns_malformed_queries", "outcome", "dropped", AT(exchange.malformed_dropped), 0, NULL},
     {"moondns_dropped", "reason", "overload", AT(exchange.overload_dropped), METRIC_COUNTER,
-     "Packets and answers dropped: no memory, a buffer of the kernel full, the client gone; flows that scripts killed."},
+     "Packets and answers dropped: no memory, a buffer of the kernel full, the client gone; flows that scripts "
+     "killed."},
     {"moondns_dropped", "reason", "receive_buffer", AT(net.udp_receive_dropped), 0, NULL},
     {"moondns_dropped", "reason", "send_buffer", AT(net.udp_send_dropped), 0, NULL},
     {"moondns_dropped", "reason", "upstream_send_buffer", AT(net.upstream_send_dropped), 0, NULL},
@@ -49,7 +50,8 @@ static const struct row rows[] = {
     {"moondns_dropped", "reason", "client_left", AT(exchange.clients_left), 0, NULL},
     {"moondns_dropped", "reason", "killed", AT(exchange.killed), 0, NULL},
     {"moondns_refused", "reason", "prohibited", AT(net.prohibited), METRIC_COUNTER,
-     "Queries and connections of clients that are not allowed; queries beyond a client's rate, or beyond those that may "
+     "Queries and connections of clients that are not allowed; queries beyond a client's rate, or beyond those that "
+     "may "
      "be in flight."},
     {"moondns_refused", "reason", "rate_limited", AT(net.rate_limited), 0, NULL},
     {"moondns_refused", "reason", "overload", AT(exchange.overload_refused), 0, NULL},

@@ -146,7 +146,8 @@ const struct option_spec options_table[OPTION_COUNT] = {
     [OPTION_FLOWS_MAX] = {"flows-max", 0, OPTION_KIND_INTEGER, 0, FIELD(flows_max), .argument = "N",
                           .expected = "integer from 1 to 10000000", .initial = "65536", .least = 1, .most = 10000000,
                           .heading = "Limits of queries and connections",
-                          .help = "queries in flight in each worker; further ones are not asked upstream and get SERVFAIL"},
+                          .help =
+                              "queries in flight in each worker; further ones are not asked upstream and get SERVFAIL"},
     [OPTION_TCP_CONNECTIONS] = {"tcp-connections", 0, OPTION_KIND_INTEGER, 0, FIELD(tcp_connections), .argument = "N",
                                 .expected = "integer from 1 to 1000000", .initial = "10000", .least = 1,
                                 .most = 1000000,

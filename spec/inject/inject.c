@@ -37,29 +37,16 @@
 #include <unistd.h>
 
 /* Classes of calls, in the order of the page's counts; spec/inject/inject.lua has the same. */
-#define CLASSES(X)                                                                                                    \
-    X(malloc)                                                                                                         \
-    X(lua)                                                                                                            \
-    X(socket)                                                                                                         \
-    X(bind)                                                                                                           \
-    X(connect)                                                                                                        \
-    X(listen)                                                                                                         \
-    X(accept4)                                                                                                        \
-    X(sendmmsg)                                                                                                       \
-    X(recvmmsg)                                                                                                       \
-    X(sendmsg)                                                                                                        \
-    X(recvmsg)                                                                                                        \
-    X(sendto)                                                                                                         \
-    X(send)                                                                                                           \
-    X(recvfrom)                                                                                                       \
-    X(recv)                                                                                                           \
-    X(read)                                                                                                           \
-    X(write)                                                                                                          \
-    X(readv)                                                                                                          \
-    X(writev) X(setsockopt) X(getsockopt) X(getsockname) X(getpeername) X(epoll_create1) X(epoll_ctl) X(epoll_wait)   \
-        X(eventfd) X(timerfd_create) X(timerfd_settime) X(timer_create) X(timer_settime) X(pipe2) X(socketpair)       \
-            X(open) X(fopen) X(opendir) X(fstat) X(inotify_init1) X(inotify_add_watch) X(getrandom) X(pthread_create) \
-                X(mmap)
+/* clang-format off */
+#define CLASSES(X) \
+    X(malloc) X(lua) X(socket) X(bind) X(connect) X(listen) \
+    X(accept4) X(sendmmsg) X(recvmmsg) X(sendmsg) X(recvmsg) X(sendto) \
+    X(send) X(recvfrom) X(recv) X(read) X(write) X(readv) \
+    X(writev) X(setsockopt) X(getsockopt) X(getsockname) X(getpeername) X(epoll_create1) \
+    X(epoll_ctl) X(epoll_wait) X(eventfd) X(timerfd_create) X(timerfd_settime) X(timer_create) \
+    X(timer_settime) X(pipe2) X(socketpair) X(open) X(fopen) X(opendir) \
+    X(fstat) X(inotify_init1) X(inotify_add_watch) X(getrandom) X(pthread_create) X(mmap)
+/* clang-format on */
 
 enum class {
 #define X(name) CLASS_##name,
