@@ -133,7 +133,7 @@ static void push_types(lua_State *L)
                    "as it is declared here");
     snprintf(text, sizeof text,
              "struct moondns_object { void *of; uint32_t slots; };"
-             "struct moondns_visit { bool is_answered, is_named, keeps_records, answered; uint32_t records, single;"
+             "struct moondns_visit { bool is_answered, is_named, shares, answered; uint32_t records, single;"
              " struct moondns_object *record; };"
              "struct moondns_flow { uint8_t before[%zu]; uint32_t changed; };"
              "struct moondns_message { uint8_t before[%zu]; uint16_t id, flags; };"
@@ -306,7 +306,7 @@ static void restock(lua_State *L, struct lua_visit *visit)
 }
 
 bool lua_visit_begin(lua_State *L, struct lua_visit *visit, struct flow *flow, const struct lua_flow_host *host,
-                     bool keeps_records)
+                     bool shares)
 {
     const struct flow_message *message = flow_request(flow);
     if (message->wire.length > WIRE_MAX || load_u16(message->wire.data + 4) != 1)
@@ -328,7 +328,7 @@ bool lua_visit_begin(lua_State *L, struct lua_visit *visit, struct flow *flow, c
     lua_class_slot_note(visit->request, LUA_MESSAGE_SLOT_QUESTION);
     visit->request->lent->answered = true; /* other answers are objects of their own */
     visit->answered = visit->is_answered = visit->is_named = false;
-    visit->keeps_records = keeps_records;
+    visit->shares = shares;
     visit->records = visit->stocked;
     visit->single = 0;
     visit->record = NULL;
@@ -337,8 +337,7 @@ bool lua_visit_begin(lua_State *L, struct lua_visit *visit, struct flow *flow, c
 
 void lua_visit_end(struct lua_visit *visit)
 {
-    if (visit->keeps_records)
-        visit->stocked = visit->records;
+    visit->stocked = visit->records;
     visit->records = 0;
     visit->answered = true;
     lua_flow_leave(visit->flow);

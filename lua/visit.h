@@ -1,7 +1,8 @@
 /* The objects that compiled hooks are given: one flow with its request, the question and an answer. A visit makes them
  * those of the flow that a hook is called for, one flow after the other. They are objects as all others are (those that
  * are lent, message_lent.h) but for their metatables, whose functions LuaJIT can compile into the hook's own code
- * (lua/lib/dns.compiled.lua). Records that such a hook makes come from a stock. */
+ * (lua/lib/dns.compiled.lua). Records that such a hook makes come from a stock; each serves once, as functions that the
+ * hook calls may make and keep some. */
 #ifndef MOONDNS_LUA_VISIT_H
 #define MOONDNS_LUA_VISIT_H
 
@@ -15,13 +16,13 @@ struct lua_visit {
     /* At first what compiled code reads and writes, by the same names. */
     bool is_answered;          /* the flow's response is `answer` */
     bool is_named;             /* the question's name has been read */
-    bool keeps_records;        /* hooks may keep what they make: each record serves once */
+    bool shares;               /* hooks may look at the answer's records: they are always in its table */
     bool answered;             /* the answer is in use, or there is no flow */
     uint32_t records;          /* that are left in the stock for this flow */
     uint32_t single;           /* the number there of the answer's only record; 0: none, or they are in its table */
     struct lua_object *record; /* that one */
 
-    uint32_t stocked;      /* records that the stock has between flows */
+    uint32_t stocked;      /* records that the stock has between flows; those above have served */
     struct lua_flow *flow; /* NULL: there are no objects yet */
     struct lua_message *request, *answer;
     struct lua_question *question;
@@ -36,10 +37,10 @@ void lua_visit_prepare(lua_State *L, struct lua_visit *visit);
 /* Makes all but the objects; the module `dns` is at the top. */
 void lua_visit_open(lua_State *L, struct lua_visit *visit);
 
-/* Makes the objects this flow's, which has no response yet. `keeps_records`: hooks may keep what they make. False where
- * they have no room for it. */
+/* Makes the objects this flow's, which has no response yet. `shares`: hooks may look at the answer's records
+ * (dns.keeps). False where they have no room for it. */
 bool lua_visit_begin(lua_State *L, struct lua_visit *visit, struct flow *flow, const struct lua_flow_host *host,
-                     bool keeps_records);
+                     bool shares);
 
 /* The flow is served, or its object taken away: what others make now is not out of the stock. */
 void lua_visit_end(struct lua_visit *visit);

@@ -25,8 +25,11 @@ static bool is_ready(const struct engine *engine, struct hook_calls *calls)
         compiling->called++;
         return false;
     }
-    if (compiling->tried < CALLS_TO_TRY && ++compiling->tried == CALLS_TO_TRY)
+    if (compiling->tried < CALLS_TO_TRY && ++compiling->tried == CALLS_TO_TRY) {
         compiling->possible = are_compiled(engine, calls);
+        log_line(engine->config.log, LOG_DEBUG, "dns_request runs as %s",
+                 compiling->possible ? "machine code" : "ever: LuaJIT cannot compile it");
+    }
     return compiling->possible;
 }
 
@@ -44,13 +47,22 @@ static int push_call(const struct flow_run *run, const struct hook_call *call)
     return arguments;
 }
 
-/* The hook waits: the run goes on as all others do. */
-static void part(struct engine *engine, struct flow_run *run)
+/* The run goes on as all others do, and so do flows after it. */
+static void part(struct engine *engine, struct hook_calls *calls, struct flow_run *run)
 {
+    calls->compiling.possible = false;
     flow_run_take_visit(run);
     lua_visit_part(engine->L, &engine->visit);
     engine->visitor = NULL;
-    run->suspended = true;
+}
+
+/* Whether hooks after these may tell the objects from others: one who looked into variables has them; a response that
+ * is the script's own is the same object in dns_response. */
+static bool are_objects_needed(const struct generation *generation, const struct flow_run *run)
+{
+    const struct engine *engine = generation->engine;
+    return engine->looked_into || (generation->hooks.defined & 1u << HOOK_RESPONSE && !engine->visit.is_answered &&
+                                   lua_class_slot_used(run->object, LUA_FLOW_RESPONSE));
 }
 
 static enum hook_result run_hooks(struct engine *engine, struct hook_calls *calls, struct flow_run *run)
@@ -59,8 +71,8 @@ static enum hook_result run_hooks(struct engine *engine, struct hook_calls *call
         const struct hook_call *call = &calls->list[run->call];
         (void)task_coroutine(&run->task);
         if (task_start(&run->task, call->script, push_call(run, call)) == TASK_WAITS) {
-            calls->compiling.possible = false;
-            part(engine, run);
+            part(engine, calls, run);
+            run->suspended = true;
             return HOOK_SUSPENDED;
         }
         flow_sync_note(run, call->script, calls->count == 1);
@@ -78,7 +90,7 @@ bool compiled_run_hooks(struct generation *generation, struct flow *flow, enum h
     if (!engine->visitor)
         engine->visitor = flow_run_new(engine);
     struct flow_run *run = engine->visitor;
-    if (!run || !lua_visit_begin(engine->L, &engine->visit, flow, &flow_run_host, calls->compiling.spreads))
+    if (!run || !lua_visit_begin(engine->L, &engine->visit, flow, &flow_run_host, calls->compiling.shares))
         return false;
     run->flow = flow;
     run->object = engine->visit.flow;
@@ -88,7 +100,9 @@ bool compiled_run_hooks(struct generation *generation, struct flow *flow, enum h
     run->changed_by = NULL;
     flow->wrapper = run;
     *out = run_hooks(engine, calls, run);
-    if (*out == HOOK_DONE) {
+    if (*out == HOOK_DONE && are_objects_needed(generation, run)) {
+        part(engine, calls, run);
+    } else if (*out == HOOK_DONE) {
         lua_visit_end(&engine->visit);
         flow->wrapper = NULL;
         run->flow = NULL;

@@ -13,7 +13,7 @@ struct generation;
 /* How far the hooks are on their way to be compiled: all zeros at first. */
 struct compiling {
     bool possible;   /* there is a copy of each to be compiled */
-    bool spreads;    /* one may keep the records that it makes */
+    bool shares;     /* one may look at the records of an answer */
     unsigned called; /* without an error, one after the other, before they are compiled; … */
     unsigned tried;  /* … and since */
 };

@@ -50,7 +50,7 @@ static void gather_hook(struct generation *generation, int hook, struct hook_cal
             list[calls->count++] = (struct hook_call){addon->functions[hook], addon->self,
                                                       hook == HOOK_REQUEST ? addon->compiled : LUA_NOREF, script};
             calls->compiling.possible &= addon->compiled != LUA_NOREF;
-            calls->compiling.spreads |= addon->spreads;
+            calls->compiling.shares |= addon->shares;
             generation->keeps |= addon->keeps;
         }
     }

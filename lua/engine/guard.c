@@ -43,7 +43,10 @@ static void on_tick(int number, siginfo_t *info, void *context)
     (void)context;
     struct guard *guard = info->si_value.sival_ptr;
     int saved = errno;
-    if (info->si_code == SI_TIMER && guard->running && !guard->cut_off) {
+    if (info->si_code == SI_TIMER && guard->running && guard->cut_off) {
+        /* Once more: LuaJIT forgets a hook that is set while it turns its compiler on or off. */
+        lua_sethook(guard->L, raise_cut_off, LUA_MASKCOUNT, 1);
+    } else if (info->si_code == SI_TIMER && guard->running) {
         int64_t now = cpu_ns();
         if (guard->seen != guard->sequence) {
             guard->seen = guard->sequence;

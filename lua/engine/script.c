@@ -149,7 +149,7 @@ bool script_gather(struct script *script)
         for (size_t i = 0; i < count; i++) {
             lua_rawgeti(L, -1, (int)i + 1);
             addons[i].keeps = is_field_true(L, "keeps");
-            addons[i].spreads = is_field_true(L, "spreads");
+            addons[i].shares = is_field_true(L, "shares");
             addons[i].compiled = reference_field(L, "compiled");
             addons[i].self = reference_field(L, "self");
             for (int hook = 0; hook < SCRIPT_HOOK_COUNT; hook++)

@@ -27,7 +27,7 @@ struct addon {
     int functions[SCRIPT_HOOK_COUNT]; /* references, LUA_NOREF where it has none */
     bool keeps;                       /* one of those that are given flows may keep something of them */
     int compiled;                     /* reference to a copy of dns_request, to be compiled; LUA_NOREF: it cannot be */
-    bool spreads;                     /* that one may keep what functions give it */
+    bool shares;                      /* that one may look at the records of an answer */
 };
 
 struct script {

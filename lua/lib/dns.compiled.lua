@@ -7,7 +7,7 @@ local bit = require "bit"
 local util = require "jit.util"
 local band, bor = bit.band, bit.bor
 local cast, string_of = ffi.cast, ffi.string
-local rawget, type = rawget, type
+local next, rawequal, rawget, type = next, rawequal, rawget, type
 local jit, package = jit, package
 
 -- --- what is compiled ---
@@ -15,9 +15,13 @@ local jit, package = jit, package
 local RECURSIONS = 1000000 -- what calls itself is not compiled before it has done so this often
 
 local function compile_nothing_else()
-  local off, load_file = jit.off, package.loaders[2]
+  local off, load_file, set_options = jit.off, package.loaders[2], jit.opt.start
   jit.attach(function(code) off(code) end, "bc")
-  jit.opt.start("recunroll=" .. RECURSIONS)
+  function jit.opt.start(...)
+    set_options(...)
+    set_options("recunroll=" .. RECURSIONS)
+  end
+  jit.opt.start()
   -- A module may be a file of byte code, of which nobody is told.
   package.loaders[2] = function(name)
     local loader = load_file(name)
@@ -107,10 +111,10 @@ local function open(given)
   end
 
   local function succeed(self, answers)
-    if self == objects.request and type(answers) == "table" and answer(visit, 0) then
+    if rawequal(self, objects.request) and type(answers) == "table" and answer(visit, 0) then
       local last = visit.records + 1
       local record = answers[1]
-      if visit.keeps_records or record == nil or record ~= records[last] or answers[2] ~= nil then
+      if visit.shares or record == nil or #answers ~= 1 or not rawequal(record, records[last]) then
         put_answers(answers)
       else
         visit.single = last
@@ -124,8 +128,8 @@ local function open(given)
   local function fail(self, code)
     local number = code
     if type(code) == "string" then number = rawget(response_codes, code) end
-    if type(number) == "number" and number > 0 and number < 16 and number % 1 == 0 and self == objects.request and
-       answer(visit, number) then
+    if type(number) == "number" and number > 0 and number < 16 and number % 1 == 0 and
+       rawequal(self, objects.request) and answer(visit, number) then
       return objects.answer
     end
     return fail_otherwise(self, code)
@@ -143,7 +147,8 @@ local function open(given)
     succeed = function() return succeed end,
     fail = function() return fail end,
     question = function(self)
-      if self == objects.request then return objects.question end
+      if rawequal(self, objects.request) then return objects.question end
+      show_record() -- what is changed there counts for the message
       return message_index(self, "question")
     end,
   }
@@ -172,7 +177,7 @@ local function open(given)
 
   local function newindex_flow(self, key, value)
     if key == "response" then
-      if value == objects.answer then
+      if rawequal(value, objects.answer) then
         local flow = cast(to_flow, self)
         flow.changed = bor(band(flow.changed, KEPT), ASSIGNED)
         local object = cast(to_object, self)
@@ -192,9 +197,12 @@ local function open(given)
 
   -- The TTL that the last argument of a factory gives; nil where the factory has to look at it.
   local function ttl_of(options)
-    local ttl = options
-    if type(options) == "table" then ttl = options.ttl end
+    local ttl, key = options, nil
     if options == nil then return default_ttl end
+    if type(options) == "table" then
+      key, ttl = next(options)
+      if key ~= "ttl" or next(options, key) ~= nil then return nil end
+    end
     if type(ttl) == "number" and ttl >= 0 and ttl <= ttl_max and ttl % 1 == 0 then return ttl end
   end
 
@@ -219,7 +227,6 @@ local function open(given)
           last = address
           record.ttl = ttl
           visit.records = ready - 1
-          if visit.keeps_records then records[ready] = false end
           return made
         end
         last = nil

@@ -16,6 +16,10 @@ local environment = {}
 -- nobody catches.
 environment.closed = { "sethook", "getregistry", "setmetatable", "setfenv", "getfenv", "setuservalue", "getuservalue" }
 
+-- Functions that there are two of (dns.script): the copy of each, and the other way round.
+environment.copies = setmetatable({}, { __mode = "kv" })
+environment.originals = setmetatable({}, { __mode = "kv" })
+
 local libraries = { "string", "table", "math", "os", "io", "coroutine", "debug", "bit", "jit" }
 
 local function copy_of(source)
@@ -242,8 +246,11 @@ local function make_fenv(globals)
   end
   local function set(f, given)
     if f == 0 then error("setfenv: the environment of all scripts cannot be set", 2) end
-    local target = type(f) == "number" and f + 1 or f
+    local level = type(f) == "number" and info_of(f + 1, "f")
+    local target = level and level.func or f
     if getfenv(target) == real then error("setfenv: the function is not the script's own", 2) end
+    target = environment.originals[target] or target
+    if environment.copies[target] then setfenv(environment.copies[target], given) end
     return setfenv(target, given)
   end
   return get, set

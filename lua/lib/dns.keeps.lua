@@ -3,20 +3,20 @@
 --   keeps   whether it may keep what it is given: one of which the code shows that it puts the flow, and what it takes
 --           from the flow, nowhere but into its own variables and back into the flow, can be given the same objects for
 --           flow after flow (lua/engine/flow_run.h)
---   spreads whether it may put what functions give it (records, say) anywhere but into its own variables, tables that it
---           makes, and answers, or look at those answers' records
+--   shares  whether it may look at the records of an answer: by way of the table that it gave to `succeed`, which it (or
+--           somebody else) may still have, or by comparing messages
 --   ends    whether it does, of itself: it has no loops, no tail calls, no functions of its own
 local pcall, require, type = pcall, require, type
 local package, pairs = package, pairs
-local floor, max = math.floor, math.max
+local floor, huge, max = math.floor, math.huge, math.max
 local find, gmatch, gsub, match, sub = string.find, string.gmatch, string.gsub, string.match, string.sub
 
 local INSTRUCTIONS_MAX = 1000 -- of a hook that is looked at
 local JUMP_BASE = 0x8000
+local ANSWERS = 3 -- so far behind `succeed` is its argument, behind the frame's place and the message
 
 -- What is read of a flow, a message or a question: objects that are theirs; values that are nobody's; what is called.
 local is_object = { request = true, response = true, question = true }
-local is_method = { succeed = true, fail = true, kill = true }
 local is_value = {
   name = true, original_name = true, type = true, class_ = true, id = true, query = true, op_code = true,
   authoritative_answer = true, truncation = true, recursion_desired = true, recursion_available = true,
@@ -30,28 +30,21 @@ local is_set = {
   reserved = true, response_code = true, response = true,
 }
 
--- A variable holds GIVEN (an object of the flow's), METHOD (of one), or now this and now something else: EITHER. What
--- looks like a field of the flow's may then be one of the script's. Or MADE: what a function gave. Or the number of an
--- instruction: the table that was made there, and nowhere else but in variables; HOLDS once something that was made was
--- put in. Else (nil) what is nobody's, or the script's own.
-local GIVEN, METHOD, EITHER, HOLDS, MADE = "given", "method", "either", "holds", "made"
+-- A variable holds GIVEN (an object of the flow's), METHOD or SUCCEED (of one), or now this and now something else:
+-- EITHER. What looks like a field of the flow's may then be one of the script's. Or OWN, a table that was made here, which
+-- nothing else holds. Else (nil) what is nobody's, or the script's own.
+local GIVEN, METHOD, SUCCEED, EITHER, OWN = "given", "method", "succeed", "either", "own"
 
-local is_given = { [GIVEN] = true, [METHOD] = true, [EITHER] = true }
-local is_made = { [HOLDS] = true, [MADE] = true }
-local spreads -- whether something of that was seen to go elsewhere
-
--- The table is from now on what `what` says: several variables may hold it.
-local function table_becomes(held, made_at, what)
-  for i, was in pairs(held) do
-    if was == made_at then held[i] = what end
-  end
-end
+local is_given = { [GIVEN] = true, [METHOD] = true, [SUCCEED] = true, [EITHER] = true }
+local is_method = { [METHOD] = true, [SUCCEED] = true }
+local method_of = { succeed = SUCCEED, fail = METHOD, kill = METHOD }
+local shares -- whether something of that was seen
+local hook   -- the function that is looked at
 
 -- What the variable holds goes where it cannot be followed. True for what is of the flow.
 local function goes(held, i)
   local what = held[i]
-  if is_made[what] then spreads = true end
-  if type(what) == "number" then table_becomes(held, what, nil) end
+  if what == OWN then held[i] = nil end
   return is_given[what]
 end
 
@@ -59,6 +52,25 @@ local function any_goes(held, first, last)
   local given = false
   for i = first, last do given = goes(held, i) or given end
   return given
+end
+
+local names, util
+
+-- Whether code that stands behind the instruction may read the variable. Where LuaJIT says what kinds an instruction's
+-- operands are of: variables, and the first of several.
+local function is_read_after(pc, variable)
+  local VARIABLE, BASE, READ_BASE, RETURNS_NONE = 3, 2, 4, 1
+  local function is_it(kind, operand)
+    return kind == VARIABLE and operand == variable or (kind == BASE or kind == READ_BASE) and operand <= variable
+  end
+  for at = pc + 1, huge do
+    local code, kinds = util.funcbc(hook, at)
+    if not code then return false end
+    local a, c, b, d = floor(code / 2 ^ 8) % 256, floor(code / 2 ^ 16) % 256, floor(code / 2 ^ 24) % 256, floor(code / 2 ^ 16) % 65536
+    local of_a, of_b = kinds % 8, floor(kinds / 8) % 16
+    if of_a == READ_BASE and d == RETURNS_NONE then of_a = nil end
+    if is_it(of_a, a) or is_it(of_b, b) or is_it(floor(kinds / 128) % 16, of_b == 0 and d or c) then return true end
+  end
 end
 
 -- The steps: what an instruction makes of `held`, the variables by number. They answer true when it may keep, else where
@@ -73,7 +85,7 @@ end
 
 local function makes(held, a) held[a] = nil end
 
-local function makes_table(held, a, _, _, pc) held[a] = pc end
+local function makes_table(held, a) held[a] = OWN end
 
 local function nothing() end
 
@@ -105,36 +117,21 @@ local function operates_on_two(held, a, b, c)
   held[a] = nil
 end
 
--- What is read of something.
-local function reads(held, a, b)
-  if is_given[held[b]] then return true end
-  held[a] = is_made[held[b]] and MADE or nil
-end
-
--- What is in variable `a`, or `what`, is put into what is in `b`.
-local function puts(held, b, what)
-  if is_given[what] or is_given[held[b]] then return true end
-  local of = held[b]
-  if type(what) == "number" then
-    table_becomes(held, what, nil)
-  elseif is_made[what] and type(of) == "number" then
-    table_becomes(held, of, HOLDS)
-  elseif is_made[what] and of ~= HOLDS then
-    spreads = true
-  end
-end
+-- What is in variable `a` is put into what is in `b`.
+local function puts(held, a, b) return goes(held, a) or is_given[held[b]] end
 
 -- The call of what is in `a` with `count` values behind it. A method takes objects of the flow's, and gives one.
 local function call(held, a, count, several)
-  local method = held[a] == METHOD
-  if not method then
-    local given = is_given[held[a]] or any_goes(held, a + 1, a + count + 1)
-    if several and held.several then given = goes(held, "several") or given end
-    if given then return true end
+  local method = held[a]
+  if not is_method[method] then
+    local given = is_given[method] or any_goes(held, a + 1, a + count + 1)
+    if given or several and is_given[held.several] then return true end
+  elseif method == SUCCEED and held[a + ANSWERS] ~= OWN then
+    shares = true
   end
   clear(held, a)
   held.several = nil
-  return nil, method and GIVEN or MADE
+  return nil, is_method[method] and GIVEN or nil
 end
 
 local function calls(several)
@@ -155,12 +152,15 @@ end
 -- What a variable holds where it holds this on one way and that on the other.
 local function either(this, that)
   if this == that then return this end
-  if is_given[this] or is_given[that] then return EITHER end
-  return (is_made[this] or is_made[that]) and MADE or nil
+  return (is_given[this] or is_given[that]) and EITHER or nil
 end
 
 local steps = {
-  MOV = function(held, a, _, _, _, _, d) held[a] = held[d] end,
+  MOV = function(held, a, _, _, pc, _, d)
+    local what = held[d]
+    if what == OWN then held[d] = nil end
+    held[a] = (what ~= OWN or not is_read_after(pc, d)) and what or nil
+  end,
   KNIL = function(held, a, _, _, _, _, d)
     for i = a, d do held[i] = nil end
   end,
@@ -172,26 +172,26 @@ local steps = {
   GSET = goes,
   TGETV = function(held, a, b, c)
     if goes(held, c) then return true end
-    return reads(held, a, b)
+    return operates_on_first(held, a, b)
   end,
-  TGETB = reads,
+  TGETB = operates_on_first,
   TGETS = function(held, a, b, _, _, _, _, key)
     local of = held[b]
-    if not is_given[of] then return reads(held, a, b) end
-    if of == METHOD then return true end
     held[a] = nil
+    if not is_given[of] then return end
+    if is_method[of] then return true end
     if is_value[key] then return end
-    held[a] = is_object[key] and of or is_method[key] and of == GIVEN and METHOD or nil
+    held[a] = is_object[key] and of or of == GIVEN and method_of[key] or nil
     return held[a] == nil
   end,
-  TSETV = function(held, a, b, c) return goes(held, c) or puts(held, b, held[a]) end,
-  TSETB = function(held, a, b) return puts(held, b, held[a]) end,
+  TSETV = function(held, a, b, c) return goes(held, c) or puts(held, a, b) end,
+  TSETB = puts,
   TSETS = function(held, a, b, _, _, _, _, key)
     local of = held[b]
-    if not is_given[of] then return puts(held, b, held[a]) end
-    return of == METHOD or not is_set[key] or is_given[held[a]] and (of ~= GIVEN or key ~= "response")
+    if not is_given[of] then return goes(held, a) end
+    return is_method[of] or not is_set[key] or is_given[held[a]] and (of ~= GIVEN or key ~= "response")
   end,
-  TSETM = function(held, a) return puts(held, a - 1, held.several) end,
+  TSETM = function(held, a) return is_given[held.several] or is_given[held[a - 1]] end,
   CALL = calls(false),
   CALLM = calls(true),
   CALLT = calls_last(false),
@@ -219,15 +219,17 @@ local function all(list, step)
 end
 
 all("RET RET0 RET1 RETM", function() return END end)
--- Who compares messages looks into all their records.
+-- Who compares messages looks at all their records.
 all("ISEQV ISNEV", function(held, a, _, _, pc, _, d)
-  if is_given[held[a]] or is_given[held[d]] then spreads = true end
+  if is_given[held[a]] or is_given[held[d]] then shares = true end
   return pc + 2
 end)
 all("ISEQS ISNES ISEQN ISNEN ISEQP ISNEP IST ISF", skips)
 all("ISLT ISGE ISLE ISGT", compares)
 all("ISTC ISFC", function(held, a, _, _, pc, _, d)
-  held[a] = either(held[a], held[d])
+  local what = held[d]
+  if what == OWN then held[d] = nil end
+  held[a] = either(held[a], what ~= OWN and what or nil)
   return pc + 2
 end)
 all("NOT KSTR KSHORT KNUM KPRI UGET GGET", makes)
@@ -242,8 +244,6 @@ local function instruction_names()
   package.loaded["jit.vmdef"] = nil -- which is large
   return fine and definitions.bcnames
 end
-
-local names, util
 
 -- The step of an instruction and its operands; nil for one that is not known.
 local function decode(f, pc)
@@ -306,7 +306,7 @@ local function ends(f, count)
   return true
 end
 
--- Tells of the function, where its argument number `parameter` is what it is given: {keeps=, spreads=, ends=}.
+-- Tells of the function, where its argument number `parameter` is what it is given: {keeps=, shares=, ends=}.
 return function(f, parameter)
   if not util then
     names = instruction_names()
@@ -314,14 +314,14 @@ return function(f, parameter)
   end
   local info = names and util.funcinfo(f)
   if not info or not info.bytecodes or info.isvararg or info.children or info.bytecodes > INSTRUCTIONS_MAX then
-    return { keeps = true, spreads = true, ends = false }
+    return { keeps = true, shares = true, ends = false }
   end
-  spreads = false
+  shares, hook = false, f
   local work = { 0, known = { [0] = { [parameter - 1] = info.params >= parameter and GIVEN or nil } } }
   while #work > 0 do
     local pc = work[#work]
     work[#work] = nil
-    if not look(f, work, pc) then return { keeps = true, spreads = true, ends = false } end
+    if not look(f, work, pc) then return { keeps = true, shares = true, ends = false } end
   end
-  return { keeps = false, spreads = spreads, ends = ends(f, info.bytecodes) }
+  return { keeps = false, shares = shares, ends = ends(f, info.bytecodes) }
 end

@@ -95,18 +95,19 @@ local function lists_of(loaded, own)
   return lists
 end
 
--- A function of the same code that shares the other's variables.
+-- A function of the same code that shares the other's variables, and goes on to do so (dns.environment).
 local function copy_of(f)
   local copy = load(dump(f), "", "b")
   for i = 1, huge do
     if not get_upvalue(f, i) then break end
     join_upvalues(copy, i, f, i)
   end
+  environment.copies[f], environment.originals[copy] = copy, f
   return setfenv(copy, getfenv(f))
 end
 
 -- Notes whether the addon's hooks may keep something of the flows that they are given (`keeps`), and where dns_request
--- can be compiled a copy of it for that, whether that spreads what it makes (`compiled`, `spreads`; see dns.keeps).
+-- can be compiled a copy of it for that, whether that looks at the records of its answers (`compiled`, `shares`; see dns.keeps).
 -- Nobody but the engine has the copy, so that it cannot call itself: what is compiled cannot be cut off.
 local function look_into(addon)
   local look = internal.once("dns.keeps")
@@ -115,7 +116,7 @@ local function look_into(addon)
     local found = addon[name] and look(addon[name], parameter)
     addon.keeps = addon.keeps or found and found.keeps
     if name == "dns_request" and found and found.ends then
-      addon.compiled, addon.spreads = copy_of(addon[name]), found.spreads
+      addon.compiled, addon.shares = copy_of(addon[name]), found.shares
     end
   end
 end
@@ -173,7 +174,8 @@ end
 
 -- The engine alone goes on with hooks that wait, and knows who else got hold of what is in their variables (dns.keeps).
 local function guard_hooks(host)
-  local resume, get, set = coroutine.resume, debug.getlocal, debug.setlocal
+  local resume, get, set, info = coroutine.resume, debug.getlocal, debug.setlocal, debug.getinfo
+  local originals, copies = environment.originals, environment.copies
   local is_hooks = host.coroutines
   function coroutine.resume(co, ...)
     if is_hooks[co] then return false, "cannot resume what a hook runs in: it goes on when its wait is over" end
@@ -186,6 +188,37 @@ local function guard_hooks(host)
   function debug.setlocal(...)
     host.looked_into()
     return set(...)
+  end
+  -- Of functions that have a copy nobody sees but the function itself.
+  function debug.getinfo(what, ...)
+    local found = info(type(what) == "number" and what + 1 or what, ...)
+    if found and found.func then found.func = originals[found.func] or found.func end
+    return found
+  end
+  function debug.upvaluejoin(f, n, ...)
+    if copies[f] then join_upvalues(copies[f], n, ...) end
+    return join_upvalues(f, n, ...)
+  end
+end
+
+-- LuaJIT's compiler, which is for copies of hooks alone (dns.compiled).
+local function guard_compiler()
+  jit.on = function() error("jit.on: LuaJIT's compiler is turned on with --jit", 2) end
+  jit.attach = function() error("jit.attach: what LuaJIT's compiler does is told with --jit alone", 2) end
+  -- Of byte code that is loaded nobody is told.
+  for _, name in ipairs { "load", "loadstring", "loadfile" } do
+    local load_any = _G[name]
+    _G[name] = function(...)
+      local chunk, reason = load_any(...)
+      if chunk then jit.off(chunk, true) end
+      return chunk, reason
+    end
+  end
+  local load_file = _G.loadfile
+  function _G.dofile(path)
+    local chunk, reason = load_file(path)
+    if not chunk then error(reason, 0) end
+    return chunk()
   end
 end
 
@@ -209,7 +242,7 @@ function script.harden(host, jit_is_on)
         return handler(reason)
       end, ...)
     end
-    jit.on = function() error("jit.on: LuaJIT's compiler is turned on with --jit", 2) end
+    guard_compiler()
   end
 end
 

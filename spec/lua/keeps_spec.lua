@@ -82,37 +82,40 @@ describe("hooks that may keep something of a flow", function()
     end)
 end)
 
-local A = "local r = f(flow.request.question.name) "
+local SUCCEED = "flow.response = flow.request:succeed"
 
-local SPREADING = {
-    A .. "kept[1] = r", A .. "kept.r = r", A .. "kept[flow.request.question.name] = r", A .. "up = r", A .. "a_global = r", A .. "f(r)", A .. "f(1, r)",
-    A .. "kept:add(r)", A .. "f { r }", "f(f(1))", "f(2, f(1))", "f { f(1) }", "kept[1] = { f(1) }", "kept[1] = f(1)",
-    A .. "local t = { r } kept[1] = t", A .. "local t = {} t[1] = r kept.t = t", A .. "local t = {} kept.t = t t[1] = r",
-    A .. "local t = {} f(t) t.x = r", A .. "local t = {} local u = t f(u) t.x = r", A .. "local t, u = {}, {} u.t = t t.x = r f(u)",
-    A .. "local t, u = {}, {} t.x = r u.t = t f(u)", A .. "local t = { r } f(t[1])", A .. "local t if kept.x then t = {} else t = kept end t.x = r",
-    A .. "local t = {} if kept.x then t = kept end t.x = r", A .. "local x = kept.x or r f(x)", A .. "if r < kept then up = 1 end",
-    A .. "local x = kept .. r", A .. "local x = kept + r", A .. "local x = kept[r]",
-    A .. "for k, v in f, kept, r do end", "if flow.response == kept.r then up = 1 end", "local x = flow.response ~= flow.request",
-    "local t = {} for i = 1, 2 do f(t) t[1] = f(1) end",
+local SHARING = {
+    -- a table of answers that is somebody else's too
+    SUCCEED .. "(kept)", SUCCEED .. "(kept.t)", SUCCEED .. "(f())", SUCCEED .. "(up)", SUCCEED .. "(flow.response)",
+    "local t = { f(1) } kept[1] = t " .. SUCCEED .. "(t)", "local t = { f(1) } up = t " .. SUCCEED .. "(t)",
+    "local t = { f(1) } a_global = t " .. SUCCEED .. "(t)", "local t = { f(1) } f(t) " .. SUCCEED .. "(t)",
+    "local t = { { f(1) } } " .. SUCCEED .. "(t[1])", "local t, u = {}, {} u[1] = t " .. SUCCEED .. "(t)",
+    "local t = {} local u = t or f(1) " .. SUCCEED .. "(t) u[1] = f(1)", "local t = {} if up then t = kept end " .. SUCCEED .. "(t)",
+    "local t, u = {} if up then u = t end " .. SUCCEED .. "(t) if u then u[1] = f(1) end",
+    -- that is looked at later
+    "local t = {} " .. SUCCEED .. "(t) t[1] = f(1)", "local t = {} " .. SUCCEED .. "(t) if #t > 0 then f(1) end",
+    "local t = {} " .. SUCCEED .. "(t) f(t)", "local t = {} " .. SUCCEED .. "(t) return t", "local t = {} " .. SUCCEED .. "(t) t = 'x' .. t",
+    "local t = {} local u = t " .. SUCCEED .. "(t) u[1] = f(1)", "local t = {} local s = flow.request.succeed flow.response = s(flow.request, t) t.x = 1",
+    -- messages that are compared
+    "if flow.response == kept.r then up = 1 end", "local x = flow.response ~= flow.request",
 }
 
-local NOT_SPREADING = {
-    "", "kept[1] = flow.request.question.name", "flow.response = flow.request:succeed { f(flow.request.question.name, '192.0.2.1', { ttl = 3 }) }",
-    A .. "flow.response = flow.request:succeed { r }", A .. "r.ttl = 3 flow.response = flow.request:succeed { r, r }",
-    A .. "local t = {} t[1] = r t[2] = f(2) flow.response = flow.request:succeed(t)", "local t = { 1 } f(t)", "local t = { {} } kept[1] = t",
-    A .. "local t = { x = { r } } flow.response = flow.request:succeed(t.x)", "if f(1) == 2 then flow:kill() end",
-    "local n = f(1) if n then flow.response = flow.request:fail(n) end", A .. "if r == nil then return end up = 1",
+local NOT_SHARING = {
+    "", SUCCEED .. " {}", SUCCEED .. " { f(flow.request.question.name, '192.0.2.1', { ttl = 3 }) }", SUCCEED .. " { f(1), f(2) }",
+    "local r = f(1) kept[1] = r r.ttl = 3 " .. SUCCEED .. " { r } r.ttl = 4", "local t = { f(1) } t[2] = f(2) " .. SUCCEED .. "(t)",
+    "local t = { f(1) } f(#t, t[1]) " .. SUCCEED .. "(t) up = f(1)", "if up then " .. SUCCEED .. " { f(1) } else " .. SUCCEED .. " { f(2) } end",
+    "flow.response = flow.request:fail(3)", "kept[1] = flow.request.question.name", "if f(1) == 2 then flow:kill() end",
 }
 
-describe("hooks that may put what they make elsewhere", function()
-    for _, code in ipairs(SPREADING) do
-        it("are told: " .. code, function() assert.is_true(look(hook(code), 1).spreads) end)
+describe("hooks that may look at the records of their answers", function()
+    for _, code in ipairs(SHARING) do
+        it("are told: " .. code, function() assert.is_true(look(hook(code), 1).shares) end)
     end
 
-    for _, code in ipairs(NOT_SPREADING) do
+    for _, code in ipairs(NOT_SHARING) do
         it("are not those: " .. code, function()
             local found = look(hook(code), 1)
-            assert.same({ false, false }, { found.keeps, found.spreads })
+            assert.same({ false, false }, { found.keeps, found.shares })
         end)
     end
 end)

@@ -9,6 +9,7 @@ local wait = require "spec.support.wait"
 local wire = require "spec.support.wire"
 
 local ENOUGH = 400 -- queries, for LuaJIT to compile a hook
+local UNTIL_TOLD = 2100 -- until it is logged
 
 -- What a hook does, by the first label of the question's name.
 local WAYS = {
@@ -29,6 +30,7 @@ local WAYS = {
     { "forward", "q.name = name" },
     { "fault", "error(name)" },
     { "badttl", 'answer = { A(name, "192.0.2.1", { ttl = -1 }) }' },
+    { "moreoptions", 'answer = { A(name, "192.0.2.1", { ttl = 1, tll = 2 }) }' },
     { "badoption", 'answer = { A(name, "192.0.2.1", { tll = 1 }) }' },
     { "badaddress", 'answer = { A(name, "192.0.2.256") }' },
     { "badname", 'answer = { A("a..b", "192.0.2.1") }' },
@@ -49,6 +51,7 @@ local WAYS = {
     { "twice", 'local one = flow.request:succeed { A(name, "192.0.2.1") } local two = flow.request:fail(5) flow.response = two flow.response = one' },
     { "second", 'local one = flow.request:succeed { A(name, "192.0.2.1") } flow.response = one flow.response = flow.request:fail(5)' },
     { "equal", 'local one = flow.request:succeed { A(name, "192.0.2.1") } local two = flow.request:succeed { A(name, "192.0.2.1") } flow.response = two if one ~= two then flow.response = flow.request:fail(4) end' },
+    { "changed", 'local one, two = flow.request:fail(3), flow.request:fail(3) flow.response = two two.response_code = 5' },
     { "taken", 'flow.response = flow.request:succeed { A(name, "192.0.2.1") } flow.response = nil' },
     { "asked", 'flow.response = flow.request:succeed { A(name, "192.0.2.1") } flow.response.question.name = "else.example"' },
     { "wrong", "flow.response = 7" },
@@ -56,24 +59,26 @@ local WAYS = {
     { "looked", 'local known = seen[name] seen[name] = true answer = { A(name, known and "192.0.2.1" or "192.0.2.2") }' },
 }
 
--- A script with one hook that knows all ways, and STOP in it.
-local function script(stop)
+-- Looks at its answers' records, so that all of them have a table.
+local SHARES = { equal = true }
+
+-- A script with one hook that knows all ways, or those in which nobody looks at the answers' records; with STOP in it.
+local function script(stop, shares)
     local lines = { [[
         local A, count, seen = dns.ResourceRecord.A, 0, {}
-        local info_of = require("jit.util").funcinfo
-        jit.attach(function(what, _, f)
-            if what == "start" then log.info("compiling " .. info_of(f).loc) end
-        end, "trace")
         function dns_request(flow)
             local q = flow.request.question
             local name, answer = q.name, nil
             local way = name:match "^[^.]*"
     ]], stop }
     for i, way in ipairs(WAYS) do
-        lines[#lines + 1] = ('%s way == "%s" then %s'):format(i == 1 and "if" or "elseif", way[1], way[2])
+        local code = not shares and way[2]:gsub("answer = (%b{})", "flow.response = flow.request:succeed %1") or way[2]
+        if shares or not SHARES[way[1]] then
+            lines[#lines + 1] = ('%s way == "%s" then %s'):format(i == 1 and "if" or "elseif", way[1], code)
+        end
     end
     lines[#lines + 1] = "end if answer then flow.response = flow.request:succeed(answer) end end"
-    return table.concat(lines, "\n")
+    return (table.concat(lines, "\n"):gsub(not shares and "if answer then [^\n]* end end$" or "$^", "end"))
 end
 
 local function upper_some(name)
@@ -90,45 +95,48 @@ end
 describe("compiled hooks", function()
     scope.manage()
 
-    local function start(code, args)
-        return proxy.start { code = code, args = args or { "--flow-detail", "0" } }
+    local function start(code, args, environment)
+        return proxy.start { code = code, args = args or { "--flow-detail", "0" }, environment = environment }
     end
 
-    it("answer as others do, to the byte, and say the same of mistakes", function()
-        local compiled, other = start(script ""), start(script "for _ = 1, 0 do end")
-        local clients = { compiled:udp(), other:udp() }
-        for i = 1, ENOUGH do
-            assert.equal(wire.hex(ask(clients[2], "a.example", i)), wire.hex(ask(clients[1], "a.example", i)))
+    -- What is said, once each: how often depends on the time, as a line is told of once a second.
+    local function faults(moondns)
+        local found, count = {}, 0
+        for line in moondns:err():gmatch "[^\n]*error:[^\n]*" do
+            local text = line:gsub("^.-error: ", ""):gsub("/%S*/", ""):gsub("b+%.", "b.")
+            count = count + (found[text] and 0 or 1)
+            found[text] = true
         end
-        compiled:wait_output("compiling %S*script.lua", "err")
-        math.randomseed(7)
-        for round = 1, 12 do
-            for i = 1, #WAYS do
-                local tail = ("b"):rep(round * 4) .. "." .. i .. ".example"
-                local name = upper_some(WAYS[i][1] .. "." .. tail)
-                local answer, expected = ask(clients[1], name, i), ask(clients[2], name, i)
-                assert.equal(wire.hex(expected), wire.hex(answer), name)
+        return found, count
+    end
+
+    for _, shares in ipairs { true, false } do
+        it("answer as others do, to the byte, and say the same of mistakes: answers with" .. (shares and "" or "out") .. " tables", function()
+            local compiled = start(script("", shares), { "--flow-detail", "0", "-v" })
+            local other = start(script("for _ = 1, 0 do end", shares))
+            local clients = { compiled:udp(), other:udp() }
+            for i = 1, UNTIL_TOLD do
+                ask(clients[1], "a.example", i)
             end
-        end
-        assert.is_nil(other:err():find "compiling %S*script.lua")
-        -- What is said, once each: how often depends on the time, as a line is told of once a second.
-        local function faults(moondns)
-            local found, count = {}, 0
-            for line in moondns:err():gmatch "[^\n]*error:[^\n]*" do
-                local text = line:gsub("^.-error: ", ""):gsub("/%S*/", ""):gsub("b+%.", "b.")
-                count = count + (found[text] and 0 or 1)
-                found[text] = true
+            compiled:wait_output("dns_request runs as machine code", "err")
+            math.randomseed(7)
+            for round = 1, 12 do
+                for i = 1, #WAYS do
+                    local tail = ("b"):rep(round * 4) .. "." .. i .. ".example"
+                    local name = upper_some(WAYS[i][1] .. "." .. tail)
+                    local answer, expected = ask(clients[1], name, i), ask(clients[2], name, i)
+                    assert.equal(wire.hex(expected), wire.hex(answer), name)
+                end
             end
-            return found, count
-        end
-        local expected, count = faults(other)
-        assert.is_true(count >= 8, other:err())
-        assert.same(expected, (faults(compiled)))
-    end)
+            local expected, count = faults(other)
+            assert.is_true(count >= 8, other:err())
+            assert.same(expected, (faults(compiled)))
+        end)
+    end
 
     -- Asks so often that the hook is compiled.
-    local function start_compiled(code, args)
-        local moondns = start(code, args)
+    local function start_compiled(code, args, environment)
+        local moondns = start(code, args, environment)
         local client = moondns:udp()
         for i = 1, ENOUGH do
             assert.equal(0, wire.parse(ask(client, "many.example", i)).rcode)
@@ -165,10 +173,11 @@ describe("compiled hooks", function()
             local function again() return again() end
             function again() return again() end
             function dns_request(flow)
+                if not flow then dns_request() dns_request() end
                 local q = flow.request.question
                 if q.name == "loop.example" then forever() end
                 if q.name == "tail.example" then again() end
-                if q.name == "own.example" then dns_request(flow) end
+                if q.name == "own.example" then dns_request() end
                 flow.response = flow.request:succeed { dns.ResourceRecord.A(q.name, "192.0.2.1") }
             end]], { "--hook-timeout", "0.3", "--flow-detail", "0" })
         for _ = 1, 3 do
@@ -180,28 +189,118 @@ describe("compiled hooks", function()
         moondns:wait_output("cut off", "err")
     end)
 
-    it("keep the records that they keep", function()
-        local moondns, client = start_compiled [[
-            local kept = {}
+    -- Each says when `report` is asked for what it kept of `a` and `b`; its answers are the others' too.
+    local KEEPING = {
+        { "the hook", "", "local record = A(name, address) kept[name] = record flow.response = flow.request:succeed { record }" },
+        { "a function that it calls", "local function make(name, address) local record = A(name, address) kept[name] = record return record end",
+            "flow.response = flow.request:succeed { make(name, address) }" },
+        { "a metamethod", "local made = setmetatable({}, { __index = function(_, name) local record = A(name, '192.0.2.' .. #name) kept[name] = record return record end })",
+            "local record = made[name] flow.response = flow.request:succeed { record }" },
+    }
+    for _, way in ipairs(KEEPING) do
+        it("may keep records: " .. way[1], function()
+            local _, client = start_compiled([[
+                local A, kept = dns.ResourceRecord.A, {}
+                ]] .. way[2] .. [[
+
+                function dns_request(flow)
+                    local name = flow.request.question.name
+                    if name == "many.example" then
+                        flow.response = flow.request:succeed { A(name, "192.0.2.1") }
+                        return
+                    end
+                    if name == "report.example" then
+                        flow.response = flow.request:succeed { kept["a.example"], kept["bb.example"] }
+                        return
+                    end
+                    local address = "192.0.2." .. #name
+                    ]] .. way[3] .. [[
+
+                end]])
+            for _, name in ipairs { "a.example", "bb.example", "ccc.example", "many.example", "ccc.example" } do
+                ask(client, name)
+            end
+            local answers = wire.parse(ask(client, "report.example")).answers
+            assert.same({ "a.example", "bb.example" }, { answers[1].name, answers[2].name })
+            assert.same({ wire.ipv4 "192.0.2.9", wire.ipv4 "192.0.2.10" }, { answers[1].data, answers[2].data })
+        end)
+    end
+
+    it("may go on with the table that they gave as answers", function()
+        local _, client = start_compiled [[
+            local A = dns.ResourceRecord.A
             function dns_request(flow)
-                local q = flow.request.question
-                if q.name == "report.example" then
-                    local a, b = kept["a.example"], kept["b.example"]
-                    flow.response = flow.request:succeed { a, b }
-                    return
-                end
-                local record = dns.ResourceRecord.A(q.name, "192.0.2." .. #q.name, 60)
-                kept[q.name] = record
-                flow.response = flow.request:succeed { record }
+                local name = flow.request.question.name
+                local answers = { A(name, "192.0.2.1") }
+                flow.response = flow.request:succeed(answers)
+                if name == "more.example" then answers[2] = A(name, "192.0.2.2") end
+                if name == "none.example" then answers[1] = nil end
             end]]
-        ask(client, "a.example")
-        ask(client, "b.example")
-        for i = 1, 200 do
-            ask(client, ("c"):rep(i % 50 + 1) .. ".example")
+        for name, count in pairs { ["more.example"] = 2, ["none.example"] = 0, ["many.example"] = 1 } do
+            assert.equal(count, #wire.parse(ask(client, name)).answers, name)
         end
-        local answers = wire.parse(ask(client, "report.example")).answers
-        assert.same({ "a.example", "b.example" }, { answers[1].name, answers[2].name })
-        assert.equal(wire.ipv4 "192.0.2.9", answers[1].data)
+    end)
+
+    it("answer with a message of theirs, which dns_response may change", function()
+        local _, client = start_compiled [[
+            local own = dns.DNSMessage.make_query("own.example", "A"):succeed {}
+            function dns_request(flow)
+                local name = flow.request.question.name
+                flow.response = name == "own.example" and own or flow.request:succeed {}
+            end
+            function dns_response(flow)
+                if flow.request.question.name == "own.example" then
+                    flow.response.authoritative_answer = not flow.response.authoritative_answer
+                end
+            end]]
+        for i = 1, 4 do
+            assert.equal(i % 2 == 1, wire.parse(ask(client, "own.example")).aa)
+            ask(client, "many.example")
+        end
+    end)
+
+    it("see what is done to them later: their environment, their variables", function()
+        local _, client = start_compiled [[
+            local address, other = "192.0.2.1", "192.0.2.2"
+            local function change(name)
+                if name == "variable.example" then
+                    debug.upvaluejoin(dns_request, 2, function() return other end, 1)
+                elseif name == "environment.example" then
+                    setfenv(2, setmetatable({ ttl = 9 }, { __index = _G }))
+                elseif name == "function.example" then
+                    ttl = debug.getinfo(2, "f").func == dns_request and 7 or 8
+                end
+            end
+            ttl = 5
+            function dns_request(flow)
+                local name = flow.request.question.name
+                change(name)
+                flow.response = flow.request:succeed { dns.ResourceRecord.A(name, address, ttl) }
+            end]]
+        local function answer(name)
+            local record = wire.parse(ask(client, name)).answers[1]
+            return { record.ttl, record.data }
+        end
+        assert.same({ 5, wire.ipv4 "192.0.2.1" }, answer "many.example")
+        assert.same({ 7, wire.ipv4 "192.0.2.1" }, answer "function.example")
+        assert.same({ 7, wire.ipv4 "192.0.2.2" }, answer "variable.example")
+        assert.same({ 9, wire.ipv4 "192.0.2.2" }, answer "environment.example")
+    end)
+
+    it("alone are compiled: not what a module has LuaJIT load, not for those who ask", function()
+        local folder = files.temp_folder()
+        files.write(folder .. "/of_all.lua", 'return loadstring(string.dump(loadstring "while true do end"))')
+        local moondns, client = start_compiled([[
+            local forever = require "of_all"
+            local fine, why = pcall(jit.attach, print, "bc")
+            log.info(tostring(fine) .. ": " .. why)
+            function dns_request(flow)
+                if flow.request.question.name == "loop.example" then forever() end
+                flow.response = flow.request:succeed {}
+            end]], { "--hook-timeout", "0.1", "--flow-detail", "0" }, { LUA_PATH = folder .. "/?.lua;;" })
+        ask(client, "loop.example")
+        moondns:wait_output("cut off", "err")
+        moondns:wait_output("false: [^\n]*jit.attach: what LuaJIT's compiler does is told with %-%-jit alone", "err")
     end)
 
     it("are those of all scripts, tables of hooks too, and see what ones before them did", function()
