@@ -114,7 +114,7 @@ local function open(given)
     if rawequal(self, objects.request) and type(answers) == "table" and answer(visit, 0) then
       local last = visit.records + 1
       local record = answers[1]
-      if visit.shares or record == nil or #answers ~= 1 or not rawequal(record, records[last]) then
+      if visit.shares or record == nil or answers[2] ~= nil or not rawequal(record, records[last]) then
         put_answers(answers)
       else
         visit.single = last
