@@ -88,10 +88,21 @@ static void pause_accepting(struct tcp_server *server, bool pause)
     }
 }
 
+/* Answers may have come while the connection was found to be over. */
+static void forget_mark(struct tcp_server *server, const struct tcp_connection *connection)
+{
+    struct tcp_connection **at = &server->dirty;
+    while (*at != connection)
+        at = &(*at)->next_dirty;
+    *at = connection->next_dirty;
+}
+
 static void close_connection(struct tcp_connection *connection)
 {
     struct tcp_server *server = connection->server;
     struct net *net = server->net;
+    if (connection->dirty)
+        forget_mark(server, connection);
     tcp_connection_end(connection);
     struct reply_to to = connection->reply_to;
     bool part_waits = connection->part_waits, query_waits = connection->in_flight > 0;
