@@ -12,6 +12,12 @@ TEXT = b"plain text"
 LEAVE = object()  # what ends the connection behind an answer; as does an answer without an end of its own
 
 
+def tell(line):
+    """Prints a line in one piece, as several threads do."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def read_request(stream):
     line = stream.readline().decode("latin-1").split()
     headers = {}
@@ -143,7 +149,7 @@ def answer(connection, request):
             return False
         if part is None:
             connection.recv(1)  # waits for the client to leave
-            print("left", request[1], flush=True)
+            tell(f"left {request[1]}")
             return False
         if request[0] == "HEAD":
             part = part[:part.index(b"\r\n\r\n") + 4]
@@ -160,14 +166,14 @@ def serve(connection, context, number):
             stream = connection.makefile("rb")
             while True:
                 request = read_request(stream)
-                print(request[0], request[1], "by", number, flush=True)
+                tell(f"{request[0]} {request[1]} by {number}")
                 if not answer(connection, request):
                     break
             if context:
                 connection.unwrap()
         except (OSError, ValueError, IndexError):
             pass
-        print("over", number, flush=True)
+        tell(f"over {number}")
 
 
 NUMBERS = itertools.count(1)
@@ -187,5 +193,5 @@ for place in sys.argv[1:]:
         context.load_cert_chain(pem)
     listener = socket.create_server(("127.0.0.1", int(port)), backlog=1024)
     threading.Thread(target=accept, args=(listener, context), daemon=True).start()
-print("ready", flush=True)
+tell("ready")
 threading.Event().wait()
