@@ -359,7 +359,7 @@ describe("output that nobody reads", function()
     it("holds up no query and no stop; what was not printed is told", function()
         local port, path = ports.free(), files.temp_folder() .. "/pipe"
         assert(stat.mkfifo(path, tonumber("600", 8)))
-        local reader = assert(fcntl.open(path, fcntl.O_RDWR)) -- it reads nothing before it is told to
+        local reader = assert(fcntl.open(path, fcntl.O_RDWR + fcntl.O_NONBLOCK)) -- it reads nothing before it is told to
         scope.on_end(function() unistd.close(reader) end)
         local moondns = process.start { "sh", "-c", 'out=$1; shift; exec "$0" "$@" >"$out"', proxy.binary, path,
             "-l", "127.0.0.1:" .. port, "-u", "none", "--flow-detail", "3" }
