@@ -58,13 +58,15 @@ local FULL = [[
     end
     function kinds.spoof(flow) answer(flow) end
     function kinds.sleep(flow) sleep(0.001) answer(flow) end
-    -- Calls it until there is an answer: on a busy machine it may not come in time.
+    -- Calls it until there is an answer: on a busy machine it may not come in time, and a connection that was lost for want
+    -- of memory has to be made anew.
     local function patiently(call, ...)
         local value, why
-        repeat
+        for _ = 1, 30 do
             if why then sleep(0.1) end
             value, why = call(...)
-        until not (why and why:find "does not answer")
+            if not why then break end
+        end
         assert(not why, why)
         return value
     end
