@@ -1,7 +1,7 @@
+/* Packets received. */
 #include "net/datagrams.h"
 
 #include <errno.h>
-#include <stdalign.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
@@ -9,7 +9,6 @@
 enum {
     PACKET_MAX = 65536,
     SLOT_SIZE = PACKET_MAX + 192, /* so that the slots' starts fall into different cache sets */
-    OUT_BYTES = 1024 * 1024,      /* of which only what packets need is ever touched */
     CONTROL_SIZE = 64,
 };
 
@@ -21,13 +20,11 @@ union control {
     char bytes[CONTROL_SIZE];
 };
 
-static void *map_bytes(size_t size)
+void *datagrams_map(size_t size)
 {
     void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return at == MAP_FAILED ? NULL : at;
 }
-
-/* --- in --- */
 
 enum { KINDS = (DATAGRAMS_NAMED | DATAGRAMS_LOCAL) + 1 };
 
@@ -68,7 +65,7 @@ struct datagrams_in *datagrams_in_new(void)
     struct datagrams_in *in = calloc(1, sizeof *in);
     if (!in)
         return NULL;
-    in->bytes = map_bytes((size_t)DATAGRAMS_MAX * SLOT_SIZE);
+    in->bytes = datagrams_map((size_t)DATAGRAMS_MAX * SLOT_SIZE);
     if (!in->bytes) {
         free(in);
         return NULL;
@@ -158,177 +155,4 @@ bool datagrams_local(const struct datagrams_in *in, unsigned index, struct addre
         }
     }
     return false;
-}
-
-/* --- out --- */
-
-/* What a message's header points to, and more: one line of the processor's cache. */
-struct packet {
-    alignas(64) struct iovec vector;
-    union {
-        struct sockaddr_in ipv4;
-        struct sockaddr_in6 ipv6;
-    } name;
-    int fd;
-    void *owner;
-};
-_Static_assert(sizeof(struct packet) == 64, "one line");
-
-struct datagrams_out {
-    unsigned count;
-    size_t used;
-    bool mixed; /* not all that wait are one socket's */
-    struct mmsghdr messages[DATAGRAMS_MAX];
-    struct packet packets[DATAGRAMS_MAX];
-    union control controls[DATAGRAMS_MAX];
-    struct mmsghdr batch[DATAGRAMS_MAX]; /* those of one socket among others' */
-    void (*failed)(void *context, void *owner, int error);
-    void *context;
-    uint8_t *bytes;
-};
-
-struct datagrams_out *datagrams_out_new(void (*failed)(void *context, void *owner, int error), void *context)
-{
-    struct datagrams_out *out = aligned_alloc(alignof(struct datagrams_out), sizeof *out);
-    if (!out)
-        return NULL;
-    memset(out, 0, sizeof *out);
-    out->failed = failed;
-    out->context = context;
-    out->bytes = map_bytes(OUT_BYTES);
-    if (!out->bytes) {
-        free(out);
-        return NULL;
-    }
-    for (size_t i = 0; i < DATAGRAMS_MAX; i++) {
-        out->messages[i].msg_hdr.msg_iov = &out->packets[i].vector;
-        out->messages[i].msg_hdr.msg_iovlen = 1;
-    }
-    return out;
-}
-
-void datagrams_out_free(struct datagrams_out *out)
-{
-    if (!out)
-        return;
-    munmap(out->bytes, OUT_BYTES);
-    free(out);
-}
-
-/* Only link-local addresses need their interface; for others the routing table knows best. */
-static bool is_link_local(const struct address *address)
-{
-    return address->family == AF_INET6 && address->bytes[0] == 0xfe && (address->bytes[1] & 0xc0) == 0x80;
-}
-
-static void set_source(struct msghdr *header, union control *control, const struct datagram_way *way)
-{
-    header->msg_control = control;
-    control->header.cmsg_level = way->from->family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
-    if (way->from->family == AF_INET) {
-        struct in_pktinfo info = {0};
-        memcpy(&info.ipi_spec_dst, way->from->bytes, 4);
-        control->header.cmsg_type = IP_PKTINFO;
-        control->header.cmsg_len = CMSG_LEN(sizeof info);
-        memcpy(CMSG_DATA(&control->header), &info, sizeof info);
-        header->msg_controllen = CMSG_SPACE(sizeof info);
-    } else {
-        struct in6_pktinfo info = {.ipi6_ifindex = is_link_local(way->to) ? way->interface_index : 0};
-        memcpy(&info.ipi6_addr, way->from->bytes, 16);
-        control->header.cmsg_type = IPV6_PKTINFO;
-        control->header.cmsg_len = CMSG_LEN(sizeof info);
-        memcpy(CMSG_DATA(&control->header), &info, sizeof info);
-        header->msg_controllen = CMSG_SPACE(sizeof info);
-    }
-}
-
-void datagrams_add(struct datagrams_out *out, const struct datagram_way *way, const uint8_t *data, size_t length)
-{
-    if (length > PACKET_MAX)
-        return;
-    if (out->count == DATAGRAMS_MAX || OUT_BYTES - out->used < length)
-        datagrams_flush(out);
-    unsigned i = out->count++;
-    struct msghdr *header = &out->messages[i].msg_hdr;
-    struct packet *packet = &out->packets[i];
-    out->mixed |= way->fd != out->packets[0].fd && i > 0;
-    packet->fd = way->fd;
-    packet->owner = way->owner;
-    packet->vector = (struct iovec){out->bytes + out->used, length};
-    memcpy(out->bytes + out->used, data, length);
-    out->used += length;
-    header->msg_name = way->to ? &packet->name : NULL;
-    header->msg_namelen = way->to ? address_to_sockaddr(way->to, (struct sockaddr *)&packet->name) : 0;
-    header->msg_control = NULL;
-    header->msg_controllen = 0;
-    if (way->from)
-        set_source(header, &out->controls[i], way);
-}
-
-static int send_one(int fd, const struct msghdr *header)
-{
-    const struct iovec *vector = header->msg_iov;
-    ssize_t sent = header->msg_control ? sendmsg(fd, header, MSG_DONTWAIT)
-                                       : sendto(fd, vector->iov_base, vector->iov_len, MSG_DONTWAIT, header->msg_name,
-                                                header->msg_namelen);
-    return sent < 0 ? -1 : 1;
-}
-
-/* Sends packets of one socket; their headers say which they are. An error concerns the first one not sent, or, on a
- * connected socket, one that was sent earlier; that one is told first and the packet tried once more. */
-static void send_all(struct datagrams_out *out, int fd, struct mmsghdr *messages, unsigned count)
-{
-    bool told = false;
-    for (unsigned done = 0; done < count;) {
-        int sent = count - done == 1 ? send_one(fd, &messages[done].msg_hdr)
-                                     : sendmmsg(fd, messages + done, count - done, MSG_DONTWAIT);
-        if (sent > 0) {
-            done += (unsigned)sent;
-            told = false;
-        } else if (errno != EINTR) {
-            int error = errno;
-            const struct packet *packet = (const struct packet *)messages[done].msg_hdr.msg_iov;
-            out->failed(out->context, packet->owner, error);
-            if (told || error != ECONNREFUSED)
-                done++;
-            told = !told && error == ECONNREFUSED;
-        }
-    }
-}
-
-bool datagrams_out_is_empty(const struct datagrams_out *out)
-{
-    return out->count == 0;
-}
-
-/* Sends those of each socket together. */
-static void send_mixed(struct datagrams_out *out)
-{
-    for (unsigned left = out->count, first = 0; left > 0; first++) {
-        int fd = out->packets[first].fd;
-        if (fd < 0)
-            continue;
-        unsigned count = 0;
-        for (unsigned i = first; i < out->count; i++) {
-            if (out->packets[i].fd != fd)
-                continue;
-            out->packets[i].fd = -1;
-            out->batch[count++] = out->messages[i];
-        }
-        left -= count;
-        send_all(out, fd, out->batch, count);
-    }
-}
-
-void datagrams_flush(struct datagrams_out *out)
-{
-    if (out->count == 0)
-        return;
-    if (out->mixed)
-        send_mixed(out);
-    else
-        send_all(out, out->packets[0].fd, out->messages, out->count);
-    out->count = 0;
-    out->used = 0;
-    out->mixed = false;
 }

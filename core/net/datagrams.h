@@ -10,6 +10,9 @@
 
 enum { DATAGRAMS_MAX = 64 };
 
+/* Memory that is the system's until it is touched; NULL when there is none. munmap gives it back. */
+void *datagrams_map(size_t size);
+
 struct datagrams_in;
 struct datagrams_in *datagrams_in_new(void); /* NULL when there is no memory */
 void datagrams_in_free(struct datagrams_in *in);
@@ -49,7 +52,8 @@ struct datagram_way {
 /* Copies the packet in; sends all that wait first when there is no room. */
 void datagrams_add(struct datagrams_out *out, const struct datagram_way *way, const uint8_t *data, size_t length);
 
-/* Sends all that wait, those of one socket together. */
+/* Sends all that wait, those of one socket together; where many wait, those of one length for one place in one go, so
+ * that packets for different places may overtake each other. */
 void datagrams_flush(struct datagrams_out *out);
 
 bool datagrams_out_is_empty(const struct datagrams_out *out);
