@@ -7,6 +7,7 @@
 enum { PAYLOAD_SIZE_DEFAULT = 1232 };
 
 const char exchange_overload_text[] = "too many queries in flight";
+const char exchange_memory_text[] = "queries in flight take too much memory";
 
 /* --- life --- */
 
@@ -98,6 +99,9 @@ void exchange_set_config(struct exchange *exchange, const struct exchange_config
     exchange->config = *config;
     if (exchange->config.payload_size < DNS_UDP_SIZE_CLASSIC) /* RFC 6891 section 6.2.3: less counts as 512 */
         exchange->config.payload_size = PAYLOAD_SIZE_DEFAULT;
+    exchange->share = config->memory_max / config->flows_max;
+    if (exchange->share < DNS_UDP_SIZE_CLASSIC)
+        exchange->share = DNS_UDP_SIZE_CLASSIC;
 }
 
 void exchange_set_tries(struct exchange *exchange, int64_t timeout_us, unsigned retries)
@@ -122,6 +126,11 @@ size_t exchange_flows(const struct exchange *exchange)
 size_t exchange_asks(const struct exchange *exchange)
 {
     return exchange->ask_count;
+}
+
+size_t exchange_memory(const struct exchange *exchange)
+{
+    return exchange->memory;
 }
 
 struct exchange_cache_size exchange_cache_size(const struct exchange *exchange)
@@ -197,28 +206,34 @@ static void catch_up(struct hooks *hooks)
         hooks->outdated(hooks);
 }
 
-/* Too many queries are in flight: this one is answered at once that it comes to nothing. */
+static inline bool has_too_many(const struct exchange *exchange)
+{
+    return exchange->active_count > exchange_with_room(exchange->config.flows_max);
+}
+
+static inline bool is_full(const struct exchange *exchange, const struct flow *flow)
+{
+    return has_too_many(exchange) ||
+           exchange_is_crowded(exchange, flow, exchange_with_room(exchange->config.memory_max));
+}
+
+/* Too many queries are in flight, or they take too much: this one is answered at once that it comes to nothing. */
 static void turn_down_overload(struct exchange *exchange, struct span wire, const struct reply_to *to,
                                const struct dns_message *query)
 {
     struct buffer *out = &exchange->scratch;
+    struct exchange_counters *counters = &exchange->counters;
+    const bool many = has_too_many(exchange);
     enum status status = dns_message_make_error(query, DNS_RCODE_SERVFAIL, out);
-    if (!status && query->opt.count && dns_message_add_ede(out, DNS_EDE_OTHER, exchange_overload_text))
+    if (!status && query->opt.count &&
+        dns_message_add_ede(out, DNS_EDE_OTHER, many ? exchange_overload_text : exchange_memory_text))
         status = STATUS_NO_MEMORY;
     if (status) {
-        drop(exchange, to, &exchange->counters.overload_dropped);
+        drop(exchange, to, &counters->overload_dropped);
         return;
     }
-    exchange->counters.overload_refused++;
+    ++*(many ? &counters->overload_refused : &counters->memory_refused);
     exchange_reply_away(exchange, to, wire);
-}
-
-/* There is some room beyond flows_max, for queries that scripts or others than upstreams answer. */
-static inline bool is_full(const struct exchange *exchange)
-{
-    enum { SHARE = 4 };
-    const size_t most = exchange->config.flows_max;
-    return exchange->active_count > most + most / SHARE;
 }
 
 /* A query that is no flow's. `query` is the message where `parsed` is STATUS_OK. */
@@ -256,7 +271,7 @@ void exchange_query(struct exchange *exchange, const uint8_t *wire, size_t lengt
     struct flow_message *query = &flow->flow.query;
     const enum status parsed =
         load_u16(wire + 4) > 1 ? STATUS_MALFORMED : flow_message_set(query, wire, length, exchange->wall_us, NULL);
-    if (parsed || refusal(&query->view) || is_full(exchange)) {
+    if (parsed || refusal(&query->view) || is_full(exchange, &flow->flow)) {
         turn_down(exchange, (struct span){wire, length}, to, &query->view, parsed);
         exchange_flow_give_back(exchange, flow);
         return;
@@ -280,6 +295,7 @@ static inline enum step run_hook(struct exchange *exchange, struct exchange_flow
     flow->flow.state = next;
     flow->flow.references++;
     flow->suspended = true;
+    exchange_weigh(exchange, flow);
     if (transport_is_stream(flow->flow.reply_to.transport))
         exchange_park(exchange, flow);
     return STEP_WAIT;
@@ -336,6 +352,14 @@ static enum step step_request_done(struct exchange *exchange, struct exchange_fl
     return STEP_FORWARD;
 }
 
+/* Whether hooks may take their time with an answer of the upstream's for which there is no room. */
+static bool is_too_much_for_hooks(const struct exchange *exchange, const struct exchange_flow *flow)
+{
+    const struct flow *plain = &flow->flow;
+    return plain->hooks && plain->hooks->defined & 1u << HOOK_RESPONSE && plain->source == FLOW_SOURCE_UPSTREAM &&
+           !flow->transfers && exchange_is_crowded(exchange, plain, exchange_with_room(exchange->config.memory_max));
+}
+
 static enum step step_response(struct exchange *exchange, struct exchange_flow *flow)
 {
     if (flow->leads)
@@ -344,6 +368,8 @@ static enum step step_response(struct exchange *exchange, struct exchange_flow *
         return STEP_END;
     if (flow->flow.unpackable)
         exchange_servfail(exchange, flow);
+    if (is_too_much_for_hooks(exchange, flow))
+        return exchange_refuse_memory(exchange, flow);
     return run_hook(exchange, flow, HOOK_RESPONSE, STEP_RESPONSE_DONE);
 }
 

@@ -137,6 +137,8 @@ struct exchange_config {
     int64_t timeout_us;        /* for one try */
     unsigned retries;          /* further tries */
     size_t flows_max;          /* in flight; one beyond that is not asked upstream: SERVFAIL, and counted */
+    size_t memory_max;         /* bytes of the messages of flows that wait; beyond it the same for each flow that has
+                                  more than its share, memory_max / flows_max. Room kept for reuse counts */
     uint16_t payload_size;     /* what an OPT of ours announces: 1232 */
     uint16_t op_codes_refused; /* bits 1 << op code: what no script answers gets NOTIMP */
     int64_t stream_idle_us;    /* for how long a stream client's idle connection is kept; 0: not to be told */
@@ -151,6 +153,7 @@ struct exchange_counters {
     uint64_t malformed_answered;                 /* FORMERR sent, BADVERS too */
     uint64_t malformed_dropped;                  /* no header, QR=1: nothing to answer */
     uint64_t overload_refused;                   /* flows_max reached: SERVFAIL */
+    uint64_t memory_refused;                     /* memory_max reached: SERVFAIL */
     uint64_t overload_dropped;                   /* there was no memory */
     uint64_t upstream_queries, upstream_answers; /* tries sent; answers that matched */
     uint64_t unmatched_dropped;                  /* answers to nothing that was asked: channel, id or question */
@@ -258,8 +261,9 @@ void exchange_set_config(struct exchange *exchange, const struct exchange_config
  * are not kept either. Gives their number. May be called from within a hook. */
 size_t exchange_flush_cache(struct exchange *exchange, const uint8_t *name);
 
-size_t exchange_flows(const struct exchange *exchange); /* in flight, without those of exchange_ask */
-size_t exchange_asks(const struct exchange *exchange);  /* those */
+size_t exchange_flows(const struct exchange *exchange);  /* in flight, without those of exchange_ask */
+size_t exchange_asks(const struct exchange *exchange);   /* those */
+size_t exchange_memory(const struct exchange *exchange); /* bytes of the messages of flows that wait */
 
 /* What the cache holds; zeros where there is none. */
 struct exchange_cache_size {

@@ -59,6 +59,7 @@ enum step exchange_ask_ended(struct exchange *exchange, struct exchange_flow *fl
         return STEP_WAIT;
     }
     flow->flow.finished_us = exchange->monotonic_us;
+    exchange_weigh(exchange, flow);
     if (!flow->being_made)
         flow->finished(flow->context);
     return STEP_WAIT;

@@ -90,6 +90,7 @@ bool exchange_follow(struct exchange *exchange, struct exchange_flow *flow)
     flow->next_follower = leader->followers;
     leader->followers = flow;
     flow->flow.references++;
+    exchange_weigh(exchange, flow);
     return true;
 }
 

@@ -108,6 +108,7 @@ void exchange_flow_begin(struct exchange *exchange, struct exchange_flow *flow, 
         flow->stream_again = flow->plain_again = flow->without_opt = flow->keepalive = flow->transfers = flow->more =
             flow->began = flow->busy = flow->full = flow->leads = flow->follows = false;
     flow->reasks = 0;
+    flow->memory = 0;
     flow->deadline_us = 0;
     flow->runners = flow->race = flow->followers = NULL;
     flow->member = 0;
@@ -185,6 +186,7 @@ void exchange_end(struct exchange *exchange, struct exchange_flow *ended)
     else
         tell_observers(exchange, flow);
     unlink_active(exchange, ended);
+    exchange->memory -= ended->memory;
     forget_notes(flow);
     ended->suspended = false;
     if (ended->parked)

@@ -47,6 +47,7 @@ struct exchange_flow {
     bool leads;        /* it asks for others too, as their questions are the same; in exchange->leaders */
     bool follows;      /* or another one asks for it */
     uint8_t reasks;    /* tries made again as a channel that worked was closed; 0 at the beginning */
+    size_t memory;     /* of its messages, as the exchange has counted it; 0 at the beginning */
 
     struct exchange_flow *previous_parked, *next_parked;
     struct exchange_flow *next_full;
@@ -92,6 +93,8 @@ struct exchange {
     struct exchange_flow *full;    /* zone transfers whose clients have to read first, by next_full */
     struct exchange_flow **parked; /* suspended flows of stream clients, by connection; NULL: none so far */
     size_t active_count, ask_count;
+    size_t memory;     /* of the messages of flows, as they were when each last began to wait */
+    size_t share;      /* a flow with messages no longer than that is never refused for it */
     struct flow *free; /* chained by flow.next; owned */
     size_t free_count;
     struct exchange_flow **leaders; /* buckets; owned; NULL: nothing is coalesced */
@@ -222,8 +225,35 @@ void exchange_flow_give_back(struct exchange *exchange, struct exchange_flow *fl
 /* Shows the observers a message; to be called where exchange->watched. */
 void exchange_show(const struct exchange *exchange, const struct flow *flow, enum passage passage, struct span wire);
 
-/* Why a query is not served that comes while flows_max are in flight. */
-extern const char exchange_overload_text[];
+/* Counts the memory of the flow's messages; to be called when it begins to wait. */
+static inline void exchange_weigh(struct exchange *exchange, struct exchange_flow *flow)
+{
+    const struct flow *plain = &flow->flow;
+    const size_t memory = plain->query.wire.capacity + plain->request.wire.capacity + plain->response.wire.capacity;
+    exchange->memory += memory - flow->memory;
+    flow->memory = memory;
+}
+
+/* Whether the messages of flows take `most` bytes already, and those of this one are more than its share of that. */
+static inline bool exchange_is_crowded(const struct exchange *exchange, const struct flow *flow, size_t most)
+{
+    return exchange->memory >= most &&
+           flow->query.wire.length + flow->request.wire.length + flow->response.wire.length > exchange->share;
+}
+
+/* There is some room beyond flows_max and memory_max, for queries that scripts or others than upstreams answer, and for
+ * the upstreams' answers that hooks take their time with. */
+static inline size_t exchange_with_room(size_t most)
+{
+    enum { ROOM_SHARE = 4 };
+    return most + most / ROOM_SHARE;
+}
+
+/* Gives the flow its error in place of any response, and counts that. */
+enum step exchange_refuse_memory(struct exchange *exchange, struct exchange_flow *flow);
+
+/* Why a query is not served that comes while flows_max are in flight, or these take memory_max. */
+extern const char exchange_overload_text[], exchange_memory_text[];
 
 /* Answers a query that never becomes a flow with the message in `scratch`. */
 void exchange_reply_away(struct exchange *exchange, const struct reply_to *to, struct span query);

@@ -116,10 +116,12 @@ bool exchange_race(struct exchange *exchange, struct exchange_flow *flow, enum s
     if (!flow->runners)
         return false; /* no memory: one after the other */
     *next = STEP_WAIT;
-    if (flow->running || !has_result(exchange, flow, NULL, next))
+    if (flow->running || !has_result(exchange, flow, NULL, next)) {
         flow->flow.references++;
-    else
+        exchange_weigh(exchange, flow);
+    } else {
         exchange_race_leave(exchange, flow);
+    }
     return true;
 }
 

@@ -303,9 +303,12 @@ static bool delay(struct exchange *exchange, struct exchange_flow *flow)
     const struct flow_faults *faults = flow->flow.faults;
     if (!faults || faults->delay_us == 0 || flow->delayed)
         return false;
+    if (exchange_is_crowded(exchange, &flow->flow, exchange_with_room(exchange->config.memory_max)))
+        return false; /* better too early than not at all */
     flow->delayed = true;
     pending_add_alarm(&exchange->pending, &flow->pending, exchange->monotonic_us, faults->delay_us);
     flow->flow.references++;
+    exchange_weigh(exchange, flow);
     return true;
 }
 

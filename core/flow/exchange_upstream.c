@@ -153,6 +153,7 @@ static enum status try_upstream(struct exchange *exchange, struct exchange_flow 
         exchange_stop_waiting(exchange, flow, TRY_FAILED);
         return STATUS_IO;
     }
+    exchange_weigh(exchange, flow);
     return STATUS_OK;
 }
 
@@ -172,7 +173,14 @@ static COLD enum step refuse_overload(struct exchange *exchange, struct exchange
 {
     exchange->counters.overload_refused++;
     flow_set_error(&flow->flow, exchange_overload_text, exchange->wall_us);
-    flow->flow.error_info = DNS_EDE_OTHER;
+    return STEP_ERROR;
+}
+
+COLD enum step exchange_refuse_memory(struct exchange *exchange, struct exchange_flow *flow)
+{
+    exchange->counters.memory_refused++;
+    flow_clear_response(&flow->flow);
+    flow_set_error(&flow->flow, exchange_memory_text, exchange->wall_us);
     return STEP_ERROR;
 }
 
@@ -184,6 +192,8 @@ enum step exchange_forward(struct exchange *exchange, struct exchange_flow *flow
         return STEP_END;
     if (exchange->active_count > exchange->config.flows_max && plain->tries == 0 && !flow->is_ask)
         return refuse_overload(exchange, flow);
+    if (exchange_is_crowded(exchange, plain, exchange->config.memory_max) && plain->tries == 0 && !flow->is_ask)
+        return exchange_refuse_memory(exchange, flow);
     if (exchange->leaders && plain->tries == 0 && exchange_follow(exchange, flow))
         return STEP_WAIT;
     if (exchange->io->rivals && plain->tries == 0 && exchange_race(exchange, flow, &next))

@@ -74,7 +74,9 @@ struct net_config {
     unsigned tcp_connections_per_client; /* by IP address; the same */
     unsigned tcp_pipeline_max;           /* queries in flight on one connection; above, it is not read from */
     size_t tcp_output_max;               /* bytes of answers waiting on one connection; the same */
-    size_t tcp_memory_max;               /* of all answers waiting; above, one with more than its share is closed */
+    size_t tcp_memory_max;               /* of all answers waiting and of queries half sent; above, a connection with
+                                            more than its share is closed. As much again of queries that wait to be
+                                            sent to upstreams; above, those with much waiting get no more */
     int64_t upstream_idle_us;            /* streams and UDP sockets that nothing waits on are closed after this */
     unsigned upstream_sockets_max;       /* UDP sockets open at one time */
     unsigned descriptors_max; /* this net may open so many; where that is less than the limits above need, they

@@ -22,7 +22,7 @@ struct tcp_connection {
     struct framing framing;
     struct buffer out;
     size_t written;    /* of `out` */
-    size_t memory;     /* of `out`, as the server has counted it */
+    size_t memory;     /* of `out` and `framing`, as the server has counted it */
     size_t progress;   /* bytes taken since active_us was set */
     int64_t active_us; /* a query became whole or began, or answers were taken */
     unsigned in_flight;

@@ -116,18 +116,26 @@ static void write_answers(struct tcp_connection *connection)
     }
 }
 
-/* Counts the memory of what it has not taken. Where all connections together have too much of that, one that has more
- * than its share breaks: those whose clients read keep theirs. */
+static size_t memory_of(const struct tcp_connection *connection)
+{
+    return connection->out.capacity + connection->framing.kept.capacity;
+}
+
+/* Counts the memory of what it has not taken, and of what it sent of a query. Where all connections together have too
+ * much of that, one that has more than its share breaks: those whose clients read, and send whole queries, keep theirs.
+ */
 static void weigh(struct tcp_connection *connection)
 {
     struct tcp_server *server = connection->server;
     const size_t before = connection->memory, most = server->net->config.tcp_memory_max;
-    connection->memory = connection->out.capacity;
+    connection->memory = memory_of(connection);
     server->memory += connection->memory - before;
-    if (server->memory <= most || connection->memory <= before || connection->memory <= most / server->clients.count)
+    if (connection->broken || server->memory <= most || connection->memory <= before ||
+        connection->memory <= most / server->clients.count)
         return;
     server->net->counters.tcp_evicted++;
     connection->broken = true;
+    tcp_connection_mark(connection);
 }
 
 /* Goes on with a transfer that waited for the client to read, or that has lost it. */
@@ -190,7 +198,7 @@ void tcp_connection_end_input(struct tcp_connection *connection)
 static void take_bytes(struct tcp_connection *connection, const uint8_t *data, size_t length)
 {
     struct net *net = connection->server->net;
-    bool held = framing_holds(&connection->framing);
+    const bool held = framing_holds(&connection->framing);
     connection->got_query = false;
     switch (framing_feed(&connection->framing, data, length, take_query, connection)) {
     case FRAMING_MORE:
@@ -207,6 +215,8 @@ static void take_bytes(struct tcp_connection *connection, const uint8_t *data, s
         connection->broken = true;
         tcp_connection_mark(connection);
     }
+    if (memory_of(connection) != connection->memory)
+        weigh(connection);
     /* The time runs from the start of a message that is not whole: sending it byte by byte wins nothing. */
     if (connection->got_query || (!held && framing_holds(&connection->framing)))
         touch(connection);
@@ -258,7 +268,7 @@ void tcp_connection_end(struct tcp_connection *connection)
 bool tcp_connection_go_on(struct tcp_connection *connection)
 {
     write_answers(connection);
-    if (connection->out.capacity != connection->memory && !connection->broken)
+    if (memory_of(connection) != connection->memory)
         weigh(connection);
     tell_ready(connection);
     if (connection->paused && !connection->broken && has_room_again(connection)) {

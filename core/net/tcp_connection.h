@@ -15,7 +15,7 @@ struct tcp_server {
     struct tcp_connection *dirty; /* to be looked after at the end of the turn */
     struct buffer spare[TCP_SPARE_BUFFERS];
     unsigned spare_count;
-    size_t memory;      /* of the answers that clients have not taken, by connections looked after */
+    size_t memory;      /* of the answers that clients have not taken, and of queries that are not whole */
     bool accept_paused; /* no descriptor was left */
     int64_t told_us;    /* when that was logged last; 0: never */
     bool ending;        /* the exchange is gone */

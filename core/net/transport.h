@@ -181,6 +181,7 @@ struct net {
     struct upstream_probe probes[UPSTREAM_PROBES_MAX];
     struct server *servers, *last_server; /* by address; the one asked last */
     unsigned udp_sockets, lone_channels;
+    size_t queries_memory;                       /* of what waits to be sent on stream channels */
     struct channel_end *channels[CHANNEL_SLOTS]; /* by number modulo the size */
     uint32_t last_channel;
     struct channel_end *dead, *failed;

@@ -10,6 +10,7 @@
 
 enum {
     OUTPUT_MAX = 1024 * 1024, /* bytes a server may leave waiting */
+    OUTPUT_LEAST = 64 * 1024, /* that it may in any case; what a channel keeps room for */
     PENDING_MAX = 16384,      /* a quarter of all ids */
     SILENT_MAX = 3,           /* queries in a row without any answer: the next ones get a new connection */
     CONNECT_US = 5000000,
@@ -34,6 +35,7 @@ struct tcp_channel {
     struct framing framing;
     struct buffer out;
     size_t written;
+    size_t memory; /* of `out`, as the net has counted it */
     struct event readable, writable;
 };
 
@@ -108,6 +110,20 @@ static void mark_dirty(struct tcp_channel *channel)
     channel->net->dirty_channels = channel;
 }
 
+static void weigh(struct tcp_channel *channel)
+{
+    channel->net->queries_memory += channel->out.capacity - channel->memory;
+    channel->memory = channel->out.capacity;
+}
+
+/* Whether the server leaves so much waiting that it gets no more: its own, or its share of what all of them may. */
+static bool is_clogged(const struct tcp_channel *channel)
+{
+    const struct net *net = channel->net;
+    const size_t waiting = channel->out.length - channel->written;
+    return waiting > OUTPUT_MAX || (waiting > OUTPUT_LEAST && net->queries_memory > net->config.tcp_memory_max);
+}
+
 static void write_queries(struct tcp_channel *channel)
 {
     if (channel->connecting || channel->end.failed)
@@ -125,8 +141,13 @@ static void write_queries(struct tcp_channel *channel)
             return;
         }
     }
-    buffer_clear(&channel->out);
     channel->written = 0;
+    if (channel->out.capacity > OUTPUT_LEAST) {
+        buffer_free(&channel->out);
+        weigh(channel);
+    } else {
+        buffer_clear(&channel->out);
+    }
 }
 
 /* Takes up what was left when the channel was held. */
@@ -282,11 +303,13 @@ static void hold(struct channel_end *end, bool held)
 static enum status send_query(struct channel_end *end, const uint8_t *wire, size_t length, struct reason *reason)
 {
     struct tcp_channel *channel = channel_of(end);
-    if (channel->out.length - channel->written > OUTPUT_MAX) {
+    if (is_clogged(channel)) {
         reason_set(reason, "the server takes no more queries");
         return STATUS_IO;
     }
     framing_append_behind(&channel->out, &channel->written, wire, length);
+    if (channel->out.capacity != channel->memory)
+        weigh(channel);
     mark_dirty(channel);
     if (buffer_status(&channel->out)) {
         net_channel_failed(channel->net, end, "out of memory");
@@ -327,6 +350,7 @@ static void free_channel(struct channel_end *end)
     channel->net->lone_channels -= channel->alone;
     framing_free(&channel->framing);
     buffer_free(&channel->out);
+    weigh(channel);
     free(channel);
 }
 

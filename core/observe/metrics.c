@@ -52,9 +52,10 @@ static const struct row rows[] = {
     {"moondns_refused", "reason", "prohibited", AT(net.prohibited), METRIC_COUNTER,
      "Queries and connections of clients that are not allowed; queries beyond a client's rate, or beyond those that "
      "may "
-     "be in flight."},
+     "be in flight, in number or in memory."},
     {"moondns_refused", "reason", "rate_limited", AT(net.rate_limited), 0, NULL},
     {"moondns_refused", "reason", "overload", AT(exchange.overload_refused), 0, NULL},
+    {"moondns_refused", "reason", "memory", AT(exchange.memory_refused), 0, NULL},
     {"moondns_errors", NULL, NULL, AT(exchange.errors), METRIC_COUNTER,
      "Flows that came to an error: no upstream answered, or a script set one."},
     {"moondns_truncated_responses", NULL, NULL, AT(exchange.truncated), METRIC_COUNTER,
@@ -104,6 +105,8 @@ static const struct row rows[] = {
     {"moondns_tcp_connection_events", "event", "evicted", AT(net.tcp_evicted), 0, NULL},
     {"moondns_tcp_connection_events", "event", "timed_out", AT(net.tcp_timed_out), 0, NULL},
     {"moondns_flows_in_flight", NULL, NULL, AT(flows_active), METRIC_GAUGE, "Queries of clients under way now."},
+    {"moondns_flows_memory_bytes", NULL, NULL, AT(flows_memory), METRIC_GAUGE,
+     "Memory that the messages of queries under way take."},
     {"moondns_script_queries_in_flight", NULL, NULL, AT(asks_active), METRIC_GAUGE,
      "Queries of scripts' own under way now."},
     {"moondns_flows_held", NULL, NULL, AT(flows_held), METRIC_GAUGE, "Flows that scripts hold now."},

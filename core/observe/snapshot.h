@@ -35,7 +35,8 @@ struct snapshot {
     struct exchange_cache_size cache;
     struct reload_counts reloads;
     size_t flows_active, asks_active, flows_held;
-    size_t lua_memory; /* bytes */
+    size_t flows_memory; /* bytes */
+    size_t lua_memory;   /* bytes */
     uint64_t dnstap_queued, dnstap_dropped;
     bool has_redis, redis_is_up; /* `shared` is in Redis; it can be reached */
     uint64_t redis_answered, redis_failed;

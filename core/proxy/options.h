@@ -71,6 +71,7 @@ struct options {
     struct options_rate rate_limit;
     unsigned rate_limit_action; /* enum turn_away */
     unsigned flows_max;         /* of each worker */
+    size_t flows_memory;        /* bytes, of each worker */
     unsigned tcp_connections, tcp_connections_per_client, tcp_pipeline;
     size_t tcp_memory; /* bytes, of each worker */
     int64_t tcp_idle_us;

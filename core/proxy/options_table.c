@@ -148,6 +148,11 @@ const struct option_spec options_table[OPTION_COUNT] = {
                           .heading = "Limits of queries and connections",
                           .help =
                               "queries in flight in each worker; further ones are not asked upstream and get SERVFAIL"},
+    [OPTION_FLOWS_MEMORY] = {"flows-memory", 0, OPTION_KIND_MEBIBYTES, 0, FIELD(flows_memory), .argument = "MIB",
+                             .expected = "integer from 1 to 1048576 (MiB)", .initial = "128", .least = 1,
+                             .most = 1048576,
+                             .help = "memory in each worker, in MiB, of the messages of queries in flight; beyond it "
+                                     "further ones with long messages get SERVFAIL"},
     [OPTION_TCP_CONNECTIONS] = {"tcp-connections", 0, OPTION_KIND_INTEGER, 0, FIELD(tcp_connections), .argument = "N",
                                 .expected = "integer from 1 to 1000000", .initial = "10000", .least = 1,
                                 .most = 1000000,
@@ -161,8 +166,8 @@ const struct option_spec options_table[OPTION_COUNT] = {
                              .help = "queries in flight on one TCP connection; beyond that it is not read from"},
     [OPTION_TCP_MEMORY] = {"tcp-memory", 0, OPTION_KIND_MEBIBYTES, 0, FIELD(tcp_memory), .argument = "MIB",
                            .expected = "integer from 1 to 1048576 (MiB)", .initial = "64", .least = 1, .most = 1048576,
-                           .help = "memory in each worker, in MiB, of answers that TCP clients do not take; beyond it "
-                                   "those with the most are closed"},
+                           .help = "memory in each worker, in MiB, of answers that TCP clients do not take and queries "
+                                   "that they half sent; beyond it those with the most are closed"},
     [OPTION_TCP_IDLE_TIMEOUT] = {"tcp-idle-timeout", 0, OPTION_KIND_MICROSECONDS, 0, FIELD(tcp_idle_us),
                                  .argument = "SECONDS", .expected = SECONDS_EXPECTED, .initial = "10",
                                  .help = "how long a TCP connection of a client may be idle; half of that for one that "

@@ -234,6 +234,7 @@ enum status worker_start(struct worker *worker, struct hooks *hooks, struct reas
         .timeout_us = options->timeout_us,
         .retries = options->retries,
         .flows_max = options->flows_max,
+        .memory_max = options->flows_memory,
         .payload_size = PAYLOAD_SIZE,
         .coalesce = options->coalesce,
         .cache_entries = options->cache,

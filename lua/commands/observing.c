@@ -107,6 +107,7 @@ static void fill_in(struct seat *seat, struct snapshot *out)
         out->exchange = *exchange_counters(exchange);
         out->cache = exchange_cache_size(exchange);
         out->flows_active = exchange_flows(exchange);
+        out->flows_memory = exchange_memory(exchange);
         out->asks_active = exchange_asks(exchange);
     }
     if (seat->tap) {

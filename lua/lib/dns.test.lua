@@ -346,8 +346,8 @@ local proxy_options = {
   allow = {}, rate_limit = false, rate_limit_action = "truncate", rebind_protection = false, rebind_allow = {},
   hook_timeout = 1, jit = false, script_memory = 1024, shared_memory = 64,
   held_max = 10000, held_memory = 64, held_timeout = 60,
-  flows_max = 65536, tcp_connections = 10000, tcp_connections_per_client = 1000, tcp_pipeline = 256, tcp_memory = 64,
-  tcp_idle_timeout = 10,
+  flows_max = 65536, flows_memory = 128, tcp_connections = 10000, tcp_connections_per_client = 1000, tcp_pipeline = 256,
+  tcp_memory = 64, tcp_idle_timeout = 10,
   workers = 1, user = false, group = false,
 }
 

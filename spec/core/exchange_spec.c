@@ -122,6 +122,39 @@ static void queries_beyond_the_limit_get_servfail(void **state)
     assert_int_equal(world_counters(world)->overload_refused, 3);
 }
 
+static struct buffer long_query(void)
+{
+    uint8_t option[1500] = {0xfd, 0xe9, (sizeof option - 4) >> 8, (sizeof option - 4) & 0xff}; /* of local use */
+    struct buffer wire = plain_query();
+    add_opt(&wire, 1232, 0, option, sizeof option);
+    return wire;
+}
+
+static void long_queries_beyond_the_memory_get_servfail(void **state)
+{
+    struct world *world = *state;
+    world->config.flows_max = 4;
+    world->config.memory_max = 4096;
+    exchange_set_config(world->exchange, &world->config);
+    for (int i = 0; i < 4; i++)
+        world_query(world, TRANSPORT_TCP, long_query());
+    assert_int_equal(exchange_memory(world->exchange), 4096);
+    assert_int_equal(world_counters(world)->memory_refused, 2);
+    assert_int_equal(world->reply_count, 2);
+    assert_int_equal(world_reply_code(world), DNS_RCODE_SERVFAIL);
+    world_ask(world);
+    assert_int_equal(exchange_flows(world->exchange), 3);
+    world_answer_well(world);
+    while (exchange_flows(world->exchange) > 0) {
+        world_sleep(world, TIMEOUT_US);
+        exchange_expire(world->exchange);
+    }
+    assert_int_equal(exchange_memory(world->exchange), 0);
+    world_query(world, TRANSPORT_TCP, long_query());
+    assert_int_equal(exchange_flows(world->exchange), 1);
+    assert_int_equal(world_counters(world)->memory_refused, 2);
+}
+
 /* --- asking --- */
 
 static void query_goes_out_as_it_came_but_for_the_id(void **state)
@@ -296,6 +329,7 @@ int main(void)
         WORLD_TEST(opt_with_a_name_gets_formerr),
         WORLD_TEST(edns_version_1_gets_badvers),
         WORLD_TEST(queries_beyond_the_limit_get_servfail),
+        WORLD_TEST(long_queries_beyond_the_memory_get_servfail),
         WORLD_TEST(query_goes_out_as_it_came_but_for_the_id),
         WORLD_TEST(ids_are_random_and_unique_on_a_channel),
         WORLD_TEST(same_id_of_many_clients_is_never_crossed),

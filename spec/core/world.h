@@ -239,8 +239,8 @@ static inline int world_setup(void **state)
                                      .send = world_send,
                                      .release = world_release,
                                      .local_answer = world_local_answer};
-    world->config =
-        (struct exchange_config){.timeout_us = TIMEOUT_US, .retries = 2, .flows_max = WORLD_MAX, .payload_size = 1400};
+    world->config = (struct exchange_config){
+        .timeout_us = TIMEOUT_US, .retries = 2, .flows_max = WORLD_MAX, .memory_max = 1 << 24, .payload_size = 1400};
     world->hooks =
         (struct hooks){.context = world, .run = world_run, .ended = world_hooks_ended, .unused = world_unused};
     world->observer = (struct flow_observer){.context = world, .finished = world_finished};

@@ -180,6 +180,7 @@ static struct exchange_config config_of(struct world *world)
     return (struct exchange_config){.timeout_us = timeout_us,
                                     .retries = more & 3,
                                     .flows_max = 8,
+                                    .memory_max = 16384,
                                     .payload_size = 1232,
                                     .op_codes_refused = more & 4 ? 0xfff0 : 0,
                                     .stream_idle_us = more & 8 ? 10000000 : 0,

@@ -224,6 +224,7 @@ static struct net_config configure(struct world *world)
     world->exchange_config = (struct exchange_config){.timeout_us = TIMEOUT_US,
                                                       .retries = limits >> 6,
                                                       .flows_max = 1000,
+                                                      .memory_max = 1 << 20,
                                                       .payload_size = 1232,
                                                       .stream_idle_us = config.tcp_idle_us};
     return config;

@@ -19,7 +19,7 @@ local LONG_OPTIONS = {
     "metrics", "dnstap", "dnstap-identity",
     "allow", "rate-limit", "rate-limit-action", "rebind-protection", "rebind-allow",
     "hook-timeout", "jit", "script-memory", "shared-memory", "held-max", "held-memory", "held-timeout",
-    "flows-max", "tcp-connections", "tcp-connections-per-client", "tcp-pipeline", "tcp-memory", "tcp-idle-timeout",
+    "flows-max", "flows-memory", "tcp-connections", "tcp-connections-per-client", "tcp-pipeline", "tcp-memory", "tcp-idle-timeout",
     "workers", "user", "group", "config", "check", "options", "version", "help",
 }
 
