@@ -2,9 +2,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
-#include "base/room.h"
 #include "redis/redis_lookup.h"
-#include "redis/redis_watch.h"
 
 #include <arpa/inet.h>
 #include <event2/event.h>
@@ -23,7 +21,7 @@ enum timer { TIMER_ATTEMPT, TIMER_ADDRESS, TIMER_TOO_LONG };
 struct redis_link {
     struct redis_link_config config;
     enum redis_link_state state;
-    redisAsyncContext *connection; /* from its first attempt on; NULL: none */
+    struct redis_wire *wire; /* from its first attempt on; NULL: none */
     struct redis_lookup *lookup;
     redis_address addresses[REDIS_ADDRESSES_MAX];
     size_t count, at; /* … of these, and the next one to try */
@@ -31,8 +29,7 @@ struct redis_link {
     enum timer timer_for;
     unsigned failures; /* since it was up */
     int64_t up_us;
-    bool told;            /* that the server is away */
-    redisCallback *spare; /* for a callback that hiredis has no memory for; NULL: used up */
+    bool told; /* that the server is away */
     struct random random;
     struct reason why;
 };
@@ -78,30 +75,35 @@ static void fail(struct redis_link *link)
     link->config.down(link->config.context);
 }
 
+/* Commands that wait on the wire get NULL, once the link is as it is to be then. */
+static void close_wire(struct redis_link *link)
+{
+    struct redis_wire *wire = link->wire;
+    link->wire = NULL;
+    if (wire)
+        redis_wire_free(wire);
+}
+
 /* Ends the connection, and with it the attempt; `why` may lie in a reply. */
 static void give_up(struct redis_link *link, const char *why)
 {
-    redisAsyncContext *connection = link->connection;
     set_why(link, why);
-    link->connection = NULL;
-    if (connection)
-        redisAsyncFree(connection);
+    close_wire(link);
     fail(link);
 }
 
-void redis_link_lost(struct redis_link *link, const redisAsyncContext *connection)
+static void on_lost(void *context, const char *why)
 {
-    if (link->connection != connection)
-        return;
-    link->connection = NULL;
-    set_why(link, connection->c.err ? connection->c.errstr : "it closed the connection");
-    if (link->state != REDIS_LINK_UP) {
-        set_timer(link, TIMER_ADDRESS, 0);
-        return;
-    }
+    struct redis_link *link = context;
     bool was_stable = clock_monotonic_us() - link->up_us >= STABLE_US;
-    link->state = REDIS_LINK_HOPEFUL;
-    set_timer(link, TIMER_ATTEMPT, was_stable ? 0 : RETRY_FIRST_MS);
+    set_why(link, why);
+    if (link->state == REDIS_LINK_UP) {
+        link->state = REDIS_LINK_HOPEFUL;
+        set_timer(link, TIMER_ATTEMPT, was_stable ? 0 : RETRY_FIRST_MS);
+    } else {
+        set_timer(link, TIMER_ADDRESS, 0);
+    }
+    close_wire(link);
 }
 
 void redis_link_drop(struct redis_link *link, const char *why)
@@ -109,83 +111,22 @@ void redis_link_drop(struct redis_link *link, const char *why)
     give_up(link, why);
 }
 
-/* --- sending --- */
-
-/* Takes the last callback back out of the list. */
-static void drop_last(redisCallbackList *list, redisCallback *before)
-{
-    free(list->tail);
-    list->tail = before;
-    *(before ? &before->next : &list->head) = NULL;
-}
-
-static void push(redisCallbackList *list, redisCallback *callback)
-{
-    *(list->tail ? &list->tail->next : &list->head) = callback;
-    list->tail = callback;
-}
-
-/* hiredis goes on where it has no memory for the callback (the reply then ends the process, or goes to another one's),
- * or for the command (then its callback gets another one's reply, or all that wait get NULL). Here the callback has a
- * spare one's place, and what has no command is taken back. */
-bool redis_link_send(struct redis_link *link, redisAsyncContext *connection, redisCallbackFn *fn, void *context,
-                     const char *command, size_t length)
-{
-    redisCallbackList *list = &connection->replies;
-    redisCallback *before = list->tail;
-    if (!link->spare)
-        link->spare = malloc(sizeof *link->spare);
-    if (!link->spare)
-        return false;
-    int code = redisAsyncFormattedCommand(connection, fn, context, command, length);
-    bool is_queued = list->tail != before;
-    if (connection->c.err == REDIS_ERR_OOM) {
-        connection->c.err = connection->err = 0;
-        if (is_queued)
-            drop_last(list, before);
-        return false;
-    }
-    if (code == REDIS_OK)
-        redis_watch_again(connection);
-    if (code == REDIS_OK && !is_queued) {
-        *link->spare = (redisCallback){.fn = fn, .privdata = context};
-        push(list, link->spare);
-        link->spare = NULL;
-    }
-    return code == REDIS_OK;
-}
-
 /* --- the greeting --- */
 
-static void on_disconnect(const redisAsyncContext *connection, int status)
-{
-    (void)status;
-    redis_link_lost(connection->data, connection);
-}
-
-static void on_connect(const redisAsyncContext *connection, int status)
-{
-    if (status != REDIS_OK)
-        redis_link_lost(connection->data, connection);
-}
-
 /* AUTH's and SELECT's reply. */
-static void on_step(redisAsyncContext *connection, void *reply, void *context)
+static void on_step(void *context, const redisReply *reply)
 {
     struct redis_link *link = context;
-    const redisReply *said = reply;
-    if (!reply)
-        redis_link_lost(link, connection);
-    else if (link->connection == connection && said->type == REDIS_REPLY_ERROR)
-        give_up(link, said->str);
+    if (reply && reply->type == REDIS_REPLY_ERROR && link->wire)
+        give_up(link, reply->str);
 }
 
 /* The last one's. */
-static void on_ready(redisAsyncContext *connection, void *reply, void *context)
+static void on_ready(void *context, const redisReply *reply)
 {
     struct redis_link *link = context;
-    on_step(connection, reply, context);
-    if (link->connection != connection)
+    on_step(link, reply);
+    if (!reply || !link->wire)
         return;
     evtimer_del(link->timer);
     link->state = REDIS_LINK_UP;
@@ -201,16 +142,15 @@ static void on_ready(redisAsyncContext *connection, void *reply, void *context)
 }
 
 /* Takes a formatted command, or -1 for none. */
-static bool greet_with(struct redis_link *link, redisAsyncContext *connection, redisCallbackFn *fn, char *command,
-                       int length)
+static bool greet_with(struct redis_link *link, redis_wire_fn *fn, char *command, int length)
 {
-    bool sent = length >= 0 && redis_link_send(link, connection, fn, link, command, (size_t)length);
+    bool sent = length >= 0 && redis_wire_send(link->wire, command, (size_t)length, fn, link) == STATUS_OK;
     if (length >= 0)
         redisFreeCommand(command);
     return sent;
 }
 
-static bool greet(struct redis_link *link, redisAsyncContext *connection)
+static bool greet(struct redis_link *link)
 {
     const struct redis_url *url = link->config.store.url;
     char *command = NULL;
@@ -221,15 +161,15 @@ static bool greet(struct redis_link *link, redisAsyncContext *connection)
     else if (url->password)
         length = redisFormatCommand(&command, "AUTH %s", url->password);
     if (url->user || url->password)
-        fine = greet_with(link, connection, on_step, command, length);
+        fine = greet_with(link, on_step, command, length);
     if (fine && url->database) {
         length = redisFormatCommand(&command, "SELECT %u", url->database);
-        fine = greet_with(link, connection, on_step, command, length);
+        fine = greet_with(link, on_step, command, length);
     }
     if (!fine)
         return false;
     length = redisFormatCommand(&command, "PING");
-    return greet_with(link, connection, on_ready, command, length);
+    return greet_with(link, on_ready, command, length);
 }
 
 /* --- an attempt --- */
@@ -238,26 +178,21 @@ static bool greet(struct redis_link *link, redisAsyncContext *connection)
 static bool connect_to(struct redis_link *link, const char *address)
 {
     const struct redis_url *url = link->config.store.url;
-    redisAsyncContext *connection = NULL;
-    if (room_is_there(ROOM_BYTES))
-        connection = url->path ? redisAsyncConnectUnix(url->path) : redisAsyncConnect(address, url->port);
-    if (!connection) {
-        set_why(link, "out of memory");
-        return false;
+    struct redis_wire_config config = {
+        .base = link->config.store.base, .path = url->path, .lost = on_lost, .context = link};
+    struct reason reason = {"out of memory"};
+    enum status status = STATUS_OK;
+    if (!url->path && address_from_ip(address, strlen(address), &config.address)) {
+        reason_set(&reason, "'%s' is no address", address);
+        status = STATUS_INVALID;
     }
-    bool fine = !connection->err;
-    if (!fine)
-        set_why(link, connection->errstr);
-    connection->data = link;
-    fine = fine && redis_watch_start(connection, link->config.store.base) == STATUS_OK &&
-           redisAsyncSetDisconnectCallback(connection, on_disconnect) == REDIS_OK &&
-           redisAsyncSetConnectCallback(connection, on_connect) == REDIS_OK;
-    if (fine)
-        link->connection = connection;
-    if (fine && greet(link, connection))
+    config.address.port = url->port;
+    if (!status)
+        status = redis_wire_new(&config, &link->wire, &reason);
+    if (!status && greet(link))
         return true;
-    link->connection = NULL;
-    redisAsyncFree(connection);
+    set_why(link, reason.text);
+    close_wire(link);
     return false;
 }
 
@@ -310,9 +245,7 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
     } else if (link->timer_for == TIMER_ADDRESS) {
         try_next(link);
     } else if (link->at < link->count) {
-        redisAsyncContext *connection = link->connection;
-        link->connection = NULL;
-        redisAsyncFree(connection);
+        close_wire(link);
         try_next(link);
     } else {
         const char *why = link->lookup ? "looking up its address takes too long" : "it does not answer";
@@ -348,14 +281,10 @@ void redis_link_free(struct redis_link *link)
 {
     if (!link)
         return;
-    redisAsyncContext *connection = link->connection;
-    link->connection = NULL;
     link->state = REDIS_LINK_DOWN;
-    if (connection)
-        redisAsyncFree(connection);
+    close_wire(link);
     redis_lookup_free(link->lookup);
     event_free(link->timer);
-    free(link->spare);
     free(link);
 }
 
@@ -364,9 +293,9 @@ enum redis_link_state redis_link_state(const struct redis_link *link)
     return link->state;
 }
 
-redisAsyncContext *redis_link_connection(const struct redis_link *link)
+struct redis_wire *redis_link_wire(const struct redis_link *link)
 {
-    return link->state == REDIS_LINK_UP ? link->connection : NULL;
+    return link->state == REDIS_LINK_UP ? link->wire : NULL;
 }
 
 const char *redis_link_why(const struct redis_link *link)

@@ -4,8 +4,7 @@
 #define MOONDNS_REDIS_LINK_H
 
 #include "redis/redis_store.h"
-
-#include <hiredis/async.h>
+#include "redis/redis_wire.h"
 
 struct redis_link;
 
@@ -17,7 +16,7 @@ enum redis_link_state {
 
 struct redis_link_config {
     struct redis_store_config store;
-    void (*up)(void *context);   /* redis_link_connection is there */
+    void (*up)(void *context);   /* redis_link_wire is there */
     void (*down)(void *context); /* it was hoped for in vain */
     void *context;
 };
@@ -31,16 +30,8 @@ void redis_link_free(struct redis_link *link);
 
 enum redis_link_state redis_link_state(const struct redis_link *link);
 
-/* Ready for commands; NULL unless the link is up. After a NULL reply it is not asked again. */
-redisAsyncContext *redis_link_connection(const struct redis_link *link);
-
-/* Sends a command in the protocol's form, borrowed; `fn` gets its reply, or NULL. False: there is no memory, and
- * nothing was sent; or the connection is about to end. */
-MUST_CHECK bool redis_link_send(struct redis_link *link, redisAsyncContext *connection, redisCallbackFn *fn,
-                                void *context, const char *command, size_t length);
-
-/* For a NULL reply, which is the first sign of a lost connection. */
-void redis_link_lost(struct redis_link *link, const redisAsyncContext *connection);
+/* Ready for commands; NULL unless the link is up. */
+struct redis_wire *redis_link_wire(const struct redis_link *link);
 
 /* The server does not answer: gives the connection up. Not from within a reply. */
 void redis_link_drop(struct redis_link *link, const char *why);

@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "redis/redis_command.h"
 #include "redis/redis_link.h"
-#include "redis/redis_watch.h"
 
 #include <event2/event.h>
 #include <stdlib.h>
@@ -107,19 +106,17 @@ static void finish_failed(struct redis_request *request, const char *reason)
 /* Why a command was not sent. */
 static const char *why_unsent(const struct redis_store *store)
 {
-    return redis_link_connection(store->link) ? "out of memory" : redis_link_why(store->link);
+    return redis_link_wire(store->link) ? "out of memory" : redis_link_why(store->link);
 }
 
 /* --- replies --- */
 
-static void on_reply(redisAsyncContext *connection, void *data, void *context);
+static void on_reply(void *context, const redisReply *reply);
 
 static bool send_command(struct redis_request *request)
 {
-    struct redis_link *link = request->store->link;
-    redisAsyncContext *connection = redis_link_connection(link);
-    bool sent = connection && redis_link_send(link, connection, on_reply, request, request->command, request->length);
-    if (!sent)
+    struct redis_wire *wire = redis_link_wire(request->store->link);
+    if (!wire || redis_wire_send(wire, request->command, request->length, on_reply, request))
         return false;
     redisFreeCommand(request->command);
     request->command = NULL;
@@ -158,13 +155,11 @@ static void on_scanned(struct redis_request *request, const redisReply *reply)
     }
 }
 
-static void on_reply(redisAsyncContext *connection, void *data, void *context)
+static void on_reply(void *context, const redisReply *reply)
 {
     struct redis_request *request = context;
-    const redisReply *reply = data;
     struct shared_answer answer;
     if (!reply) {
-        redis_link_lost(request->store->link, connection);
         finish_failed(request, redis_link_why(request->store->link));
     } else if (request->verb == SHARED_KEYS) {
         on_scanned(request, reply);
@@ -195,12 +190,12 @@ static void fail_unsent(struct redis_store *store)
 static void on_up(void *context)
 {
     struct redis_store *store = context;
-    for (struct redis_request *request = store->first, *next; request; request = next) {
-        next = request->next;
-        if (request->command && !send_command(request) && !redis_link_connection(store->link))
-            return; /* the NULL replies tell the others */
-    }
-    fail_unsent(store); /* for want of memory */
+    bool all = true;
+    for (struct redis_request *request = store->first; request; request = request->next)
+        if (request->command)
+            all = send_command(request) && all;
+    if (!all)
+        fail_unsent(store); /* for want of memory */
 }
 
 /* The link is given up. */
@@ -220,8 +215,8 @@ static void too_late(struct redis_request *request)
         finish_failed(request, reason.text);
         return;
     }
-    if (redis_link_connection(store->link))
-        redis_watch_again(redis_link_connection(store->link));
+    if (redis_link_wire(store->link))
+        redis_wire_look(redis_link_wire(store->link));
     request->is_late = true;
     store->late++;
     tell(request, &(struct shared_answer){.status = STATUS_IO, .reason = reason.text});
@@ -285,10 +280,8 @@ static enum status make_call(struct redis_store *store, const struct shared_call
         buffer_append(&request->wanted, call->key.bytes, call->key.length);
         status = buffer_status(&request->wanted);
     }
-    if (!status && redis_link_state(store->link) == REDIS_LINK_UP && !send_command(request)) {
-        reason_set(reason, "%s", redis_link_why(store->link));
-        status = redis_link_connection(store->link) ? STATUS_NO_MEMORY : STATUS_IO;
-    }
+    if (!status && redis_link_state(store->link) == REDIS_LINK_UP && !send_command(request))
+        status = STATUS_NO_MEMORY;
     if (status == STATUS_NO_SPACE)
         reason_set(reason, "a key with its value can have %d MiB at most", REDIS_TEXT_MAX >> 20);
     if (status) {
