@@ -11,6 +11,16 @@ bool room_is_there(size_t bytes)
     return is_there;
 }
 
+void *room_keep(size_t bytes)
+{
+    return malloc(bytes);
+}
+
+void room_give(void *kept)
+{
+    free(kept);
+}
+
 static void *do_nothing(void *context)
 {
     return context;

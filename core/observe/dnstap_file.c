@@ -45,6 +45,10 @@ static bool write_control(int fd, fstrm_control_type type)
 {
     uint8_t frame[FSTRM_CONTROL_FRAME_LENGTH_MAX];
     size_t length = sizeof frame;
+    if (!room_is_there(ROOM_BYTES)) {
+        errno = ENOMEM;
+        return false;
+    }
     struct fstrm_control *control = fstrm_control_init();
     bool fine = fstrm_control_set_type(control, type) == fstrm_res_success &&
                 (type != FSTRM_CONTROL_START ||

@@ -17,8 +17,9 @@ struct dnstap_socket {
     const struct log *log;
     struct sockaddr_un name; /* AF_UNSPEC: TCP */
     char host[DNSTAP_HOST_MAX], port[8];
-    int fd;    /* -1: not connected */
-    bool told; /* that the name is not known */
+    int fd;     /* -1: not connected */
+    void *room; /* while it is connected: for the STOP frame, which the library makes also once the reader is gone */
+    bool told;  /* that the name is not known */
 };
 
 static int connect_to(int family, const struct sockaddr *name, socklen_t length)
@@ -52,24 +53,30 @@ static fstrm_res on_close(void *context)
     if (there->fd >= 0)
         close(there->fd);
     there->fd = -1;
+    room_give(there->room);
+    there->room = NULL;
     return fstrm_res_success;
 }
 
-/* The library says hello next, for which it ends the process where it has no memory. */
+/* The library says hello next, for which it ends the process where it has no memory. A reader whose hello it did not
+ * like may still be connected. */
 static fstrm_res on_open(void *context)
 {
     struct dnstap_socket *there = context;
+    (void)on_close(there);
     if (there->name.sun_family == AF_UNIX)
         there->fd = connect_to(AF_UNIX, (const struct sockaddr *)&there->name, sizeof there->name);
     else
         open_tcp(there);
-    if (there->fd >= 0 && room_is_there(ROOM_BYTES))
+    if (there->fd >= 0)
+        there->room = room_keep(ROOM_BYTES);
+    if (there->room && room_is_there(ROOM_BYTES))
         return fstrm_res_success;
     (void)on_close(there);
     return fstrm_res_failure;
 }
 
-/* All of the bytes that are asked for. */
+/* All of the bytes that are asked for: of control frames, which the library then takes memory for. */
 static fstrm_res on_read(void *context, void *data, size_t length)
 {
     struct dnstap_socket *there = context;
@@ -82,7 +89,7 @@ static fstrm_res on_read(void *context, void *data, size_t length)
         at += got;
         length -= (size_t)got;
     }
-    return fstrm_res_success;
+    return room_is_there(ROOM_BYTES) ? fstrm_res_success : fstrm_res_failure;
 }
 
 /* Drops what was sent from the front of the parts. */

@@ -166,14 +166,12 @@ static void on_time(evutil_socket_t fd, short what, void *context)
 void reloader_watch(struct reloader *reloader, struct event_base *base)
 {
     int fd = engine_watch_start(reloader->engines[0]);
-    if (fd < 0) {
-        log_line(reloader->config.log, LOG_WARN, "cannot watch the scripts: edits count after a SIGHUP");
-        return;
+    if (fd >= 0) {
+        reloader->watch = event_new(base, fd, EV_READ | EV_PERSIST, on_watch, reloader);
+        reloader->timer = evtimer_new(base, on_time, reloader);
     }
-    reloader->watch = event_new(base, fd, EV_READ | EV_PERSIST, on_watch, reloader);
-    reloader->timer = evtimer_new(base, on_time, reloader);
-    if (reloader->watch && reloader->timer)
-        event_add(reloader->watch, NULL);
+    if (!reloader->watch || !reloader->timer || event_add(reloader->watch, NULL))
+        log_line(reloader->config.log, LOG_WARN, "cannot watch the scripts: edits count after a SIGHUP");
 }
 
 void reloader_stop(struct reloader *reloader)

@@ -16,6 +16,7 @@
 #include <limits.h>
 #include <link.h>
 #include <lua.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -70,6 +71,9 @@ struct page {
     uint64_t bytes;         /* what is allocated */
     char match[64];         /* a part of the path of a file that has to be in the call stack; "" for any */
     uint64_t from, to;      /* the program's code that has to be in it, as offsets; 0 and 0 for any */
+    uint64_t room[3][2];    /* the program's room_is_there, room_give and room_has_thread, likewise */
+    uint32_t exempt;        /* calls that were to fail, and for which room was made just before */
+    uint32_t roomless;      /* calls of the same functions for which none was, so that they failed */
     uint64_t counts[64];    /* by class */
     char where[WHERE_SIZE]; /* the last failed call's stack: "file+0xoffset", a line each */
     uint32_t seen[SEEN];    /* places that failed; 0 is free */
@@ -131,14 +135,10 @@ static const struct module *find_module(const void *at)
     return &none;
 }
 
-/* Functions of libraries that end the process if they get no memory, but do get it, by what comes just before: the
- * proxy tries it (base/room.h), or hiredis gave back more than it takes. */
-static const char *const roomy_names[] = {"evhttp_connection_base_bufferevent_new",
-                                          "evhttp_request_new",
-                                          "redisAsyncConnect",
-                                          "redisAsyncConnectUnix",
-                                          "redisBufferWrite",
-                                          "fstrm_writer_open"};
+/* Functions of libraries that end the process if they get no memory, or no thread: the proxy makes room for them right
+ * before (base/room.h). Their calls fail where it did not, or where they take more than that. */
+static const char *const roomy_names[] = {"evhttp_connection_base_bufferevent_new", "evhttp_request_new",
+                                          "fstrm_writer_open", "fstrm_writer_close"};
 enum { ROOMY = sizeof roomy_names / sizeof *roomy_names };
 static struct range roomy[ROOMY];
 
@@ -163,8 +163,46 @@ static bool is_roomy(const void *at, const void *caller)
         return true;
     for (size_t i = 0; i < ROOMY; i++)
         if (is_within(roomy[i], at))
-            return is_proxy || strstr(path, "libhiredis") || strstr(path, "libfstrm");
+            return is_proxy || strstr(path, "libfstrm");
     return false;
+}
+
+/* This thread's room: bytes that one of the proxy's functions gave back, less what was taken since; nothing is left
+ * once the thread waited for events. */
+enum { ROOM_IS_THERE, ROOM_GIVE, ROOM_HAS_THREAD, ROOM_KINDS };
+enum { BLOCK_OVERHEAD = 16 };
+static _Thread_local size_t room;
+static _Thread_local bool has_thread;
+
+static struct range room_code[ROOM_KINDS];
+
+static void find_room(void)
+{
+    uintptr_t base = 0;
+    for (size_t i = 0; i < module_count; i++)
+        if (modules[i].path == program)
+            base = modules[i].base;
+    for (int i = 0; i < ROOM_KINDS; i++)
+        room_code[i] = (struct range){base + page->room[i][0], base + page->room[i][1]};
+}
+
+static void take_room(size_t bytes)
+{
+    if (!page)
+        return;
+    room -= bytes + BLOCK_OVERHEAD < room ? bytes + BLOCK_OVERHEAD : room;
+}
+
+static void note_room_given(size_t bytes, const void *caller)
+{
+    if (bytes > room && (is_within(room_code[ROOM_IS_THERE], caller) || is_within(room_code[ROOM_GIVE], caller)))
+        room = bytes;
+}
+
+static void forget_room(void)
+{
+    room = 0;
+    has_thread = false;
 }
 
 /* --- places --- */
@@ -174,6 +212,7 @@ struct place {
     int count;
     uint32_t key;
     bool is_exempt; /* the sanitizer calls, which checks what it gets by ending the process; or it lies elsewhere */
+    bool is_roomy;
 };
 
 static uint32_t mix(uint32_t key, uint64_t value)
@@ -188,7 +227,7 @@ static void find_place(struct place *place, enum class class)
     enum { OWN = 3, KEYED = 12 };
     bool is_there = !page->match[0] && !page->to;
     bool needs_room = class == CLASS_malloc || class == CLASS_pthread_create;
-    place->is_exempt = false;
+    place->is_exempt = place->is_roomy = false;
     place->count = backtrace(place->frames, FRAMES);
     place->key = mix(mix(2166136261u, class), (uint64_t)page->error);
     for (int i = OWN; i < place->count && i < OWN + KEYED; i++) {
@@ -199,7 +238,7 @@ static void find_place(struct place *place, enum class class)
         place->is_exempt |= module->is_sanitizer;
         needs_room &= module->path != program;
         if (needs_room && i + 1 < place->count)
-            place->is_exempt |= is_roomy(place->frames[i], place->frames[i + 1]);
+            place->is_roomy |= is_roomy(place->frames[i], place->frames[i + 1]);
         place->key = mix(place->key, offset);
     }
     place->is_exempt |= !is_there;
@@ -231,16 +270,25 @@ static bool is_new(uint32_t key)
     return false;
 }
 
-static bool is_chosen(enum class class)
+/* Whether there is room for a call that takes so many bytes; one in those functions. */
+static bool has_room(enum class class, size_t bytes)
+{
+    return class == CLASS_pthread_create ? has_thread : room >= bytes + BLOCK_OVERHEAD;
+}
+
+static bool is_chosen(enum class class, size_t bytes)
 {
     struct place place;
     bool chosen = page->mode == MODE_ALWAYS || (page->mode == MODE_NTH && page->nth && --page->nth == 0);
     if (page->mode == MODE_NEW || chosen) {
         find_place(&place, class);
-        chosen = !place.is_exempt && (chosen || is_new(place.key));
+        const bool is_safe = place.is_roomy && has_room(class, bytes);
+        page->exempt += is_safe && !place.is_exempt;
+        chosen = !place.is_exempt && !is_safe && (chosen || is_new(place.key));
     }
     if (!chosen)
         return false;
+    page->roomless += place.is_roomy;
     note_where(&place);
     page->failed++;
     if (page->mode != MODE_ALWAYS)
@@ -250,7 +298,7 @@ static bool is_chosen(enum class class)
 
 size_t __sanitizer_get_current_allocated_bytes(void);
 
-static __attribute__((noinline)) bool fails(enum class class, const void *caller)
+static __attribute__((noinline)) bool fails_of(enum class class, size_t bytes, const void *caller)
 {
     if (!page || inside || (caller && !find_module(caller)->is_ours))
         return false;
@@ -262,13 +310,15 @@ static __attribute__((noinline)) bool fails(enum class class, const void *caller
         page->bytes = __sanitizer_get_current_allocated_bytes();
         page->measure = 0;
     }
-    bool chosen = page->mode != MODE_OFF && page->class == class && is_chosen(class);
+    bool chosen = page->mode != MODE_OFF && page->class == class && is_chosen(class, bytes);
     int error = page->error;
     pthread_mutex_unlock(&lock);
     inside = false;
     errno = chosen ? error : before;
     return chosen;
 }
+
+#define fails(class, caller) fails_of(class, 0, caller)
 
 static __attribute__((constructor)) void begin(void)
 {
@@ -285,6 +335,8 @@ static __attribute__((constructor)) void begin(void)
     struct page *mapped = mmap(NULL, sizeof *mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
     page = mapped == MAP_FAILED ? NULL : mapped;
+    if (page)
+        find_room();
 }
 
 /* --- memory --- */
@@ -293,6 +345,8 @@ static __attribute__((constructor)) void begin(void)
 void *__interceptor_malloc(size_t size);
 void *__interceptor_calloc(size_t count, size_t size);
 void *__interceptor_realloc(void *block, size_t size);
+void *__interceptor_aligned_alloc(size_t alignment, size_t size);
+void __interceptor_free(void *block);
 char *__interceptor_strdup(const char *text);
 char *__interceptor_strndup(const char *text, size_t size);
 void __lsan_ignore_object(const void *block);
@@ -306,17 +360,30 @@ static void *taken(void *block, const void *caller)
 }
 
 #define CALLER __builtin_return_address(0)
-#define ALLOCATE(type, name, parameters, arguments)                                                \
-    type name parameters;                                                                          \
-    type name parameters                                                                           \
-    {                                                                                              \
-        return fails(CLASS_malloc, CALLER) ? NULL : taken(__interceptor_##name arguments, CALLER); \
+#define ALLOCATE(type, name, parameters, arguments, bytes)                    \
+    type name parameters;                                                     \
+    type name parameters                                                      \
+    {                                                                         \
+        size_t taken_bytes = bytes;                                           \
+        bool failed = fails_of(CLASS_malloc, taken_bytes, CALLER);            \
+        take_room(taken_bytes);                                               \
+        return failed ? NULL : taken(__interceptor_##name arguments, CALLER); \
     }
-ALLOCATE(void *, malloc, (size_t size), (size))
-ALLOCATE(void *, calloc, (size_t count, size_t size), (count, size))
-ALLOCATE(void *, realloc, (void *block, size_t size), (block, size))
-ALLOCATE(char *, strdup, (const char *text), (text))
-ALLOCATE(char *, strndup, (const char *text, size_t size), (text, size))
+ALLOCATE(void *, malloc, (size_t size), (size), size)
+ALLOCATE(void *, calloc, (size_t count, size_t size), (count, size), count *size)
+ALLOCATE(void *, realloc, (void *block, size_t size), (block, size), size)
+ALLOCATE(void *, aligned_alloc, (size_t alignment, size_t size), (alignment, size), alignment + size)
+ALLOCATE(char *, strdup, (const char *text), (text), strlen(text) + 1)
+ALLOCATE(char *, strndup, (const char *text, size_t size), (text, size), strnlen(text, size) + 1)
+
+void free(void *block);
+void free(void *block)
+{
+    size_t bytes = page && block ? malloc_usable_size(block) : 0;
+    __interceptor_free(block);
+    if (bytes)
+        note_room_given(bytes, CALLER);
+}
 
 /* Lua's allocator fails only where a script runs, as the scripts' own limit does. */
 static lua_Alloc lua_allocate;
@@ -380,7 +447,16 @@ CALL(int, -1, getsockname, (int fd, struct sockaddr *address, socklen_t *length)
 CALL(int, -1, getpeername, (int fd, struct sockaddr *address, socklen_t *length), (fd, address, length))
 CALL(int, -1, epoll_create1, (int flags), (flags))
 CALL(int, -1, epoll_ctl, (int fd, int what, int of, struct epoll_event *event), (fd, what, of, event))
-CALL(int, -1, epoll_wait, (int fd, struct epoll_event *events, int most, int timeout), (fd, events, most, timeout))
+
+int epoll_wait(int fd, struct epoll_event *events, int most, int timeout)
+{
+    static __typeof__(&epoll_wait) next;
+    if (!next)
+        next = NEXT(epoll_wait);
+    forget_room();
+    return fails(CLASS_epoll_wait, CALLER) ? -1 : next(fd, events, most, timeout);
+}
+
 CALL(int, -1, eventfd, (unsigned value, int flags), (value, flags))
 CALL(int, -1, timerfd_create, (int clock, int flags), (clock, flags))
 CALL(int, -1, timerfd_settime, (int fd, int flags, const struct itimerspec *time, struct itimerspec *old),
@@ -407,8 +483,15 @@ CALL(int, -1, fstat, (int fd, struct stat *out), (fd, out))
 CALL(int, -1, inotify_init1, (int flags), (flags))
 CALL(int, -1, inotify_add_watch, (int fd, const char *path, uint32_t mask), (fd, path, mask))
 CALL(ssize_t, -1, getrandom, (void *out, size_t size, unsigned flags), (out, size, flags))
-CALL(int, page->error, pthread_create,
-     (pthread_t * thread, const pthread_attr_t *attributes, void *(*run)(void *), void *context),
-     (thread, attributes, run, context))
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *context)
+{
+    if (fails(CLASS_pthread_create, CALLER))
+        return page->error;
+    int code = NEXT(pthread_create)(thread, attributes, run, context);
+    has_thread = page && code == 0 && is_within(room_code[ROOM_HAS_THREAD], CALLER);
+    return code;
+}
+
 CALL(void *, MAP_FAILED, mmap, (void *at, size_t size, int protection, int flags, int fd, off_t offset),
      (at, size, protection, flags, fd, offset))

@@ -15,7 +15,8 @@ struct page {
     uint32_t nth, one_in, seed, failed, measure;
     uint64_t bytes;
     char match[64];
-    uint64_t from, to;
+    uint64_t from, to, room[3][2];
+    uint32_t exempt, roomless;
     uint64_t counts[64];
     char where[4096];
     uint32_t seen[65536];
@@ -91,12 +92,37 @@ M.FILES = { { "read", { "EIO" } } } -- sockets and pipes do not fail like this
 local Page = {}
 Page.__index = Page
 
+-- Where the program has the code of its functions: {name = {from, to}}, as offsets.
+local function find_functions()
+    local found = {}
+    local pipe = io.popen(("nm -S %s"):format(proxy.binary))
+    for line in pipe:lines() do
+        local from, size, name = line:match "^(%x+) (%x+) [tT] (%S+)$"
+        if from then
+            from = tonumber(from, 16)
+            found[name] = { from, from + tonumber(size, 16) }
+        end
+    end
+    pipe:close()
+    return found
+end
+
+local functions
+
+local function code_of(name)
+    functions = functions or find_functions()
+    return unpack(functions[name] or error(name .. " is no function of the program"))
+end
+
 function M.page()
     local size = ffi.sizeof "struct page"
     local path = files.temp_file("page", ("\0"):rep(size))
     local fd = assert(fcntl.open(path, fcntl.O_RDWR))
     local page = ffi.cast("struct page *", ffi.C.mmap(nil, size, 3, 1, fd, 0))
     unistd.close(fd)
+    for i, name in ipairs { "room_is_there", "room_give", "room_has_thread" } do
+        page.room[i - 1][0], page.room[i - 1][1] = code_of(name)
+    end
     return setmetatable({ path = path, data = page }, Page)
 end
 
@@ -122,15 +148,7 @@ end
 
 -- Only calls fail that the program's function of this name, or what it calls, makes.
 function Page:within(name)
-    local pipe = io.popen(("nm -S %s"):format(proxy.binary))
-    for line in pipe:lines() do
-        local from, size = line:match("^(%x+) (%x+) %a " .. name .. "$")
-        if from then
-            self.data.from, self.data.to = tonumber(from, 16), tonumber(from, 16) + tonumber(size, 16)
-        end
-    end
-    pipe:close()
-    assert(self.data.to > 0, name .. " is no function of the program")
+    self.data.from, self.data.to = code_of(name)
 end
 
 function Page:failed()
@@ -139,6 +157,11 @@ end
 
 function Page:count(class)
     return tonumber(self.data.counts[NUMBERS[class]])
+end
+
+-- How many calls that end the process had room that was made just before, and how many had none, and failed.
+function Page:rooms()
+    return self.data.exempt, self.data.roomless
 end
 
 -- The last failed call's stack, for people.

@@ -186,7 +186,8 @@ local function new(queries, knot)
     local self = setmetatable({ knot = knot, upstreams = knot, queries = queries, number = 0, restless = 0 }, World)
     self.zone = files.temp_file("zone.test", "$ORIGIN zone.test.\n$TTL 60\n@ SOA ns. host. 1 2 3 4 5\n@ NS ns\nwww A 192.0.2.7\n")
     self.hosts = files.temp_file("hosts", "192.0.2.6 here.hosts.test\n127.0.0.1 good.test\n")
-    self.args = { "--hosts", self.hosts, "--zone", self.zone, "--cache", "100", "--timeout", "2" }
+    -- Looking at the call stack of each call takes its time.
+    self.args = { "--hosts", self.hosts, "--zone", self.zone, "--cache", "100", "--timeout", "2", "--hook-timeout", "20" }
     return self
 end
 
