@@ -1,5 +1,4 @@
 /* The net's life: made from its configuration, started, stopped; its lists; what it tells of itself. */
-#include "net/resolv_conf.h"
 #include "net/transport.h"
 
 #include <errno.h>
@@ -54,33 +53,6 @@ const char *net_error_text(int error)
 
 /* --- lists --- */
 
-/* The given upstreams, and where none of them takes every name, resolv.conf's servers. */
-static enum status load_upstreams(const struct net *net, struct upstreams *out, struct reason *reason)
-{
-    struct resolv_conf conf = {.count = 0};
-    size_t given = net->config.upstream_count;
-    bool takes_all = false;
-    for (size_t i = 0; i < given; i++)
-        takes_all = takes_all || net->given_upstreams[i].domain.length <= 1;
-    if (!takes_all && net->resolv_conf_path) {
-        enum status status = resolv_conf_load(net->resolv_conf_path, &conf, reason);
-        if (status)
-            return status;
-    }
-    struct net_upstream *all = calloc(given + conf.count + 1, sizeof *all);
-    if (!all)
-        return STATUS_NO_MEMORY;
-    if (given)
-        memcpy(all, net->given_upstreams, given * sizeof *all);
-    for (size_t i = 0; i < conf.count; i++) {
-        all[given + i].domain.length = 1;
-        all[given + i].target.address = conf.servers[i];
-    }
-    enum status status = upstreams_set(out, all, given + conf.count);
-    free(all);
-    return status;
-}
-
 static enum status load_hosts(const struct net *net, const struct log *log, struct hosts **out, struct reason *reason)
 {
     if (!net->hosts_path)
@@ -92,7 +64,7 @@ static enum status load_hosts(const struct net *net, const struct log *log, stru
     return STATUS_OK;
 }
 
-static void warn_of_self(const struct net *net)
+void net_warn_of_self(const struct net *net)
 {
     char text[ADDRESS_TEXT_MAX];
     for (size_t i = 0; i < net->upstreams.count; i++) {
@@ -124,7 +96,7 @@ bool net_prepare_lists(struct net *net, bool silent)
     } else if (!zone_list_reload(&next->zones, &log)) {
         all = false;
     }
-    next->has_upstreams = load_upstreams(net, &next->upstreams, &reason) == STATUS_OK;
+    next->has_upstreams = net_load_upstreams(net, true, &next->upstreams, &reason) == STATUS_OK;
     if (!next->has_upstreams)
         log_line(&log, LOG_ERROR, "%s; the old servers stay", reason.text);
     return all && next->has_upstreams;
@@ -145,8 +117,9 @@ void net_take_lists(struct net *net)
     }
     if (next->has_upstreams)
         upstreams_replace(&net->upstreams, &next->upstreams);
+    net_resolv_watch_again(net); /* it may have changed since then */
     if (!next->silent)
-        warn_of_self(net);
+        net_warn_of_self(net);
     *next = (struct net_lists){.prepared = false};
 }
 
@@ -257,7 +230,7 @@ enum status net_new(struct event_base *base, const struct net_config *config, st
     if ((status = copy_config(net, config)) || (status = net_admission_new(net, config)) ||
         (status = make_parts(net)) || (status = load_hosts(net, net->log, &net->hosts, reason)) ||
         (status = zone_list_load(&net->zones, config->zones, reason)) ||
-        (status = load_upstreams(net, &net->upstreams, reason))) {
+        (status = net_load_upstreams(net, false, &net->upstreams, reason))) {
         net_free(net);
         return status;
     }
@@ -276,7 +249,7 @@ enum status net_start(struct net *net, struct exchange *exchange, struct reason 
 {
     net->exchange = exchange;
     net->started = true;
-    warn_of_self(net);
+    net_warn_of_self(net);
     for (size_t i = 0; i < net->listener_count; i++) {
         struct listener *listener = &net->listeners[i];
         event_assign(&listener->event, net->base, listener->fd, EV_READ | EV_PERSIST, listener->ops->readable,
@@ -287,6 +260,7 @@ enum status net_start(struct net *net, struct exchange *exchange, struct reason 
         }
         listener->event_added = true;
     }
+    net_resolv_watch_start(net);
     net_turn(net);
     return STATUS_OK;
 }
@@ -334,6 +308,7 @@ void net_free(struct net *net)
     datagrams_in_free(net->datagrams_in);
     datagrams_out_free(net->answers_out);
     datagrams_out_free(net->queries_out);
+    net_resolv_watch_stop(net);
     net_drop_lists(net);
     upstreams_free(&net->upstreams);
     net_admission_free(net);

@@ -52,6 +52,7 @@ struct resolv_conf resolv_conf_parse(const char *text, size_t length)
         at = newline ? newline + 1 : end;
     }
     if (conf.count == 0) {
+        conf.is_default = true;
         conf.servers[0] = (struct address){.family = AF_INET, .port = 53, .bytes = {127, 0, 0, 1}};
         conf.count = 1;
     }

@@ -9,6 +9,7 @@ enum { RESOLV_CONF_SERVERS_MAX = 8 };
 struct resolv_conf {
     struct address servers[RESOLV_CONF_SERVERS_MAX]; /* port 53 */
     size_t count;
+    bool is_default; /* the file names none */
 };
 
 /* Takes the file's text; lines and options that are of no use here are passed over. No server: 127.0.0.1, as libc does.

@@ -178,6 +178,7 @@ struct net {
     uint8_t *stream_bytes; /* STREAM_READ_SIZE; each read's, used up within the callback */
 
     struct upstreams upstreams;
+    struct resolv_watch *resolv_watch; /* NULL: nothing comes from resolv.conf, or it cannot be watched */
     struct upstream_probe probes[UPSTREAM_PROBES_MAX];
     struct server *servers, *last_server; /* by address; the one asked last */
     unsigned udp_sockets, lone_channels;
@@ -257,6 +258,19 @@ const char *net_error_text(int error);
 
 /* Whether a query to this address would come back to a listener of ours. */
 bool net_is_self(const struct net *net, const struct address *address);
+
+/* Puts the given upstreams, and where none of them takes every name resolv.conf's servers, in place of `out`'s.
+ * `again`: those there are are not given up for a file that names none (STATUS_NOT_FOUND, with the reason). */
+MUST_CHECK enum status net_load_upstreams(const struct net *net, bool again, struct upstreams *out,
+                                          struct reason *reason);
+
+/* Logs which upstreams are listeners of our own. */
+void net_warn_of_self(const struct net *net);
+
+/* Takes resolv.conf's servers as the file changes, where upstreams come from it; has it looked at again. */
+void net_resolv_watch_start(struct net *net);
+void net_resolv_watch_again(struct net *net);
+void net_resolv_watch_stop(struct net *net);
 
 /* Fills in the functions of net->io. */
 void net_io_set(struct net *net);

@@ -62,7 +62,7 @@ static bool is_single(const struct upstreams *upstreams)
            schemes[first->target.scheme].works;
 }
 
-static bool is_same_list(const struct upstreams *a, const struct upstreams *b)
+bool upstreams_equal(const struct upstreams *a, const struct upstreams *b)
 {
     bool same = a->count == b->count;
     for (size_t i = 0; same && i < a->count; i++)
@@ -94,7 +94,7 @@ void upstreams_replace(struct upstreams *upstreams, struct upstreams *next)
     keep_health(next, upstreams);
     next->policy = upstreams->policy;
     /* Queries that are out still count for the servers that stay, however often the same list is read again. */
-    next->generation = upstreams->generation + !is_same_list(next, upstreams);
+    next->generation = upstreams->generation + !upstreams_equal(next, upstreams);
     next->single = is_single(next);
     upstreams_free(upstreams);
     *upstreams = *next;

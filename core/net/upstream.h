@@ -23,6 +23,9 @@ struct upstreams {
 MUST_CHECK enum status upstreams_set(struct upstreams *upstreams, const struct net_upstream *items, size_t count);
 void upstreams_free(struct upstreams *upstreams);
 
+/* Whether both are the same upstreams in the same order. */
+bool upstreams_equal(const struct upstreams *a, const struct upstreams *b);
+
 /* Puts `next` in place of the old list, which is freed; the health of those that stay is kept, and the policy. */
 void upstreams_replace(struct upstreams *upstreams, struct upstreams *next);
 

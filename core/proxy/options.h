@@ -57,6 +57,7 @@ struct options {
     struct options_upstream *upstreams; /* without one for all names (and no `none`), resolv.conf's servers are those */
     size_t upstreams_count;
     bool upstream_none;       /* `none` for all names; it is not in `upstreams` */
+    const char *resolv_conf;  /* path */
     unsigned upstream_policy; /* enum net_upstream_policy */
     int64_t timeout_us;       /* for one try */
     unsigned retries;

@@ -34,6 +34,9 @@ const struct option_spec options_table[OPTION_COUNT] = {
                          .help =
                              "where queries go; again for more; 'none' for no upstream; [/domain/]ADDR for one domain "
                              "and below"},
+    [OPTION_RESOLV_CONF] = {"resolv-conf", 0, OPTION_KIND_TEXT, 0, FIELD(resolv_conf), .argument = "FILE",
+                            .expected = "path of a file", .initial = "/etc/resolv.conf",
+                            .help = "where upstreams come from when none are given; taken anew when it changes"},
     [OPTION_UPSTREAM_POLICY] = {"upstream-policy", 0, OPTION_KIND_CHOICE, 0, FIELD(upstream_policy),
                                 .argument = "POLICY", .expected = "first, round-robin, fastest or all",
                                 .initial = "first", .choices = upstream_policies,

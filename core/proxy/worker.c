@@ -154,8 +154,7 @@ static enum status make_net(struct worker *worker, struct reason *reason)
     config.upstream_count = options->upstreams_count;
     config.upstream_policy = (enum net_upstream_policy)options->upstream_policy;
     config.silent = worker->config.silent;
-    if (options->upstream_none)
-        config.resolv_conf = NULL;
+    config.resolv_conf = options->upstream_none ? NULL : options->resolv_conf;
     config.hosts = options->hosts;
     config.zones = options->zones;
     config.allowed = options->allowed;

@@ -310,7 +310,7 @@ void engine_free(struct engine *engine)
         lua_close(engine->L);
         memory_free(&engine->memory);
     }
-    watch_stop(&engine->watch);
+    file_watch_stop(&engine->watch);
     trace_free(engine);
     free(engine->sources);
     buffer_free(&engine->scratch);

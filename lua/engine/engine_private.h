@@ -44,7 +44,7 @@ struct engine {
     unsigned number;                          /* of switches so far */
     bool looked_into; /* scripts have looked into functions that run: objects serve one flow each from now on */
     uint64_t failed_loadings;
-    struct watch watch;
+    struct file_watch watch;
     struct lua_metrics metrics;
     uint64_t loadings; /* of scripts, counted */
 

@@ -256,7 +256,7 @@ uint64_t engine_failed_loadings(const struct engine *engine)
 
 int engine_watch_start(struct engine *engine)
 {
-    int fd = watch_start(&engine->watch);
+    int fd = file_watch_start(&engine->watch);
     for (size_t i = 0; i < engine->sources_count; i++)
         watch_add(&engine->watch, &engine->sources[i]);
     return fd;

@@ -339,7 +339,7 @@ end
 -- The proxy's own options, which a script may read but not declare; they are as when nothing is given.
 local proxy_options = {
   script = {}, set = {}, shared = "memory", errors_in_answers = false, no_reload = false,
-  listen = { "127.0.0.1:5300" }, upstream = {}, upstream_policy = "first", timeout = 2, retries = 2, op_codes = "all",
+  listen = { "127.0.0.1:5300" }, upstream = {}, resolv_conf = "/etc/resolv.conf", upstream_policy = "first", timeout = 2, retries = 2, op_codes = "all",
   coalesce = false, hosts = false, zone = {}, cache = 0,
   quiet = 0, verbose = 0, flow_detail = 1, log_json = false, anonymize = false,
   metrics = false, dnstap = false, dnstap_identity = false,

@@ -13,7 +13,7 @@ local DONE, FAILURE, USAGE, SCRIPT = 0, 1, 2, 3
 
 local LONG_OPTIONS = {
     "script", "set", "shared", "errors-in-answers", "no-reload",
-    "listen", "upstream", "upstream-policy", "timeout", "retries", "op-codes", "coalesce",
+    "listen", "upstream", "resolv-conf", "upstream-policy", "timeout", "retries", "op-codes", "coalesce",
     "hosts", "zone", "cache",
     "quiet", "verbose", "flow-detail", "log-json", "anonymize",
     "metrics", "dnstap", "dnstap-identity",
