@@ -99,7 +99,7 @@ run: build-needs run-needs
 
 test: build-needs test-needs
 	@$(MAKE) --no-print-directory release debug
-	cmake --build $(BUILD)/debug -j$(JOBS) --target units reference
+	cmake --build $(BUILD)/debug -j$(JOBS) --target units fuzz_targets reference
 	@spec/run $(BUILD)
 
 TSAN_SPECS := spec/core/shared_store_spec.c spec/core/rollout_spec.c spec/proxy/workers_spec.lua \

@@ -1,4 +1,5 @@
--- The runner of the fuzz targets, with targets that only pretend: a round, its resumption, findings, interruption.
+-- The runner of the fuzz targets, with targets that only pretend: a round, its resumption, findings, interruption. And the
+-- targets themselves, with their seeds.
 local dirent = require "posix.dirent"
 local files = require "spec.support.files"
 local process = require "spec.support.process"
@@ -128,4 +129,28 @@ describe("make fuzz", function()
         result = process.run { "spec/fuzz/run", folder .. "/programs", work }
         assert.equal(2, result.code)
     end)
+end)
+
+-- What a round has found and was mended is among them: it is not to come back.
+describe("the seeds", function()
+    scope.manage()
+
+    for name in dirent.files "spec/fuzz/corpus" do
+        if not name:find "^%." then
+            it("of " .. name .. " pass", function()
+                local target = os.getenv "MOONDNS_BUILD" .. "/debug/fuzz/" .. name .. "_fuzz"
+                assert.truthy(stat.stat(target), target .. " is not there: cmake --build with --target fuzz_targets makes it")
+                local argv = { target }
+                for seed in dirent.files("spec/fuzz/corpus/" .. name) do
+                    if not seed:find "^%." then
+                        argv[#argv + 1] = "spec/fuzz/corpus/" .. name .. "/" .. seed
+                    end
+                end
+                local result = process.run(argv)
+                local last = result.out:match "([^\n]*)\n$"
+                assert.equal(0, result.code, ("%s:\n%s"):format(last, result.err))
+                assert.equal(#argv - 1, select(2, result.out:gsub("\n", "")))
+            end)
+        end
+    end
 end)
