@@ -367,10 +367,11 @@ static void append_at_question(struct buffer *out, const struct lua_record *reco
     out->length += FIXED + record->data.length;
 }
 
-/* Whether that is so, and there are no names in its data. */
+/* Whether that is so, and there are no names in its data. The root is shorter than a pointer. */
 static bool is_at_question(const struct lua_message *made, const struct lua_record *record)
 {
-    return (record->type == DNS_TYPE_A || record->type == DNS_TYPE_AAAA) && record->name.length == made->name_length &&
+    return (record->type == DNS_TYPE_A || record->type == DNS_TYPE_AAAA) && record->name.length > 1 &&
+           record->name.length == made->name_length &&
            memcmp(record->name.data, made->wire + DNS_HEADER_SIZE, record->name.length) == 0;
 }
 

@@ -33,6 +33,12 @@ static bool is_ready(const struct engine *engine, struct hook_calls *calls)
     return compiling->possible;
 }
 
+void compiled_note_failure(struct hook_calls *calls)
+{
+    if (calls->compiling.called < CALLS_BEFORE)
+        calls->compiling.called = 0;
+}
+
 /* Pushes the function and its arguments; gives their number. */
 static int push_call(const struct flow_run *run, const struct hook_call *call)
 {

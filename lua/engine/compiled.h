@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 struct generation;
+struct hook_calls;
 
 /* How far the hooks are on their way to be compiled: all zeros at first. */
 struct compiling {
@@ -17,6 +18,9 @@ struct compiling {
     unsigned called; /* without an error, one after the other, before they are compiled; … */
     unsigned tried;  /* … and since */
 };
+
+/* One of them failed where it runs as others do. */
+void compiled_note_failure(struct hook_calls *calls);
 
 /* Runs the request hooks of a flow that has not met a hook before; false where they have to be run as others are. */
 bool compiled_run_hooks(struct generation *generation, struct flow *flow, enum hook_result *out);

@@ -240,7 +240,7 @@ static enum hook_result advance(struct flow_run *run, bool resumed)
             resumed ? task_resume(&run->task) : task_start(&run->task, call->script, push_call(run, call));
         resumed = false;
         if (result == TASK_FAILED)
-            calls->compiling.called = 0;
+            compiled_note_failure(calls);
         if (result == TASK_WAITS) {
             run->suspended = true;
             return HOOK_SUSPENDED;

@@ -114,7 +114,8 @@ local function open(given)
     if rawequal(self, objects.request) and type(answers) == "table" and answer(visit, 0) then
       local last = visit.records + 1
       local record = answers[1]
-      if visit.shares or record == nil or answers[2] ~= nil or not rawequal(record, records[last]) then
+      if visit.shares or record == nil or answers[2] ~= nil or answers[3] ~= nil or answers[4] ~= nil or
+         not rawequal(record, records[last]) then
         put_answers(answers)
       else
         visit.single = last
@@ -211,7 +212,7 @@ local function open(given)
     local last -- the address that the visit has for this type
     return function(owner, address, options)
       local ready = visit.records
-      local ttl = ready > 0 and type(owner) == "string" and type(address) == "string" and ttl_of(options)
+      local ttl = ready > 0 and type(owner) == "string" and type(address) == "string" and address ~= "" and ttl_of(options)
       if ttl then
         local made = records[ready]
         local record = cast(to_record, made)

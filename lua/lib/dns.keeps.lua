@@ -6,6 +6,8 @@
 --   shares  whether it may look at the records of an answer: by way of the table that it gave to `succeed`, which it (or
 --           somebody else) may still have, or by comparing messages
 --   ends    whether it does, of itself: it has no loops, no tail calls, no functions of its own
+--   copied  whether a copy of its code does the same: tables that begin with nil, { nil, x }, have less room there, and #
+--           may tell another length of them
 local pcall, require, type = pcall, require, type
 local package, pairs = package, pairs
 local floor, huge, max = math.floor, math.huge, math.max
@@ -32,14 +34,14 @@ local is_set = {
 
 -- A variable holds GIVEN (an object of the flow's), METHOD or SUCCEED (of one), or now this and now something else:
 -- EITHER. What looks like a field of the flow's may then be one of the script's. Or OWN, a table that was made here, which
--- nothing else holds. Else (nil) what is nobody's, or the script's own.
-local GIVEN, METHOD, SUCCEED, EITHER, OWN = "given", "method", "succeed", "either", "own"
+-- nothing else holds; or TEMPLATE, one that begins with what is constant. Else (nil) what is nobody's, or the script's own.
+local GIVEN, METHOD, SUCCEED, EITHER, OWN, TEMPLATE = "given", "method", "succeed", "either", "own", "template"
 
 local is_given = { [GIVEN] = true, [METHOD] = true, [SUCCEED] = true, [EITHER] = true }
 local is_method = { [METHOD] = true, [SUCCEED] = true }
 local method_of = { succeed = SUCCEED, fail = METHOD, kill = METHOD }
-local shares -- whether something of that was seen
-local hook   -- the function that is looked at
+local shares, copied -- what was seen
+local hook           -- the function that is looked at
 
 -- What the variable holds goes where it cannot be followed. True for what is of the flow.
 local function goes(held, i)
@@ -84,8 +86,6 @@ local function clear(held, first)
 end
 
 local function makes(held, a) held[a] = nil end
-
-local function makes_table(held, a) held[a] = OWN end
 
 local function nothing() end
 
@@ -185,13 +185,21 @@ local steps = {
     return held[a] == nil
   end,
   TSETV = function(held, a, b, c) return goes(held, c) or puts(held, a, b) end,
-  TSETB = puts,
+  TSETB = function(held, a, b)
+    if held[b] == TEMPLATE then copied = false end
+    return puts(held, a, b)
+  end,
   TSETS = function(held, a, b, _, _, _, _, key)
     local of = held[b]
     if not is_given[of] then return goes(held, a) end
     return is_method[of] or not is_set[key] or is_given[held[a]] and (of ~= GIVEN or key ~= "response")
   end,
-  TSETM = function(held, a) return is_given[held.several] or is_given[held[a - 1]] end,
+  TNEW = function(held, a) held[a] = OWN end,
+  TDUP = function(held, a) held[a] = TEMPLATE end,
+  TSETM = function(held, a)
+    if held[a - 1] == TEMPLATE then copied = false end
+    return is_given[held.several] or is_given[held[a - 1]]
+  end,
   CALL = calls(false),
   CALLM = calls(true),
   CALLT = calls_last(false),
@@ -233,7 +241,6 @@ all("ISTC ISFC", function(held, a, _, _, pc, _, d)
   return pc + 2
 end)
 all("NOT KSTR KSHORT KNUM KPRI UGET GGET", makes)
-all("TNEW TDUP", makes_table)
 all("LEN UNM", operates_on_one)
 all("ADDVN SUBVN MULVN DIVVN MODVN ADDNV SUBNV MULNV DIVNV MODNV", operates_on_first)
 all("ADDVV SUBVV MULVV DIVVV MODVV POW", operates_on_two)
@@ -306,7 +313,7 @@ local function ends(f, count)
   return true
 end
 
--- Tells of the function, where its argument number `parameter` is what it is given: {keeps=, shares=, ends=}.
+-- Tells of the function, where its argument number `parameter` is what it is given: {keeps=, shares=, ends=, copied=}.
 return function(f, parameter)
   if not util then
     names = instruction_names()
@@ -314,14 +321,14 @@ return function(f, parameter)
   end
   local info = names and util.funcinfo(f)
   if not info or not info.bytecodes or info.isvararg or info.children or info.bytecodes > INSTRUCTIONS_MAX then
-    return { keeps = true, shares = true, ends = false }
+    return { keeps = true, shares = true, ends = false, copied = false }
   end
-  shares, hook = false, f
+  shares, copied, hook = false, true, f
   local work = { 0, known = { [0] = { [parameter - 1] = info.params >= parameter and GIVEN or nil } } }
   while #work > 0 do
     local pc = work[#work]
     work[#work] = nil
-    if not look(f, work, pc) then return { keeps = true, shares = true, ends = false } end
+    if not look(f, work, pc) then return { keeps = true, shares = true, ends = false, copied = false } end
   end
-  return { keeps = false, shares = shares, ends = ends(f, info.bytecodes) }
+  return { keeps = false, shares = shares, ends = ends(f, info.bytecodes), copied = copied }
 end

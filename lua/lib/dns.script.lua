@@ -115,7 +115,7 @@ local function look_into(addon)
   for _, name in ipairs(of_flows) do
     local found = addon[name] and look(addon[name], parameter)
     addon.keeps = addon.keeps or found and found.keeps
-    if name == "dns_request" and found and found.ends then
+    if name == "dns_request" and found and found.ends and found.copied then
       addon.compiled, addon.shares = copy_of(addon[name]), found.shares
     end
   end

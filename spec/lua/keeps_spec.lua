@@ -140,3 +140,13 @@ describe("hooks that end of themselves", function()
         it("are told: " .. code, function() assert.is_true(look(hook(code), 1).ends) end)
     end
 end)
+
+describe("hooks with tables that a copy has less room for", function()
+    for _, code in ipairs { "f { nil, up }", "f { nil, f(1) }", "f { 1, up and up or nil, up }" } do
+        it("are told: " .. code, function() assert.is_false(look(hook(code), 1).copied) end)
+    end
+
+    for _, code in ipairs { "f { up }", "f { ttl = up }", "f { 1, 2 }", "f { ttl = 3, class = nil }", "f {}" } do
+        it("are not those: " .. code, function() assert.is_true(look(hook(code), 1).copied) end)
+    end
+end)

@@ -33,6 +33,8 @@ local WAYS = {
     { "moreoptions", 'answer = { A(name, "192.0.2.1", { ttl = 1, tll = 2 }) }' },
     { "badoption", 'answer = { A(name, "192.0.2.1", { tll = 1 }) }' },
     { "badaddress", 'answer = { A(name, "192.0.2.256") }' },
+    { "noaddress", 'answer = { A(name, "") }' },
+    { "hole", 'local none = nil answer = { A(name, "192.0.2.1"), none, A(name, "192.0.2.2") }' },
     { "badname", 'answer = { A("a..b", "192.0.2.1") }' },
     { "badanswer", 'answer = { "no record" }' },
     { "badcode", "flow.response = flow.request:fail(0)" },
