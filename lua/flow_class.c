@@ -34,8 +34,7 @@ static void push_wire(lua_State *L, int index, struct lua_flow *self, int slot, 
 /* Pushes the request's object of an earlier flow, if there is one. */
 static bool lend_request(lua_State *L, int index, struct lua_flow *self, const struct flow_message *request)
 {
-    if (!self->spare || !lua_message_lend_again(self->spare, request->wire.data, request->wire.length,
-                                                clock_seconds(request->timestamp_us)))
+    if (!self->spare || !lua_message_lend_again(self->spare, &request->view, clock_seconds(request->timestamp_us)))
         return false;
     lua_class_slot_reach(L, index, self, LUA_FLOW_REQUEST);
     lua_class_slot_note(self, LUA_FLOW_REQUEST);

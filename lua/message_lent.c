@@ -31,13 +31,15 @@ struct lua_message *lua_message_lend(lua_State *L, const uint8_t *wire, size_t l
     return self;
 }
 
-bool lua_message_lend_again(struct lua_message *self, const uint8_t *wire, size_t length, double timestamp)
+bool lua_message_lend_again(struct lua_message *self, const struct dns_message *message, double timestamp)
 {
-    if (length > ROOM)
+    if (message->length > ROOM)
         return false;
     lua_class_slots_forget(self);
     self->lent->answered = false;
-    fill(self, wire, length, timestamp);
+    fill(self, message->wire, message->length, timestamp);
+    if (message->header.counts[DNS_SECTION_QUESTION] == 1)
+        self->name_length = message->question.name_length;
     return true;
 }
 

@@ -18,7 +18,7 @@ struct lua_lent {
 struct lua_message *lua_message_lend(lua_State *L, const uint8_t *wire, size_t length, double timestamp);
 
 /* Makes one of those what another message is; its old bytes, sections and flags are forgotten. False for long ones. */
-bool lua_message_lend_again(struct lua_message *self, const uint8_t *wire, size_t length, double timestamp);
+bool lua_message_lend_again(struct lua_message *self, const struct dns_message *message, double timestamp);
 
 /* Pushes the question of such a message at `index`, with something below it. */
 struct lua_question *lua_message_lend_question(lua_State *L, int index, struct lua_message *self,

@@ -316,8 +316,7 @@ bool lua_visit_begin(lua_State *L, struct lua_visit *visit, struct flow *flow, c
     if (!visit->flow)
         make_objects(L, visit, flow, host);
     if (!lua_flow_lend_again(visit->flow, flow, host) ||
-        !lua_message_lend_again(visit->request, message->wire.data, message->wire.length,
-                                clock_seconds(message->timestamp_us)))
+        !lua_message_lend_again(visit->request, &message->view, clock_seconds(message->timestamp_us)))
         return false;
     visit->flow->request = visit->request;
     visit->flow->changed = LUA_FLOW_REQUEST_TOUCHED;

@@ -20,6 +20,9 @@ enum status {
 /* Of a function for failures and rarities: the compiler keeps it, and whatever leads to it, out of the way. */
 #define COLD __attribute__((cold, noinline))
 
+/* Of a function for what is not on the way of most queries: those are spared what it needs. */
+#define NOINLINE __attribute__((noinline))
+
 /* Why something failed, in words for a person. Wherever a `struct reason *` is taken, NULL is taken too. It is written
  * only on failure, ends with NUL, and is cut off when too long. */
 struct reason {

@@ -34,11 +34,9 @@ static inline size_t dns_name_plain_end(const uint8_t *data, size_t length, size
 {
     const size_t start = at;
     while (at < length) {
-        const uint8_t label = data[at++];
-        if (label == 0)
-            return at - start <= DNS_NAME_MAX ? at : 0;
-        if (label > DNS_LABEL_MAX)
-            return 0;
+        const unsigned label = data[at++];
+        if (label - 1 >= DNS_LABEL_MAX) /* it is none, but perhaps the root */
+            return label == 0 && at - start <= DNS_NAME_MAX ? at : 0;
         at += label;
     }
     return 0;

@@ -270,7 +270,7 @@ void exchange_query(struct exchange *exchange, const uint8_t *wire, size_t lengt
     /* RFC 9619: more than one question is FORMERR; none passes. */
     struct flow_message *query = &flow->flow.query;
     const enum status parsed =
-        load_u16(wire + 4) > 1 ? STATUS_MALFORMED : flow_message_set(query, wire, length, exchange->wall_us, NULL);
+        load_u16(wire + 4) > 1 ? STATUS_MALFORMED : flow_message_fill(query, wire, length, exchange->wall_us, NULL);
     if (parsed || refusal(&query->view) || is_full(exchange, &flow->flow)) {
         turn_down(exchange, (struct span){wire, length}, to, &query->view, parsed);
         exchange_flow_give_back(exchange, flow);

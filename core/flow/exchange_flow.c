@@ -3,7 +3,11 @@
 #include "flow/faults.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
+
+_Static_assert(TRANSPORT_UDP == 0 && FLOW_SOURCE_NONE == 0 && AF_UNSPEC == 0 && DNS_EDE_OTHER == 0,
+               "what a flow begins with is zero");
 
 enum {
     FREE_FLOWS_MAX = 4096,   /* kept for reuse; those of a burst beyond that are freed */
@@ -48,8 +52,8 @@ void exchange_trim(struct exchange *exchange)
         exchange_flow_free(exchange_flow_take(exchange));
 }
 
-/* All fields but the messages, which are clear; by hand, as most of a flow is room for text that a first NUL makes
- * empty. */
+/* All fields but the messages, which are clear, and what is owned, which is not there; by hand, as most of a flow is
+ * room for text that a first NUL makes empty. */
 static void begin(struct exchange *exchange, struct flow *flow, const struct reply_to *to, struct hooks *hooks)
 {
     flow->next = NULL;
@@ -61,21 +65,8 @@ static void begin(struct exchange *exchange, struct flow *flow, const struct rep
     flow->hooks = hooks;
     flow->created_us = exchange->wall_us;
     flow->started_us = exchange->monotonic_us;
-    flow->finished_us = 0;
-    flow->target = (struct upstream_target){0};
-    flow->asked = false;
-    flow->server = (struct address){0};
-    flow->server_transport = TRANSPORT_UDP;
-    flow->asked_us = 0;
-    flow->tries = flow->resends = flow->messages = 0;
-    flow->records = 0;
-    flow->source = FLOW_SOURCE_NONE;
+    memset(&flow->finished_us, 0, offsetof(struct flow, error) - offsetof(struct flow, finished_us));
     flow->source_name[0] = flow->error[0] = '\0';
-    flow->error_info = DNS_EDE_OTHER;
-    flow->error_us = 0;
-    flow->killed = flow->intercepted = flow->is_replay = flow->unpackable = flow->cache_hit = flow->dropped =
-        flow->resend = false;
-    flow->marked = flow->comment = flow->metadata = flow->script_error = NULL;
     flow->wrapper = NULL;
 }
 
@@ -104,16 +95,8 @@ void exchange_flow_begin(struct exchange *exchange, struct exchange_flow *flow, 
                          struct hooks *hooks)
 {
     begin(exchange, &flow->flow, to, hooks);
-    flow->suspended = flow->parked = flow->replied = flow->delayed = flow->is_ask = flow->unguarded = flow->blocked =
-        flow->stream_again = flow->plain_again = flow->without_opt = flow->keepalive = flow->transfers = flow->more =
-            flow->began = flow->busy = flow->full = flow->leads = flow->follows = false;
-    flow->reasks = 0;
-    flow->memory = 0;
-    flow->deadline_us = 0;
-    flow->runners = flow->race = flow->followers = NULL;
-    flow->member = 0;
+    memset(&flow->suspended, 0, offsetof(struct exchange_flow, failure) - offsetof(struct exchange_flow, suspended));
     flow->failure[0] = '\0';
-    flow->failure_info = DNS_EDE_OTHER;
     if (hooks)
         hooks->flows++;
     link_active(exchange, flow);

@@ -27,7 +27,7 @@ struct exchange_flow {
     struct pending pending;                /* while an upstream is asked … */
     struct channel channel;                /* … on this channel */
 
-    /* False at the beginning, all of them, and side by side, so that a few stores do it. */
+    /* From here to `failure` all are zero at the beginning. */
     bool suspended;    /* hooks run; flow.state is the step after them */
     bool parked;       /* in exchange->parked */
     bool replied;      /* something went to the client */
@@ -46,8 +46,16 @@ struct exchange_flow {
     bool full;         /* the client has to read first; in exchange->full */
     bool leads;        /* it asks for others too, as their questions are the same; in exchange->leaders */
     bool follows;      /* or another one asks for it */
-    uint8_t reasks;    /* tries made again as a channel that worked was closed; 0 at the beginning */
-    size_t memory;     /* of its messages, as the exchange has counted it; 0 at the beginning */
+    uint8_t reasks;    /* tries made again as a channel that worked was closed */
+
+    uint16_t failure_info;           /* of `failure`, as an extended error */
+    unsigned member;                 /* struct route's, of a runner; 0: it is none */
+    size_t memory;                   /* of its messages, as the exchange has counted it */
+    int64_t deadline_us;             /* of a script's query: monotonic; 0: none */
+    struct exchange_flow *runners;   /* of this flow, chained by next_runner */
+    struct exchange_flow *race;      /* whose runner this is; NULL: nobody's, or one that went on without it */
+    struct exchange_flow *followers; /* the newest first, by next_follower */
+    char failure[FLOW_ERROR_MAX];    /* how the last try failed */
 
     struct exchange_flow *previous_parked, *next_parked;
     struct exchange_flow *next_full;
@@ -55,26 +63,18 @@ struct exchange_flow {
     uint32_t flushes; /* of the cache, when the upstream was asked */
 
     /* Of scripts' queries alone. */
-    bool being_made;     /* exchange_ask has not returned */
-    int64_t deadline_us; /* monotonic; 0: none */
+    bool being_made; /* exchange_ask has not returned */
     void (*finished)(void *context);
     void *context;
-
-    char failure[FLOW_ERROR_MAX]; /* how the last try failed */
-    uint16_t failure_info;        /* the same as an extended error */
 
     /* Identical questions in flight (exchange_coalesce.c). */
     struct exchange_flow *next_leader; /* of the same bucket; `*leader_link` is this flow */
     struct exchange_flow **leader_link;
-    struct exchange_flow *followers; /* the newest first, by next_follower */
     struct exchange_flow *next_follower;
 
     /* Where several upstreams are asked at once, each by a flow of its own (exchange_race.c). */
-    struct exchange_flow *runners;     /* of this flow, chained by next_runner */
     struct exchange_flow *next_runner; /* of the same flow */
-    struct exchange_flow *race;        /* whose runner this is; NULL: nobody's, or one that went on without it */
     unsigned running;                  /* runners that have not finished */
-    unsigned member;                   /* struct route's, of a runner; 0: it is none */
 };
 
 struct exchange {

@@ -30,10 +30,10 @@ static const uint8_t *find_option(const struct dns_message *message, const uint1
     return NULL;
 }
 
-static bool has_option(const struct dns_message *message, const uint16_t *codes, size_t count)
+static inline bool has_option(const struct dns_message *message, const uint16_t *codes, size_t count)
 {
     size_t length;
-    return find_option(message, codes, count, &length) != NULL;
+    return message->opt.options.length > 0 && find_option(message, codes, count, &length) != NULL;
 }
 
 bool exchange_has_hop_options(const struct dns_message *message)

@@ -364,7 +364,7 @@ static enum step take_answer(struct exchange *exchange, struct exchange_flow *fl
     struct reason reason;
     if (plain->killed)
         return STEP_END;
-    enum status status = flow_message_set(&plain->response, wire, length, exchange->wall_us, &reason);
+    enum status status = flow_message_fill(&plain->response, wire, length, exchange->wall_us, &reason);
     if (status)
         return refuse_answer(exchange, flow, status, &reason);
     if (transport_is_stream(flow->channel.transport))

@@ -12,17 +12,20 @@ const char *transport_name(enum transport transport)
     return (size_t)transport < sizeof names / sizeof *names ? names[transport] : "?";
 }
 
-/* Room for a message's bytes; what is there goes where there is too little. */
-static enum status make_room(struct buffer *wire, size_t length)
+static NOINLINE enum status grow(struct buffer *wire, size_t length)
 {
-    if (wire->capacity >= length)
-        return STATUS_OK;
     struct buffer grown = {0};
     if (!buffer_reserve(&grown, length))
         return STATUS_NO_MEMORY;
     free(wire->data);
     *wire = grown;
     return STATUS_OK;
+}
+
+/* Room for a message's bytes; what is there goes where there is too little. */
+static inline enum status make_room(struct buffer *wire, size_t length)
+{
+    return wire->capacity >= length ? STATUS_OK : grow(wire, length);
 }
 
 /* Copies the bytes in that the view is over, and moves it over the copy. There is room. */
@@ -77,6 +80,23 @@ enum status flow_message_set(struct flow_message *message, const uint8_t *wire, 
     return status;
 }
 
+enum status flow_message_fill(struct flow_message *message, const uint8_t *wire, size_t length, int64_t timestamp_us,
+                              struct reason *reason)
+{
+    if (make_room(&message->wire, length)) {
+        reason_set(reason, "out of memory");
+        return STATUS_NO_MEMORY;
+    }
+    memcpy(message->wire.data, wire, length);
+    const enum status status = dns_message_parse(message->wire.data, length, &message->view, reason);
+    if (status)
+        return status;
+    message->wire.length = length;
+    message->timestamp_us = timestamp_us;
+    message->present = true;
+    return STATUS_OK;
+}
+
 void flow_message_clear(struct flow_message *message)
 {
     message->present = false;
@@ -116,23 +136,41 @@ static enum status check_opt(const struct dns_message *message, struct reason *r
     return STATUS_INVALID;
 }
 
-enum status flow_adopt_response(struct flow *flow, const struct dns_message *parsed, enum flow_source source,
-                                const char *source_name, struct reason *reason)
+/* The response is there. */
+static inline enum status take_response(struct flow *flow, enum flow_source source,
+                                        const char source_name[static FLOW_SOURCE_NAME_MAX], struct reason *reason)
 {
-    int64_t timestamp_us = flow->response.present ? flow->response.timestamp_us : -1;
-    enum status status = flow_message_adopt(&flow->response, parsed, timestamp_us);
-    if (status)
-        reason_set(reason, "out of memory");
-    else if (source == FLOW_SOURCE_SCRIPT)
-        status = check_opt(&flow->response.view, reason);
-    if (status) {
+    if (source == FLOW_SOURCE_SCRIPT && check_opt(&flow->response.view, reason)) {
         flow_response_unpackable(flow);
-        return status;
+        return STATUS_INVALID;
     }
     flow->unpackable = false;
     flow->source = source;
-    copy_text(flow->source_name, sizeof flow->source_name, source_name ? source_name : "");
+    memcpy(flow->source_name, source_name, sizeof flow->source_name);
     return STATUS_OK;
+}
+
+enum status flow_adopt_response(struct flow *flow, const struct dns_message *parsed, enum flow_source source,
+                                const char *source_name, struct reason *reason)
+{
+    const int64_t timestamp_us = flow->response.present ? flow->response.timestamp_us : -1;
+    char name[FLOW_SOURCE_NAME_MAX] = "";
+    if (source_name)
+        copy_text(name, sizeof name, source_name);
+    if (flow_message_adopt(&flow->response, parsed, timestamp_us)) {
+        reason_set(reason, "out of memory");
+        flow_response_unpackable(flow);
+        return STATUS_NO_MEMORY;
+    }
+    return take_response(flow, source, name, reason);
+}
+
+enum status flow_take_response(struct flow *flow, enum flow_source source,
+                               const char source_name[static FLOW_SOURCE_NAME_MAX], struct reason *reason)
+{
+    flow->response.present = true;
+    flow->response.timestamp_us = -1;
+    return take_response(flow, source, source_name, reason);
 }
 
 enum status flow_set_response(struct flow *flow, const uint8_t *wire, size_t length, enum flow_source source,

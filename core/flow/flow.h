@@ -58,6 +58,10 @@ struct flow_message {
 MUST_CHECK enum status flow_message_set(struct flow_message *message, const uint8_t *wire, size_t length,
                                         int64_t timestamp_us, struct reason *reason);
 
+/* The same for a message that holds nothing: where it fails, its room may have been written to. */
+MUST_CHECK enum status flow_message_fill(struct flow_message *message, const uint8_t *wire, size_t length,
+                                         int64_t timestamp_us, struct reason *reason);
+
 /* The same for bytes that are parsed already: copies them and moves the view over the copy. STATUS_NO_MEMORY leaves the
  * message as it was. */
 MUST_CHECK enum status flow_message_adopt(struct flow_message *message, const struct dns_message *parsed,
@@ -91,36 +95,37 @@ struct flow {
     uint32_t exchange_tag;
     struct reply_to reply_to;
     struct hooks *hooks; /* the generation of scripts that it began with */
-
-    struct flow_message query;    /* as it came from the client; never changes */
-    struct flow_message request;  /* present only when a script changed it; then this goes upstream */
-    struct flow_message response; /* what the client gets, so far */
-
     int64_t created_us;  /* wall clock */
     int64_t started_us;  /* monotonic */
+
+    /* From here to `error` all are zero at the beginning. */
     int64_t finished_us; /* monotonic; 0 while it is under way */
 
     /* upstream */
     struct upstream_target target; /* set by a script for this query alone; AF_UNSPEC: the configured ones */
-    bool asked;                    /* a query went out, or was tried to; `server` and `server_transport` hold */
-    struct address server;         /* the last one asked */
     enum transport server_transport;
+    struct address server; /* the last one asked */
+    bool asked;            /* a query went out, or was tried to; `server` and `server_transport` hold */
+    bool resend;           /* a script sends the query again once its hooks are done; … */
+    bool killed, intercepted, is_replay;
+    bool dropped;      /* killed, and that on purpose: no error */
+    bool unpackable;   /* a script's response could not be packed: SERVFAIL goes out */
+    bool cache_hit;    /* the answer came from the cache, whatever scripts made of it since */
     int64_t asked_us;  /* wall clock, of the last try */
     unsigned tries;    /* used so far */
-    unsigned messages; /* of a zone transfer that came; 0: this is none, or nothing came */
-    uint64_t records;  /* in them */
-    unsigned resends;  /* how often a script sent the query again … */
-    bool resend;       /* … and that it does so once its hooks are done */
-
+    unsigned resends;  /* … how often one has done so */
+    uint64_t records;  /* of a zone transfer that came, in so many … */
+    unsigned messages; /* … messages; 0: this is none, or nothing came */
     enum flow_source source;
-    char source_name[FLOW_SOURCE_NAME_MAX]; /* of the script or zone */
+    int64_t error_us;    /* wall clock */
+    uint16_t error_info; /* what it is in an extended error (RFC 8914 section 4) */
+
     char error[FLOW_ERROR_MAX];             /* "" for none: "time-out" … */
-    uint16_t error_info;                    /* what it is in an extended error (RFC 8914 section 4) */
-    int64_t error_us;                       /* wall clock */
-    bool killed, intercepted, is_replay;
-    bool dropped;    /* killed, and that on purpose: no error */
-    bool unpackable; /* a script's response could not be packed: SERVFAIL goes out */
-    bool cache_hit;  /* the answer came from the cache, whatever scripts made of it since */
+    char source_name[FLOW_SOURCE_NAME_MAX]; /* of the script or zone */
+
+    struct flow_message query;    /* as it came from the client; never changes */
+    struct flow_message request;  /* present only when a script changed it; then this goes upstream */
+    struct flow_message response; /* what the client gets, so far */
 
     /* A script's notes, synchronised when a flow ends; owned (malloc), NULL for none. */
     char *marked, *comment, *metadata; /* metadata as JSON text of an object */
@@ -151,6 +156,11 @@ MUST_CHECK enum status flow_set_response(struct flow *flow, const uint8_t *wire,
 /* The same for a message that is parsed already. */
 MUST_CHECK enum status flow_adopt_response(struct flow *flow, const struct dns_message *parsed, enum flow_source source,
                                            const char *source_name, struct reason *reason);
+
+/* The same for the first response, made in flow->response itself: its bytes, and the view over them. All of
+ * `source_name` is copied. */
+MUST_CHECK enum status flow_take_response(struct flow *flow, enum flow_source source,
+                                          const char source_name[static FLOW_SOURCE_NAME_MAX], struct reason *reason);
 void flow_clear_response(struct flow *flow);
 
 /* A script's response could not be packed: the flow has none, and SERVFAIL goes out unless a later one is set or the

@@ -17,10 +17,10 @@ static uint64_t query_key(uint32_t channel, uint16_t id)
 
 /* --- the map --- */
 
-static size_t home(const struct pending_map *map, uint64_t key)
+/* Ids are random and channels counted: either is spread evenly as it is. */
+static inline size_t home(const struct pending_map *map, uint64_t key)
 {
-    uint64_t hash = key * 0x9e3779b97f4a7c15u;
-    return (size_t)(hash ^ hash >> 32) & (map->capacity - 1);
+    return (size_t)(key ^ key >> 16) & (map->capacity - 1);
 }
 
 /* The slot that holds the key, or the free one where it belongs. The map has free slots. */

@@ -238,8 +238,11 @@ static bool make_sources(struct engine *engine)
         return false;
     for (size_t i = 0; i < count; i++) {
         const char *slash = strrchr(paths[i], '/');
-        engine->sources[i] =
-            (struct script_source){.engine = engine, .path = paths[i], .name = slash ? slash + 1 : paths[i]};
+        struct script_source *source = &engine->sources[i];
+        source->engine = engine;
+        source->path = paths[i];
+        source->name = slash ? slash + 1 : paths[i];
+        snprintf(source->label, sizeof source->label, "%s", source->name);
     }
     engine->sources_count = count;
     return true;

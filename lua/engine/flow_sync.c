@@ -122,40 +122,48 @@ static void sync_request(struct flow_run *run, int object)
     lua_settop(engine->L, object);
 }
 
-/* Takes over the response that has been packed: `view`, or where `status` is an error, the reason why it could not be.
- */
-static void adopt(struct flow_run *run, enum status status, const struct dns_message *view, struct reason *reason)
+/* Whose response it is; NULL: nobody's. */
+static const struct script *author(const struct flow_run *run)
 {
-    const struct script *script = run->changed_by ? run->changed_by : run->task.script;
-    if (!status)
-        status = flow_adopt_response(run->flow, view, FLOW_SOURCE_SCRIPT, script ? script->source->name : "", reason);
-    if (status) {
-        report_unpackable(run, "response", script, reason);
-        flow_response_unpackable(run->flow);
-        clear_slot(run, LUA_FLOW_RESPONSE);
-    }
+    return run->changed_by ? run->changed_by : run->task.script;
+}
+
+static COLD void refuse_response(struct flow_run *run, const struct reason *reason)
+{
+    report_unpackable(run, "response", author(run), reason);
+    flow_response_unpackable(run->flow);
+    clear_slot(run, LUA_FLOW_RESPONSE);
 }
 
 /* Takes over the message at `message`. */
 static void set_response(struct flow_run *run, int message)
 {
     struct engine *engine = run->task.engine;
-    struct reason reason = {""};
+    const struct script *script = author(run);
+    struct reason reason;
+    reason.text[0] = '\0';
     struct dns_message view;
     enum status status = lua_message_pack_view(engine->L, message, &engine->scratch, &view, &reason);
-    if (status || !same_bytes(&engine->scratch, &run->flow->response) || run->touched & LUA_FLOW_RESPONSE_ASSIGNED)
-        adopt(run, status, &view, &reason);
+    if (!status && !(run->touched & LUA_FLOW_RESPONSE_ASSIGNED) && same_bytes(&engine->scratch, &run->flow->response))
+        return;
+    if (!status)
+        status = flow_adopt_response(run->flow, &view, FLOW_SOURCE_SCRIPT, script ? script->source->name : "", &reason);
+    if (status)
+        refuse_response(run, &reason);
 }
 
-/* The same for the answer that a visit made; false where it is another message. */
+/* The same for the answer that a visit made, to a flow that had none; false where it is another message. */
 static bool set_answer(struct flow_run *run)
 {
-    struct engine *engine = run->task.engine;
-    struct reason reason = {""};
-    struct dns_message view;
+    const struct engine *engine = run->task.engine;
+    struct flow_message *response = &run->flow->response;
+    struct reason reason;
+    reason.text[0] = '\0';
     if (run != engine->visitor || !lua_visit_has_answer(&engine->visit))
         return false;
-    adopt(run, lua_visit_pack(&engine->visit, &engine->scratch, &view, &reason), &view, &reason);
+    if (lua_visit_pack(&engine->visit, &response->wire, &response->view, &reason) ||
+        flow_take_response(run->flow, FLOW_SOURCE_SCRIPT, author(run)->source->label, &reason))
+        refuse_response(run, &reason);
     return true;
 }
 

@@ -49,8 +49,9 @@ struct script_file {
 
 struct script_source {
     struct engine *engine;
-    const char *path; /* as given; borrowed */
-    const char *name; /* its last part */
+    const char *path;                 /* as given; borrowed */
+    const char *name;                 /* its last part */
+    char label[FLOW_SOURCE_NAME_MAX]; /* the same, cut, as flows have it */
     struct script_file *files;
     size_t files_count;
     struct script *script;                          /* the current one; holds a reference */
