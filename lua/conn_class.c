@@ -1,9 +1,9 @@
 #include "lua/conn_class.h"
 
 #include "base/clock.h"
+#include "dns/json.h"
 #include "lua/flow_class.h"
 
-#include <cjson/cJSON.h>
 #include <math.h>
 #include <string.h>
 
@@ -191,18 +191,17 @@ cJSON *lua_conn_data_to_json(const struct lua_conn_data *data)
         return json;
     char ip[ADDRESS_TEXT_MAX];
     address_ip_text(&data->address, ip);
-    cJSON_AddStringToObject(json, "address", ip);
-    cJSON_AddNumberToObject(json, "port", data->address.port);
-    if (data->connected) {
-        cJSON_AddStringToObject(json, "transport", transport_name(data->transport));
-        cJSON_AddNumberToObject(json, "timestamp_start", clock_seconds(data->started_us));
-    }
-    cJSON *peer = cJSON_AddArrayToObject(json, "peername");
-    if (peer) {
-        cJSON_AddItemToArray(peer, cJSON_CreateString(ip));
-        cJSON_AddItemToArray(peer, cJSON_CreateNumber(data->address.port));
-    }
-    return json;
+    bool good =
+        cJSON_AddStringToObject(json, "address", ip) && cJSON_AddNumberToObject(json, "port", data->address.port);
+    if (good && data->connected)
+        good = cJSON_AddStringToObject(json, "transport", transport_name(data->transport)) &&
+               cJSON_AddNumberToObject(json, "timestamp_start", clock_seconds(data->started_us));
+    cJSON *peer = good ? cJSON_AddArrayToObject(json, "peername") : NULL;
+    if (peer && json_add(peer, NULL, cJSON_CreateString(ip)) &&
+        json_add(peer, NULL, cJSON_CreateNumber(data->address.port)))
+        return json;
+    cJSON_Delete(json);
+    return NULL;
 }
 
 static void read_transport(lua_State *L, int index, const char *what, struct lua_conn_data *out)

@@ -83,8 +83,10 @@ static cJSON *metadata_to_json(lua_State *L, int index, struct reason *reason)
     }
     if (empty) {
         json = cJSON_CreateObject();
-        if (lua_flow_is_hit(lua_class_test(L, index, &lua_flow_class)))
-            cJSON_AddTrueToObject(json, "cache_hit");
+        if (lua_flow_is_hit(lua_class_test(L, index, &lua_flow_class)) && !cJSON_AddTrueToObject(json, "cache_hit")) {
+            cJSON_Delete(json);
+            json = NULL;
+        }
     } else {
         json = lua_json_from(L, lua_gettop(L), reason);
         if (!json)
@@ -107,12 +109,6 @@ static cJSON *conn_to_json(bool present, const struct lua_conn_data *data)
     return present && data->address.family != AF_UNSPEC ? lua_conn_data_to_json(data) : cJSON_CreateNull();
 }
 
-/* Takes `value`; false when it is NULL. */
-static bool add(cJSON *json, const char *name, cJSON *value)
-{
-    return value && cJSON_AddItemToObject(json, name, value);
-}
-
 static bool add_plain(lua_State *L, int index, cJSON *json)
 {
     const struct lua_flow *self = lua_class_test(L, index, &lua_flow_class);
@@ -120,13 +116,14 @@ static bool add_plain(lua_State *L, int index, cJSON *json)
     lua_flow_push_id(L, index);
     cJSON *id = cJSON_CreateString(lua_tostring(L, -1));
     lua_pop(L, 1);
-    return add(json, "id", id) && add(json, "type", cJSON_CreateString("dns")) &&
-           add(json, "timestamp_created", cJSON_CreateNumber(flow ? clock_seconds(flow->created_us) : self->created)) &&
-           add(json, "live", cJSON_CreateBool(lua_flow_is_live(self))) &&
-           add(json, "intercepted", cJSON_CreateBool(flow ? flow->intercepted : self->intercepted)) &&
-           add(json, "is_replay", cJSON_CreateBool(flow ? flow->is_replay : self->is_replay)) &&
-           add(json, "marked", text_to_json(L, index, LUA_FLOW_MARKED)) &&
-           add(json, "comment", text_to_json(L, index, LUA_FLOW_COMMENT));
+    return json_add(json, "id", id) && json_add(json, "type", cJSON_CreateString("dns")) &&
+           json_add(json, "timestamp_created",
+                    cJSON_CreateNumber(flow ? clock_seconds(flow->created_us) : self->created)) &&
+           json_add(json, "live", cJSON_CreateBool(lua_flow_is_live(self))) &&
+           json_add(json, "intercepted", cJSON_CreateBool(flow ? flow->intercepted : self->intercepted)) &&
+           json_add(json, "is_replay", cJSON_CreateBool(flow ? flow->is_replay : self->is_replay)) &&
+           json_add(json, "marked", text_to_json(L, index, LUA_FLOW_MARKED)) &&
+           json_add(json, "comment", text_to_json(L, index, LUA_FLOW_COMMENT));
 }
 
 /* Values on their way to JSON lie on the stack: a flow that lies below already holds itself in its metadata. */
@@ -143,11 +140,12 @@ struct cJSON *lua_flow_to_json(lua_State *L, int index, struct reason *reason)
     bool has_client = lua_flow_client(self, &client), has_server = lua_flow_server(self, &server);
     struct reason why = {"no memory"};
     cJSON *json = cJSON_CreateObject();
-    if (json && add_plain(L, index, json) && add(json, "metadata", metadata_to_json(L, index, &why)) &&
-        add(json, "client_conn", conn_to_json(has_client, &client)) &&
-        add(json, "server_conn", conn_to_json(has_server, &server)) &&
-        add(json, "request", request_to_json(L, index, &why)) &&
-        add(json, "response", response_to_json(L, index, &why)) && add(json, "error", error_to_json(L, index, &why)))
+    if (json && add_plain(L, index, json) && json_add(json, "metadata", metadata_to_json(L, index, &why)) &&
+        json_add(json, "client_conn", conn_to_json(has_client, &client)) &&
+        json_add(json, "server_conn", conn_to_json(has_server, &server)) &&
+        json_add(json, "request", request_to_json(L, index, &why)) &&
+        json_add(json, "response", response_to_json(L, index, &why)) &&
+        json_add(json, "error", error_to_json(L, index, &why)))
         return json;
     cJSON_Delete(json);
     reason_set(reason, "%s", why.text);

@@ -1,5 +1,6 @@
 #include "lua/json.h"
 
+#include "dns/json.h"
 #include "lua/json_text.h"
 
 #include <math.h>
@@ -146,6 +147,18 @@ static int array_length(lua_State *L, int index)
     return marked || (length > 0 && keys == length) ? length : -1;
 }
 
+/* Takes the item; NULL is one that could not be made, for the reason that is there. */
+static bool put(struct cJSON *to, const char *key, struct cJSON *item, struct reason *reason)
+{
+    if (!item)
+        return false;
+    if (!json_add(to, key, item)) {
+        reason_set(reason, "out of memory");
+        return false;
+    }
+    return true;
+}
+
 static struct cJSON *from_array(lua_State *L, int index, int length, unsigned depth, struct reason *reason)
 {
     struct cJSON *array = made(cJSON_CreateArray(), reason);
@@ -153,7 +166,7 @@ static struct cJSON *from_array(lua_State *L, int index, int length, unsigned de
         lua_rawgeti(L, index, i);
         struct cJSON *item = from_value(L, lua_gettop(L), depth + 1, reason);
         lua_pop(L, 1);
-        if (!item || !cJSON_AddItemToArray(array, item)) {
+        if (!put(array, NULL, item, reason)) {
             cJSON_Delete(array);
             return NULL;
         }
@@ -202,7 +215,7 @@ static struct cJSON *from_members(lua_State *L, int index, unsigned depth, struc
             item = from_value(L, lua_gettop(L), depth + 1, reason);
         else
             reason_set(reason, "a table needs either the keys 1 to n or text keys to be JSON");
-        if (!item || !cJSON_AddItemToObject(object, lua_tostring(L, -2), item)) {
+        if (!put(object, lua_tostring(L, -2), item, reason)) {
             cJSON_Delete(object);
             return NULL;
         }

@@ -32,4 +32,7 @@ MUST_CHECK enum status dns_record_from_json(const cJSON *json, struct buffer *st
 MUST_CHECK enum status dns_message_from_json(const cJSON *json, struct buffer *wire, double *timestamp,
                                              struct reason *reason);
 
+/* Adds `item` under `key` (NULL: to an array); takes it, and frees it where that fails. False also for a NULL item. */
+bool json_add(cJSON *to, const char *key, cJSON *item);
+
 #endif

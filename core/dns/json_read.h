@@ -28,7 +28,4 @@ MUST_CHECK enum status json_name(const cJSON *json, struct buffer *out, uint8_t 
 bool json_is_text(const uint8_t *text, size_t length);
 cJSON *json_from_text(const uint8_t *text, size_t length);
 
-/* Adds `item` under `key` (NULL: to an array); takes it, and frees it where that fails. False also for a NULL item. */
-bool json_add(cJSON *to, const char *key, cJSON *item);
-
 #endif

@@ -142,15 +142,24 @@ static const char *const roomy_names[] = {"evhttp_connection_base_bufferevent_ne
 enum { ROOMY = sizeof roomy_names / sizeof *roomy_names };
 static struct range roomy[ROOMY];
 
-static void find_roomy(void)
+/* OpenSSL gives back what it has as the process exits; where it has no memory for that, it leaves it. */
+static struct range openssl_exit;
+
+static struct range code_of(const char *function)
 {
-    for (size_t i = 0; i < ROOMY; i++) {
-        Dl_info info;
-        const ElfW(Sym) *symbol = NULL;
-        void *at = dlsym(RTLD_DEFAULT, roomy_names[i]);
-        if (at && dladdr1(at, &info, (void **)&symbol, RTLD_DL_SYMENT) && symbol)
-            roomy[i] = (struct range){(uintptr_t)at, (uintptr_t)at + symbol->st_size};
-    }
+    Dl_info info;
+    const ElfW(Sym) *symbol = NULL;
+    void *at = dlsym(RTLD_DEFAULT, function);
+    if (!at || !dladdr1(at, &info, (void **)&symbol, RTLD_DL_SYMENT) || !symbol)
+        return (struct range){0};
+    return (struct range){(uintptr_t)at, (uintptr_t)at + symbol->st_size};
+}
+
+static void find_functions(void)
+{
+    for (size_t i = 0; i < ROOMY; i++)
+        roomy[i] = code_of(roomy_names[i]);
+    openssl_exit = code_of("OPENSSL_cleanup");
 }
 
 /* Whether the proxy, or the library itself, has called such a function, in which this is. What the proxy calls itself
@@ -235,7 +244,7 @@ static void find_place(struct place *place, enum class class)
         uintptr_t offset = (uintptr_t)place->frames[i] - module->base;
         is_there |= page->match[0] && strstr(module->path, page->match);
         is_there |= module->path == program && offset >= page->from && offset < page->to;
-        place->is_exempt |= module->is_sanitizer;
+        place->is_exempt |= module->is_sanitizer || is_within(openssl_exit, place->frames[i]);
         needs_room &= module->path != program;
         if (needs_room && i + 1 < place->count)
             place->is_roomy |= is_roomy(place->frames[i], place->frames[i + 1]);
@@ -330,7 +339,7 @@ static __attribute__((constructor)) void begin(void)
     if (readlink("/proc/self/exe", program, sizeof program - 1) < 0)
         program[0] = 0;
     dl_iterate_phdr(add_module, NULL);
-    find_roomy();
+    find_functions();
     backtrace(frames, 2);
     struct page *mapped = mmap(NULL, sizeof *mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);

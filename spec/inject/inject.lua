@@ -85,6 +85,12 @@ for _, sorts in ipairs { M.MEMORY, M.LUA, M.SYSTEM } do
     end
 end
 
+-- While it ends: but for what tells that it is to end, which the signal's handler writes, and no system cuts short.
+M.ENDING = {}
+for _, sort in ipairs(M.SYSTEM) do
+    M.ENDING[#M.ENDING + 1] = sort[1] ~= "write" and sort or nil
+end
+
 M.FILES = { { "read", { "EIO" } } } -- sockets and pipes do not fail like this
 
 -- The page
@@ -206,8 +212,10 @@ local function each(sorts, options, more, visit)
     return total
 end
 
--- A start with one call failing: either it serves all the same, or it says why and ends, and in neither case it crashes.
-local function start_once(world, page)
+-- A start with one call failing from `arm` on: either it serves all the same, or it says why and ends, and in neither case it
+-- crashes.
+local function start_once(world, page, arm)
+    arm()
     local ok, moondns = pcall(world.start, world, page)
     page:set "off"
     if ok then
@@ -230,9 +238,21 @@ local function start_once(world, page)
     assert(text:find "[Ee]rror" or text:find "moondns: " or text:find "rror ", "it said nothing: " .. text)
 end
 
-function M.sweep_start(world, page, sorts, findings, options)
+-- An end with one call failing: it ends as ever.
+local function end_once(world, page, arm)
+    local moondns = world:start(page)
+    local missed = world:round(moondns, PATIENCE)
+    assert(#missed == 0, "it did not answer: " .. table.concat(missed, ", "))
+    arm()
+    local code = moondns:stop()
+    page:set "off"
+    assert(code == 0, "it ended with " .. tostring(code) .. ":\n" .. moondns:err():sub(-6000))
+end
+
+-- One proxy after the other lives its life, in each of which one call fails.
+local function sweep_lives(live, world, page, sorts, findings, options)
     scope.run(function()
-        start_once(world, page) -- which counts what is called
+        live(world, page, function() end) -- which counts what is called
     end)
     local more = within(options.budget)
     return each(sorts, options, more, function(class, problem)
@@ -242,18 +262,28 @@ function M.sweep_start(world, page, sorts, findings, options)
         end
         repeat
             local before = page:failed()
-            page:set("new", class, problem, options)
             local ok, why = pcall(scope.run, function()
-                start_once(world, page)
+                live(world, page, function()
+                    page:set("new", class, problem, options)
+                end)
             end)
+            page:set "off"
             local reached = page:failed() > before
             swept = swept + (reached and 1 or 0)
             if not ok then
-                findings(("start, %s %s: %s\n%s"):format(class, problem, why, page:where()))
+                findings(("%s %s: %s\n%s"):format(class, problem, why, page:where()))
             end
         until not reached or not more()
         return swept
     end)
+end
+
+function M.sweep_start(...)
+    return sweep_lives(start_once, ...)
+end
+
+function M.sweep_ending(...)
+    return sweep_lives(end_once, ...)
 end
 
 local RELOAD_EVERY = 3 -- rounds

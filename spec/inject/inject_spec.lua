@@ -93,6 +93,11 @@ describe("calls that fail", function()
             sweep(world, "serving", inject.MEMORY, 3, { match = "libhiredis", budget = 8 })
         end)
 
+        -- Found here: what cJSON had no memory to add to an object was lost.
+        it("cost one query while it serves: memory for a flow's JSON", function()
+            sweep(world, "serving", inject.MEMORY, 3, { within = "lua_flow_to_json", one_in = 4, budget = 5 })
+        end)
+
         -- Found here: libevent's HTTP client and server end the process without memory for a connection or a request.
         it("cost one query while it serves: memory for HTTP", function()
             sweep(world, "serving", inject.MEMORY, 3, { match = "libevent_extra", budget = 8, rooms = true })
