@@ -1,4 +1,4 @@
-#include "flow/pending.h"
+#include "flow/pending_heap.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -83,22 +83,23 @@ static void map_delete(struct pending_map *map, uint64_t key)
 
 /* --- deadlines --- */
 
-static struct pending_lane *choose_lane(struct pending_table *table, int64_t timeout_us)
+/* The lane of those that wait so long, or a free one; PENDING_NO_LANE: there is none. */
+static unsigned choose_lane(struct pending_table *table, int64_t timeout_us)
 {
-    struct pending_lane *empty = NULL;
-    for (size_t i = 0; i < PENDING_LANES; i++) {
-        struct pending_lane *lane = &table->lanes[i];
+    unsigned empty = PENDING_NO_LANE;
+    for (unsigned i = 0; i < PENDING_LANES; i++) {
+        const struct pending_lane *lane = &table->lanes[i];
         if (lane->first && lane->timeout_us == timeout_us)
-            return lane;
-        if (!lane->first && !empty)
-            empty = lane;
+            return i;
+        if (!lane->first && empty == PENDING_NO_LANE)
+            empty = i;
     }
-    if (!empty)
-        return &table->lanes[PENDING_LANES - 1];
-    empty->timeout_us = timeout_us;
+    if (empty != PENDING_NO_LANE)
+        table->lanes[empty].timeout_us = timeout_us;
     return empty;
 }
 
+/* To its end, but for a clock that went back. */
 static void lane_insert(struct pending_lane *lane, struct pending *entry)
 {
     struct pending *before = lane->last;
@@ -128,9 +129,30 @@ static void lane_remove(struct pending_lane *lane, struct pending *entry)
         lane->last = entry->earlier;
 }
 
+static void start_waiting(struct pending_table *table, struct pending *entry, int64_t now_us, int64_t timeout_us)
+{
+    const unsigned lane = choose_lane(table, timeout_us);
+    entry->deadline_us = now_us + timeout_us;
+    entry->lane = (uint8_t)lane;
+    entry->waiting = true;
+    if (lane == PENDING_NO_LANE)
+        pending_heap_insert(&table->others, entry);
+    else
+        lane_insert(&table->lanes[lane], entry);
+}
+
+static void stop_waiting(struct pending_table *table, struct pending *entry)
+{
+    entry->waiting = false;
+    if (entry->lane == PENDING_NO_LANE)
+        pending_heap_remove(&table->others, entry);
+    else
+        lane_remove(&table->lanes[entry->lane], entry);
+}
+
 struct pending *pending_first(const struct pending_table *table)
 {
-    struct pending *first = NULL;
+    struct pending *first = table->others;
     for (size_t i = 0; i < PENDING_LANES; i++) {
         struct pending *candidate = table->lanes[i].first;
         if (candidate && (!first || candidate->deadline_us < first->deadline_us))
@@ -185,15 +207,6 @@ static inline struct pending_slot *choose_id(struct pending_table *table, uint32
     return NULL;
 }
 
-static void start_waiting(struct pending_table *table, struct pending *entry, int64_t now_us, int64_t timeout_us)
-{
-    struct pending_lane *lane = choose_lane(table, timeout_us);
-    entry->deadline_us = now_us + timeout_us;
-    entry->lane = (uint8_t)(lane - table->lanes);
-    entry->waiting = true;
-    lane_insert(lane, entry);
-}
-
 enum status pending_add(struct pending_table *table, struct pending *entry, uint32_t channel, int64_t now_us,
                         int64_t timeout_us)
 {
@@ -223,7 +236,7 @@ void pending_add_alarm(struct pending_table *table, struct pending *entry, int64
 void pending_wait_on(struct pending_table *table, struct pending *entry, int64_t now_us, int64_t timeout_us)
 {
     assert(entry->waiting);
-    lane_remove(&table->lanes[entry->lane], entry);
+    stop_waiting(table, entry);
     start_waiting(table, entry, now_us, timeout_us);
 }
 
@@ -237,8 +250,7 @@ static void forget(struct pending_table *table, struct pending *entry)
     assert(entry->waiting);
     if (!entry->alarm)
         map_delete(&table->queries, query_key(entry->channel, entry->id));
-    lane_remove(&table->lanes[entry->lane], entry);
-    entry->waiting = false;
+    stop_waiting(table, entry);
 }
 
 void pending_remove(struct pending_table *table, struct pending *entry)

@@ -15,6 +15,7 @@
 struct pending {
     struct pending *channel_previous, *channel_next; /* the others on this channel */
     struct pending *earlier, *later;                 /* by deadline, in one lane */
+    struct pending *child;                           /* among those that are in no lane (pending_heap.h) */
     int64_t deadline_us;
     uint32_t channel;
     uint16_t id;
@@ -34,9 +35,9 @@ struct pending_map {
     size_t capacity, count;
 };
 
-/* Deadlines in order. As long as all entries of a lane wait equally long, a new one goes to the end; each duration has
- * a lane of its own while there are free ones. */
-enum { PENDING_LANES = 4 };
+/* Deadlines in order. All entries of a lane wait equally long, so that a new one goes to the end; each duration has a
+ * lane of its own while there are free ones. Entries with others are in a heap. */
+enum { PENDING_LANES = 4, PENDING_NO_LANE = PENDING_LANES };
 struct pending_lane {
     int64_t timeout_us;
     struct pending *first, *last;
@@ -46,7 +47,8 @@ struct pending_lane {
 struct pending_table {
     struct pending_map queries, channels;
     struct pending_lane lanes[PENDING_LANES];
-    struct random *random; /* borrowed */
+    struct pending *others; /* the one due first of those in no lane */
+    struct random *random;  /* borrowed */
 };
 
 /* Frees the table; borrowed entries are left as they are. */

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -170,6 +171,32 @@ static void alarms_come_due_among_the_queries_and_are_nothing_else(void **state)
     assert_ptr_equal(pending_find(&made->table, 3, made->entries[1].id), &made->entries[1]);
 }
 
+/* As scripts have them: delays and time-outs of all lengths. Work that grows with what waits would be minutes. */
+static void deadlines_of_all_lengths_cost_little(void **state)
+{
+    enum { MANY = 100000, MOST_CPU_SECONDS = 10 };
+    struct setup *made = *state;
+    struct pending *entries = calloc(MANY, sizeof *entries);
+    assert_non_null(entries);
+    const clock_t began = clock();
+    for (size_t i = 0; i < MANY; i++)
+        pending_add_alarm(&made->table, &entries[i], (int64_t)i, 1 + random_below(&made->random, 10 * TIMEOUT_US));
+    for (size_t i = 0; i < MANY; i += 3) /* whoever does not wait for its time */
+        pending_remove(&made->table, &entries[i]);
+    for (size_t i = 1; i < MANY; i += 3)
+        pending_wait_on(&made->table, &entries[i], MANY, 1 + random_below(&made->random, 10 * TIMEOUT_US));
+    int64_t last_us = 0;
+    size_t count = 0;
+    for (struct pending *first; (first = pending_first(&made->table)); count++) {
+        assert_true(first->deadline_us >= last_us);
+        last_us = first->deadline_us;
+        pending_remove(&made->table, first);
+    }
+    assert_int_equal(count, MANY - (MANY + 2) / 3);
+    assert_true((clock() - began) / CLOCKS_PER_SEC < MOST_CPU_SECONDS);
+    free(entries);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +206,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(entries_come_due_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(ids_are_unique_on_a_channel_and_free_on_another, setup, teardown),
         cmocka_unit_test_setup_teardown(alarms_come_due_among_the_queries_and_are_nothing_else, setup, teardown),
+        cmocka_unit_test_setup_teardown(deadlines_of_all_lengths_cost_little, setup, teardown),
         cmocka_unit_test_setup_teardown(full_channel_is_refused_and_not_searched_for_ever, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
