@@ -38,11 +38,14 @@ static int internal_lib(lua_State *L)
     return 1;
 }
 
+static void push_internal(lua_State *L);
+
 /* once(name): what the chunk returns, for one that is seldom wanted and not worth its memory. */
 static int internal_once(lua_State *L)
 {
     lua_lib_load(L, lua_check_text(L, 1, NULL, "once"));
-    lua_call(L, 0, 1);
+    push_internal(L);
+    lua_call(L, 1, 1);
     return 1;
 }
 

@@ -121,6 +121,31 @@ static bool fill(struct lua_visit *visit, struct lua_object *object, const char 
            put_address(visit, &record->data, record->type == DNS_TYPE_A, ip, ip_length);
 }
 
+/* Reads the text of an address, for the record that is noted next; false where it is none. */
+static bool read_address(struct lua_visit *visit, bool four, const char *text, size_t length)
+{
+    uint8_t bytes[ADDRESS_ROOM];
+    struct lua_bytes address = {bytes, 0, sizeof bytes};
+    return length && put_address(visit, &address, four, text, length);
+}
+
+/* Makes the visit's answer one with the record that is noted, the question's name its owner; false where that takes
+ * more. */
+static bool answer_address(struct lua_visit *visit)
+{
+    if (visit->shares || !visit->records || visit->question->name.length > OWNER_ROOM || !answer(visit, 0))
+        return false;
+    struct lua_object *object = visit->records_stocked[visit->records - 1];
+    struct lua_record *record = (void *)(object + 1);
+    record->type = visit->type;
+    (void)fill(visit, object, NULL, 0, NULL, 0);
+    record->ttl = visit->ttl;
+    visit->single = visit->records--;
+    visit->record = object;
+    visit->unseen = true;
+    return true;
+}
+
 /* --- opening --- */
 
 /* What compiled code looks into, declared for LuaJIT. */
@@ -128,19 +153,21 @@ static void push_types(lua_State *L)
 {
     enum { HEAD = sizeof(struct lua_object) };
     char text[TYPES_MAX];
-    _Static_assert(offsetof(struct lua_visit, record) == 16 && offsetof(struct lua_visit, records) == 4 &&
-                       offsetof(struct lua_object, slots) == 8,
+    _Static_assert(offsetof(struct lua_visit, record) == 16 && offsetof(struct lua_visit, type) == 36 &&
+                       offsetof(struct lua_visit, records) == 4 && offsetof(struct lua_object, slots) == 8,
                    "as it is declared here");
     snprintf(text, sizeof text,
              "struct moondns_object { void *of; uint32_t slots; };"
              "struct moondns_visit { bool is_answered, is_named, shares, answered; uint32_t records, single;"
-             " struct moondns_object *record; };"
+             " struct moondns_object *record; struct moondns_asked *question; uint32_t ttl; uint16_t type; };"
+             "struct moondns_asked { uint8_t before[%zu]; uint16_t type, class_; };"
              "struct moondns_flow { uint8_t before[%zu]; uint32_t changed; };"
              "struct moondns_message { uint8_t before[%zu]; uint16_t id, flags; };"
              "struct moondns_question { uint8_t before[%zu]; uint16_t type, class_; };"
              "struct moondns_record { uint8_t before[%zu]; uint16_t type, class_; uint32_t ttl; };",
-             HEAD + offsetof(struct lua_flow, changed), HEAD + offsetof(struct lua_message, id),
-             HEAD + offsetof(struct lua_question, type), HEAD + offsetof(struct lua_record, type));
+             offsetof(struct lua_question, type), HEAD + offsetof(struct lua_flow, changed),
+             HEAD + offsetof(struct lua_message, id), HEAD + offsetof(struct lua_question, type),
+             HEAD + offsetof(struct lua_record, type));
     lua_pushstring(L, text);
 }
 
@@ -190,6 +217,8 @@ static void push_given(lua_State *L, int dns, struct lua_visit *visit)
     set_address(L, "write_name", (const void *)(uintptr_t)write_name);
     set_address(L, "answer", (const void *)(uintptr_t)answer);
     set_address(L, "fill", (const void *)(uintptr_t)fill);
+    set_address(L, "read_address", (const void *)(uintptr_t)read_address);
+    set_address(L, "answer_address", (const void *)(uintptr_t)answer_address);
     set_metamethods(L, "index", "__index");
     set_metamethods(L, "newindex", "__newindex");
     lua_class_push(L, &lua_message_class);
@@ -233,7 +262,8 @@ void lua_visit_open(lua_State *L, struct lua_visit *visit)
     luaL_checkstack(L, 12, NULL);
     lua_rawgeti(L, LUA_REGISTRYINDEX, visit->open);
     push_given(L, dns, visit);
-    lua_call(L, 1, 1);
+    lua_call(L, 1, 2);
+    visit->given = luaL_ref(L, LUA_REGISTRYINDEX);
     for (int i = 0; i < LUA_VISIT_CLASSES; i++) {
         lua_newtable(L);
         lua_class_push_metatable(L, classes[i]);
@@ -244,6 +274,11 @@ void lua_visit_open(lua_State *L, struct lua_visit *visit)
     }
     lua_pop(L, 1);
     visit->flow_object = LUA_NOREF;
+}
+
+void lua_visit_push_given(lua_State *L, const struct lua_visit *visit)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, visit->given);
 }
 
 bool lua_visit_is_compiled(lua_State *L, const struct lua_visit *visit, int function)
@@ -299,7 +334,9 @@ static void restock(lua_State *L, struct lua_visit *visit)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, visit->stock);
     while (visit->stocked < LUA_VISIT_RECORDS) {
-        lua_class_new_bare(L, &lua_record_class, sizeof(struct lua_record) + OWNER_ROOM + ADDRESS_ROOM);
+        struct lua_record *record =
+            lua_class_new_bare(L, &lua_record_class, sizeof *record + OWNER_ROOM + ADDRESS_ROOM);
+        visit->records_stocked[visit->stocked] = (struct lua_object *)record - 1;
         lua_rawseti(L, -2, (int)++visit->stocked);
     }
     lua_pop(L, 1);
@@ -326,7 +363,7 @@ bool lua_visit_begin(lua_State *L, struct lua_visit *visit, struct flow *flow, c
     visit->request->question = visit->question;
     lua_class_slot_note(visit->request, LUA_MESSAGE_SLOT_QUESTION);
     visit->request->lent->answered = true; /* other answers are objects of their own */
-    visit->answered = visit->is_answered = visit->is_named = false;
+    visit->answered = visit->is_answered = visit->is_named = visit->unseen = false;
     visit->shares = shares;
     visit->records = visit->stocked;
     visit->single = 0;
@@ -336,7 +373,8 @@ bool lua_visit_begin(lua_State *L, struct lua_visit *visit, struct flow *flow, c
 
 void lua_visit_end(struct lua_visit *visit)
 {
-    visit->stocked = visit->records;
+    const bool again = visit->unseen && visit->single == visit->records + 1;
+    visit->stocked = visit->records + again;
     visit->records = 0;
     visit->answered = true;
     lua_flow_leave(visit->flow);

@@ -21,14 +21,18 @@ struct lua_visit {
     uint32_t records;          /* that are left in the stock for this flow */
     uint32_t single;           /* the number there of the answer's only record; 0: none, or they are in its table */
     struct lua_object *record; /* that one */
+    struct lua_question *question;
+    uint32_t ttl;  /* of the record that is noted for an answer (dns.rewrite); */
+    uint16_t type; /* its address is the one that was read last */
 
+    bool unseen;           /* the answer's only record was made for it, and no script has it */
     uint32_t stocked;      /* records that the stock has between flows; those above have served */
     struct lua_flow *flow; /* NULL: there are no objects yet */
     struct lua_message *request, *answer;
-    struct lua_question *question;
-    uint8_t ipv4[4], ipv6[16]; /* addresses that were read last */
+    struct lua_object *records_stocked[LUA_VISIT_RECORDS]; /* kept by `stock` */
+    uint8_t ipv4[4], ipv6[16];                             /* addresses that were read last */
     /* References. */
-    int open, is_compiled, objects, stock, metatables[LUA_VISIT_CLASSES], flow_object;
+    int open, is_compiled, objects, stock, given, metatables[LUA_VISIT_CLASSES], flow_object;
 };
 
 /* Loads dns.compiled, before any other Lua is loaded: from then on LuaJIT compiles nothing but what that says. */
@@ -36,6 +40,9 @@ void lua_visit_prepare(lua_State *L, struct lua_visit *visit);
 
 /* Makes all but the objects; the module `dns` is at the top. */
 void lua_visit_open(lua_State *L, struct lua_visit *visit);
+
+/* Pushes what hooks are given that are rewritten (dns.rewrite). */
+void lua_visit_push_given(lua_State *L, const struct lua_visit *visit);
 
 /* Makes the objects this flow's, which has no response yet. `shares`: hooks may look at the answer's records
  * (dns.keeps). False where they have no room for it. */

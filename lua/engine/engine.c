@@ -161,6 +161,10 @@ static void push_host(struct engine *engine)
     lua_setfield(L, -2, "is_cut_off");
     engine_push_function(engine, host_looked_into);
     lua_setfield(L, -2, "looked_into");
+    if (engine->compiles) {
+        lua_visit_push_given(L, &engine->visit);
+        lua_setfield(L, -2, "rewrites");
+    }
     lua_rawgeti(L, LUA_REGISTRYINDEX, engine->coroutines);
     lua_setfield(L, -2, "coroutines");
     lua_pushinteger(L, (lua_Integer)engine->config.log->level);

@@ -8,7 +8,7 @@ local util = require "jit.util"
 local band, bor = bit.band, bit.bor
 local cast, string_of = ffi.cast, ffi.string
 local next, rawequal, rawget, type = next, rawequal, rawget, type
-local jit, package = jit, package
+local jit, package, string = jit, package, string
 
 -- --- what is compiled ---
 
@@ -51,7 +51,8 @@ local function is_compiled(f) return mark_of(f) == mark_of_new + MARK_COMPILED e
 --   message, record         the class tables
 --   response_codes          dns.response_codes
 --   response_slot, …        what C calls by these names
--- The metatables, by class: what differs from the ordinary ones.
+-- Gives the metatables, by class: what differs from the ordinary ones; and what hooks that are rewritten have
+-- (dns.rewrite).
 local function open(given)
   ffi.cdef(given.types)
   local objects, records = given.objects, given.records
@@ -64,6 +65,8 @@ local function open(given)
   local write_name = cast("size_t (*)(void *, char *)", given.write_name)
   local answer = cast("bool (*)(void *, uint32_t)", given.answer)
   local fill = cast("bool (*)(void *, void *, const char *, size_t, const char *, size_t)", given.fill)
+  local read_address = cast("bool (*)(void *, bool, const char *, size_t)", given.read_address)
+  local answer_address = cast("bool (*)(void *)", given.answer_address)
   local text = ffi.new("char[?]", given.name_text_max)
   local name -- of the question, as it was read last: the visit says whether it is this flow's
 
@@ -207,10 +210,13 @@ local function open(given)
     if type(ttl) == "number" and ttl >= 0 and ttl <= ttl_max and ttl % 1 == 0 then return ttl end
   end
 
-  -- A factory of records that hold an address.
-  local function factory(number, otherwise)
+  local function question_name() return objects.question.name end
+
+  -- A factory of records that hold an address; and one for the code of hooks that are rewritten: it notes that record for
+  -- their `succeed`, and the question's name is the owner's.
+  local function factories(number, otherwise)
     local last -- the address that the visit has for this type
-    return function(owner, address, options)
+    local function make(owner, address, options)
       local ready = visit.records
       local ttl = ready > 0 and type(owner) == "string" and type(address) == "string" and address ~= "" and ttl_of(options)
       if ttl then
@@ -234,15 +240,42 @@ local function open(given)
       end
       return otherwise(owner, address, options)
     end
+    local function note(_, address, options)
+      local ttl = type(address) == "string" and ttl_of(options)
+      if ttl and (address == last or read_address(visit, number == 1, address, #address)) then
+        last = address
+        visit.type, visit.ttl = number, ttl
+        return true
+      end
+      return make(question_name(), address, options)
+    end
+    local function make_noted() return make(question_name(), last, visit.ttl) end
+    return make, note, make_noted
   end
 
-  given.record.A = factory(1, given.record.A)
-  given.record.AAAA = factory(28, given.record.AAAA)
+  local A, note_A, make_noted_A = factories(1, given.record.A)
+  local AAAA, note_AAAA, make_noted_AAAA = factories(28, given.record.AAAA)
+  given.record.A, given.record.AAAA = A, AAAA
 
-  return {
+  -- An answer with one record, which is noted (true), or made already.
+  local function succeed_with(_, record)
+    if record == true then
+      if answer_address(visit) then return objects.answer end
+      record = visit.type == 1 and make_noted_A() or make_noted_AAAA()
+    end
+    return succeed(objects.request, { record })
+  end
+
+  local metatables = {
     DNSFlow = { __index = index_flow, __newindex = newindex_flow },
     DNSMessage = { __index = index_message, __newindex = newindex_message },
     Question = { __index = index_question },
+  }
+  local methods = {}
+  for key, value in next, string do methods[key] = value end
+  return metatables, {
+    factories = { [A] = "A", [AAAA] = "AAAA" }, public = { A = A, AAAA = AAAA }, record = given.record, visit = visit,
+    own = { A = note_A, AAAA = note_AAAA, succeed = succeed_with }, string = string, methods = methods,
   }
 end
 

@@ -85,17 +85,24 @@ local function read_only(name, source, fields)
 end
 
 local dns_view
+local dns_tables = {}
 
 local function view_of_dns()
   if dns_view then return dns_view end
   local dns = require "dns"
   local fields = {}
   for name, value in next, dns do
-    if type(value) == "table" then fields[name] = read_only("dns." .. name, value) end
+    if type(value) == "table" then
+      fields[name] = read_only("dns." .. name, value)
+      dns_tables[fields[name]] = value
+    end
   end
   dns_view = read_only("dns", dns, setmetatable(fields, { __index = dns }))
   return dns_view
 end
+
+-- What scripts have as `dns`, and the tables that it holds as it shows them, each with what it shows.
+function environment.dns() return view_of_dns(), dns_tables end
 
 -- --- require, load ---
 
@@ -238,7 +245,7 @@ function environment.string_metatable(own)
 end
 
 -- Functions that belong to no script have the environment of all; a script gets its own for it.
-local function make_fenv(globals)
+local function make_fenv(globals, host)
   local function get(f)
     if f == 0 then return globals end
     local found = getfenv(type(f) == "number" and f + 1 or f or 2)
@@ -250,7 +257,10 @@ local function make_fenv(globals)
     local target = level and level.func or f
     if getfenv(target) == real then error("setfenv: the function is not the script's own", 2) end
     target = environment.originals[target] or target
-    if environment.copies[target] then setfenv(environment.copies[target], given) end
+    if environment.copies[target] then
+      host.looked_into()
+      setfenv(environment.copies[target], given)
+    end
     return setfenv(target, given)
   end
   return get, set
@@ -296,7 +306,7 @@ function environment.new(path, host)
   globals.dns = view_of_dns()
   give_libraries(globals, host.now)
   globals.pairs = pairs_of
-  globals.getfenv, globals.setfenv = make_fenv(globals)
+  globals.getfenv, globals.setfenv = make_fenv(globals, host)
   globals.log, globals.print = environment.make_log(host)
   globals.ctx = { options = host.options }
   globals.persist = make_persist(host, path)

@@ -10,6 +10,7 @@
 --   is_cut_off()       whether the guard has cut off what runs
 --   looked_into()      says that variables of functions that run have been looked at
 --   coroutines         those that hooks run in, as keys
+--   rewrites           what hooks are given that are rewritten (dns.rewrite), where hooks are compiled
 local internal = ...
 local error, getfenv, ipairs, load, next, rawget = error, getfenv, ipairs, load, next, rawget
 local setfenv, tostring, type = setfenv, tostring, type
@@ -19,6 +20,8 @@ local get_upvalue, join_upvalues, huge = debug.getupvalue, debug.upvaluejoin, ma
 local environment = internal.lib("dns.environment")
 
 local script = {}
+
+local rewrites -- what the host says
 
 script.hooks = {
   "dns_request", "dns_response", "dns_error", "load", "configure", "running", "done", "client_connected",
@@ -106,6 +109,16 @@ local function copy_of(f)
   return setfenv(copy, getfenv(f))
 end
 
+-- The copy of the hook that is compiled: its own code, or where nobody can tell the difference one that is faster.
+local function compiled_of(f, parameter)
+  local copy = copy_of(f)
+  if not rewrites then return copy end
+  rewrites.view, rewrites.tables = environment.dns()
+  local chosen, other = internal.once "dns.rewrite"(f, copy, parameter, rewrites)
+  if chosen then environment.originals[chosen], environment.originals[other] = f, f end
+  return chosen or copy
+end
+
 -- Notes whether the addon's hooks may keep something of the flows that they are given (`keeps`), and where dns_request
 -- can be compiled a copy of it for that, whether that looks at the records of its answers (`compiled`, `shares`; see dns.keeps).
 -- Nobody but the engine has the copy, so that it cannot call itself: what is compiled cannot be cut off.
@@ -116,7 +129,7 @@ local function look_into(addon)
     local found = addon[name] and look(addon[name], parameter)
     addon.keeps = addon.keeps or found and found.keeps
     if name == "dns_request" and found and found.ends and found.copied then
-      addon.compiled, addon.shares = copy_of(addon[name]), found.shares
+      addon.compiled, addon.shares = compiled_of(addon[name], parameter), found.shares
     end
   end
 end
@@ -176,7 +189,7 @@ end
 local function guard_hooks(host)
   local resume, get, set, info = coroutine.resume, debug.getlocal, debug.setlocal, debug.getinfo
   local originals, copies = environment.originals, environment.copies
-  local is_hooks = host.coroutines
+  local is_hooks, set_upvalue = host.coroutines, debug.setupvalue
   function coroutine.resume(co, ...)
     if is_hooks[co] then return false, "cannot resume what a hook runs in: it goes on when its wait is over" end
     return resume(co, ...)
@@ -195,7 +208,12 @@ local function guard_hooks(host)
     if found and found.func then found.func = originals[found.func] or found.func end
     return found
   end
+  function debug.setupvalue(...)
+    host.looked_into()
+    return set_upvalue(...)
+  end
   function debug.upvaluejoin(f, n, ...)
+    host.looked_into()
     if copies[f] then join_upvalues(copies[f], n, ...) end
     return join_upvalues(f, n, ...)
   end
@@ -232,6 +250,10 @@ function script.harden(host, jit_is_on)
   debug.getmetatable("").__metatable = environment.string_metatable(string)
   for _, name in ipairs(environment.closed) do debug[name] = nil end
   debug.getmetatable = getmetatable
+  rewrites = host.rewrites
+  if rewrites then
+    rewrites.plain = { load = load, setupvalue = debug.setupvalue, upvaluejoin = debug.upvaluejoin }
+  end
   guard_hooks(host)
   if not jit_is_on then
     -- A handler is called where the error was raised; where that was the guard, nothing could cut the handler off.

@@ -83,6 +83,55 @@ local function script(stop, shares)
     return (table.concat(lines, "\n"):gsub(not shares and "if answer then [^\n]* end end$" or "$^", "end"))
 end
 
+-- The same for a hook that is alone, so that its code is rewritten: by the first label, which is all that it looks at.
+local ALONE = {
+    { "a", 'flow.response = flow.request:succeed { A(q.name, "192.0.2.1", { ttl = 300 }) }' },
+    { "global", 'flow.response = flow.request:succeed { dns.ResourceRecord.A(q.name, "192.0.2.1", { ttl = 86400 }) }' },
+    { "number", 'flow.response = flow.request:succeed { A(name, "192.0.2.2", 7) }' },
+    { "default", "flow.response = flow.request:succeed { A(name, address) }" },
+    { "aaaa", 'flow.response = flow.request:succeed { dns.ResourceRecord.AAAA(q.name, "2001:db8::1", { ttl = 0 }) }' },
+    { "kind", 'if q.type == dns.types.A and q.class_ == 1 then flow.response = flow.request:succeed { A(q.name, "192.0.2.3", 1) } end' },
+    { "both", 'flow.response = flow.request:succeed { A(name, "192.0.2.3"), dns.ResourceRecord.AAAA(name, "2001:db8::2") }' },
+    { "other", 'flow.response = flow.request:succeed { A("other.example", "192.0.2.4") }' },
+    { "original", 'flow.response = flow.request:succeed { A(q.original_name, "192.0.2.4") }' },
+    { "joined", 'flow.response = flow.request:succeed { A(name, "192.0.2." .. #name) }' },
+    { "late", 'local r = A(q.name, "192.0.2.8", 5) local answers = { r } local made = flow.request:succeed(answers) flow.response = made' },
+    { "authority", 'flow.response = flow.request:succeed { A(q.name, "192.0.2.1") } flow.response.authoritative_answer = true' },
+    { "rcode", 'local m = flow.request:succeed { A(q.name, "192.0.2.1") } m.response_code = 3 flow.response = m' },
+    { "badrcode", 'local m = flow.request:succeed { A(q.name, "192.0.2.1") } flow.response = m m.response_code = name' },
+    { "twice", 'local one = flow.request:succeed { A(q.name, "192.0.2.1") } local two = flow.request:succeed { A(q.name, "192.0.2.2", 9) } flow.response = two flow.response = one' },
+    { "second", 'flow.response = flow.request:succeed { A(q.name, "192.0.2.1") } flow.response = flow.request:succeed { A(q.name, "192.0.2.2", 9) }' },
+    { "failed", 'flow.response = flow.request:succeed { A(q.name, "192.0.2.1") } flow.response = flow.request:fail "REFUSED"' },
+    { "after", 'local m = flow.request:fail(5) flow.response = flow.request:succeed { A(q.name, "192.0.2.1", 3) }' },
+    { "taken", 'flow.response = flow.request:succeed { A(q.name, "192.0.2.1") } flow.response = nil' },
+    { "killed", 'flow.response = flow.request:succeed { A(q.name, "192.0.2.1") } flow.response = 7' },
+    { "none", "flow.response = flow.request:succeed {}" },
+    { "forward", "" },
+    { "badttl", 'flow.response = flow.request:succeed { A(q.name, "192.0.2.1", { ttl = -1 }) }' },
+    { "badwords", 'flow.response = flow.request:succeed { A(q.name, "192.0.2.1", { ttl = "300" }) }' },
+    { "badoption", 'flow.response = flow.request:succeed { A(q.name, "192.0.2.1", { ttl = 3, x = 1 }) }' },
+    { "badaddress", 'flow.response = flow.request:succeed {\n A(q.name,\n "192.0.2.256",\n { ttl = 3 }) }' },
+    { "badempty", 'flow.response = flow.request:succeed { A(q.name, "", 3) }' },
+    { "badsix", 'flow.response = flow.request:succeed { A(q.name, "2001:db8::1", 3) }' },
+    { "badfour", 'flow.response = flow.request:succeed { dns.ResourceRecord.AAAA(q.name, "192.0.2.1", 3) }' },
+    { "badnil", "flow.response = flow.request:succeed { A(q.name, nothing, { ttl = 3 }) }" },
+    { "badmethod", "name:sub(nothing) flow.response = flow.request:succeed { A(q.name, address) }" },
+}
+
+local function alone_script(stop)
+    local lines = { [[
+        local A, address, nothing = dns.ResourceRecord.A, "192.0.2.9"
+        function dns_request(flow)
+            local q = flow.request.question
+            local name = q.name
+    ]], stop }
+    for i, way in ipairs(ALONE) do
+        lines[#lines + 1] = ('%s name:sub(1, %d) == "%s." then %s'):format(i == 1 and "if" or "elseif", #way[1] + 1, way[1], way[2])
+    end
+    lines[#lines + 1] = "end end"
+    return table.concat(lines, "\n")
+end
+
 local function upper_some(name)
     return (name:gsub("%a", function(letter)
         return math.random(3) == 1 and letter:upper() or letter
@@ -112,29 +161,38 @@ describe("compiled hooks", function()
         return found, count
     end
 
+    -- Asks a proxy with the one script and one with the other, which is not compiled, in all ways.
+    local function compare(ways, code, interpreted, mistakes)
+        local compiled = start(code, { "--flow-detail", "0", "-v" })
+        local other = start(interpreted)
+        local clients = { compiled:udp(), other:udp() }
+        for i = 1, UNTIL_TOLD do
+            ask(clients[1], "a.example", i)
+        end
+        compiled:wait_output("dns_request runs as machine code", "err")
+        math.randomseed(7)
+        for round = 1, 12 do
+            for i = 1, #ways do
+                local tail = ("b"):rep(round * 4) .. "." .. i .. ".example"
+                local name = upper_some(ways[i][1] .. "." .. tail)
+                local answer, expected = ask(clients[1], name, i), ask(clients[2], name, i)
+                assert.equal(wire.hex(expected), wire.hex(answer), name)
+            end
+        end
+        local expected, count = faults(other)
+        assert.is_true(count >= mistakes, other:err())
+        assert.same(expected, (faults(compiled)))
+    end
+
     for _, shares in ipairs { true, false } do
         it("answer as others do, to the byte, and say the same of mistakes: answers with" .. (shares and "" or "out") .. " tables", function()
-            local compiled = start(script("", shares), { "--flow-detail", "0", "-v" })
-            local other = start(script("for _ = 1, 0 do end", shares))
-            local clients = { compiled:udp(), other:udp() }
-            for i = 1, UNTIL_TOLD do
-                ask(clients[1], "a.example", i)
-            end
-            compiled:wait_output("dns_request runs as machine code", "err")
-            math.randomseed(7)
-            for round = 1, 12 do
-                for i = 1, #WAYS do
-                    local tail = ("b"):rep(round * 4) .. "." .. i .. ".example"
-                    local name = upper_some(WAYS[i][1] .. "." .. tail)
-                    local answer, expected = ask(clients[1], name, i), ask(clients[2], name, i)
-                    assert.equal(wire.hex(expected), wire.hex(answer), name)
-                end
-            end
-            local expected, count = faults(other)
-            assert.is_true(count >= 8, other:err())
-            assert.same(expected, (faults(compiled)))
+            compare(WAYS, script("", shares), script("for _ = 1, 0 do end", shares), 8)
         end)
     end
+
+    it("answer as others do where they are rewritten", function()
+        compare(ALONE, alone_script "", alone_script "for _ = 1, 0 do end", 10)
+    end)
 
     -- Asks so often that the hook is compiled.
     local function start_compiled(code, args, environment)
@@ -303,6 +361,85 @@ describe("compiled hooks", function()
         ask(client, "loop.example")
         moondns:wait_output("cut off", "err")
         moondns:wait_output("false: [^\n]*jit.attach: what LuaJIT's compiler does is told with %-%-jit alone", "err")
+    end)
+
+    it("see another `dns`, and variables that are set from outside", function()
+        local moondns, client = start_compiled [[
+            local A, whole = dns.ResourceRecord.A, dns
+            function dns_request(flow)
+                local q = flow.request.question
+                if q.type == dns.types.A then
+                    flow.response = flow.request:succeed { dns.ResourceRecord.A(q.name, "192.0.2.1") }
+                elseif q.type == dns.types.AAAA then
+                    flow.response = flow.request:succeed { A(q.name, "192.0.2.1") }
+                end
+            end
+            local function other(name) return whole.ResourceRecord.A(name, "192.0.2.2") end
+            function dns_response(flow)
+                local name = flow.request.question.name
+                if name == "swap.example" then
+                    dns = { types = whole.types, ResourceRecord = { A = other } }
+                elseif name == "back.example" then
+                    dns = whole
+                elseif name == "variable.example" then
+                    debug.setupvalue(dns_request, 1, other)
+                end
+            end]]
+        local function address(name, kind)
+            return wire.parse(assert(client:ask(wire.query(name, kind or "A")))).answers[1].data
+        end
+        for last, name in ipairs { "back.example", "swap.example", "back.example" } do
+            ask(client, name)
+            assert.equal(wire.ipv4(last == 2 and "192.0.2.2" or "192.0.2.1"), address "many.example")
+        end
+        assert.equal(wire.ipv4 "192.0.2.1", address("variable.example", "AAAA"))
+        assert.equal(wire.ipv4 "192.0.2.2", address("many.example", "AAAA"))
+        assert.equal("", moondns:out())
+    end)
+
+    it("show the answers that they are rewritten to make to others that ask", function()
+        local spoof = [[
+            function dns_request(flow)
+                flow.response = flow.request:succeed { dns.ResourceRecord.A(flow.request.question.name, "192.0.2.1", { ttl = 5 }) }
+            end]]
+        local looks = [[
+            local last
+            function dns_request(flow)
+                local response = flow.response
+                if flow.request.question.name == "packed.example" then
+                    response.response_code = #response.packed % 16
+                elseif flow.request.question.name == "same.example" and response ~= last then
+                    response.authoritative_answer = response.size == 46
+                end
+            end]]
+        local changes = [[
+            function dns_request(flow)
+                local name = flow.request.question.name
+                if name == "asked.example" then flow.request.question.name = "renamed.example" end
+                if name == "typed.example" then flow.request.question.type = "AAAA" end
+            end
+            function dns_response(flow)
+                local answer = flow.response.answers[1]
+                if answer.name == "later.example" then answer.ttl = 77 end
+            end]]
+        local names = { "many.example", "packed.example", "same.example", "asked.example", "typed.example", "later.example" }
+        local function answers_of(first)
+            local scripts = {}
+            for i, code in ipairs { changes, first, looks } do
+                scripts[i] = files.temp_file(i .. ".lua", code)
+            end
+            local moondns = proxy.start { script = scripts, args = { "--flow-detail", "0" } }
+            local client, found = moondns:udp(), {}
+            for i = 1, ENOUGH do
+                ask(client, "many.example", i)
+            end
+            for i = 1, 30 do
+                local name = names[i % #names + 1]
+                found[i] = name .. " " .. wire.hex(ask(client, name, i))
+            end
+            return found
+        end
+        assert.same(answers_of((spoof:gsub("%)\n", "%0for _ = 1, 0 do end\n", 1))), answers_of(spoof))
     end)
 
     it("are those of all scripts, tables of hooks too, and see what ones before them did", function()
