@@ -54,19 +54,36 @@ static bool answer(struct lua_visit *visit, uint32_t response_code)
     return true;
 }
 
+/* 0x80 in each of eight bytes that is a capital letter. */
+static uint64_t capitals(uint64_t bytes)
+{
+    const uint64_t ones = 0x0101010101010101, high = 0x80 * ones;
+    const uint64_t low = bytes & ~high; /* so that no sum carries into the next byte */
+    return (low + (0x80 - 'A') * ones) & ~(low + (0x80 - 'Z' - 1) * ones) & ~bytes & high;
+}
+
 /* Copies a name, its letters in lower case; the lengths of labels are below them all. Eight bytes at a time: both have
  * room for as many more as that takes. */
 static void copy_lower(uint8_t *to, const uint8_t *from, size_t length)
 {
-    const uint64_t ones = 0x0101010101010101, high = 0x80 * ones;
     for (size_t i = 0; i < length; i += sizeof(uint64_t)) {
         uint64_t bytes;
         memcpy(&bytes, from + i, sizeof bytes);
-        const uint64_t low = bytes & ~high; /* so that no sum carries into the next byte */
-        const uint64_t letters = (low + (0x80 - 'A') * ones) & ~(low + (0x80 - 'Z' - 1) * ones) & ~bytes & high;
-        bytes |= letters >> 2; /* 0x80 becomes 0x20, which makes them small */
+        bytes |= capitals(bytes) >> 2; /* 0x80 becomes 0x20, which makes them small */
         memcpy(to + i, &bytes, sizeof bytes);
     }
+}
+
+/* Whether a name has no capital letters; those that stand behind it may count. */
+static bool is_lower(const uint8_t *name, size_t length)
+{
+    uint64_t found = 0;
+    for (size_t i = 0; i < length; i += sizeof found) {
+        uint64_t bytes;
+        memcpy(&bytes, name + i, sizeof bytes);
+        found |= capitals(bytes);
+    }
+    return !found;
 }
 
 /* The owner's name: of this text, or of the visit's question where there is none. */
@@ -129,21 +146,43 @@ static bool read_address(struct lua_visit *visit, bool four, const char *text, s
     return length && put_address(visit, &address, four, text, length);
 }
 
+static uint16_t length_of_noted(const struct lua_visit *visit)
+{
+    return visit->noted.type == DNS_TYPE_A ? sizeof visit->ipv4 : sizeof visit->ipv6;
+}
+
 /* Makes the visit's answer one with the record that is noted, the question's name its owner; false where that takes
  * more. */
 static bool answer_address(struct lua_visit *visit)
 {
     if (visit->shares || !visit->records || visit->question->name.length > OWNER_ROOM || !answer(visit, 0))
         return false;
-    struct lua_object *object = visit->records_stocked[visit->records - 1];
-    struct lua_record *record = (void *)(object + 1);
-    record->type = visit->type;
-    (void)fill(visit, object, NULL, 0, NULL, 0);
-    record->ttl = visit->ttl;
+    visit->noted.ttl = visit->ttl;
+    visit->noted.type = visit->type;
+    if (visit->type == DNS_TYPE_A)
+        memcpy(visit->noted.address, visit->ipv4, sizeof visit->ipv4);
+    else
+        memcpy(visit->noted.address, visit->ipv6, sizeof visit->ipv6);
     visit->single = visit->records--;
-    visit->record = object;
-    visit->unseen = true;
+    visit->record = visit->records_stocked[visit->records];
+    visit->blank = true;
     return true;
+}
+
+/* Makes the record of the stock the one that is noted. */
+static void write_noted(const struct lua_visit *visit)
+{
+    const struct lua_message *made = visit->answer;
+    struct lua_record *record = (void *)(visit->record + 1);
+    uint8_t *room = (uint8_t *)(record + 1);
+    visit->record->slots = 0;
+    *record = (struct lua_record){.name = {room, made->name_length, OWNER_ROOM},
+                                  .data = {room + OWNER_ROOM, length_of_noted(visit), ADDRESS_ROOM},
+                                  .type = visit->noted.type,
+                                  .class_ = DNS_CLASS_IN,
+                                  .ttl = visit->noted.ttl};
+    copy_lower(room, made->wire + DNS_HEADER_SIZE, made->name_length);
+    memcpy(room + OWNER_ROOM, visit->noted.address, record->data.length);
 }
 
 /* --- opening --- */
@@ -153,21 +192,22 @@ static void push_types(lua_State *L)
 {
     enum { HEAD = sizeof(struct lua_object) };
     char text[TYPES_MAX];
-    _Static_assert(offsetof(struct lua_visit, record) == 16 && offsetof(struct lua_visit, type) == 36 &&
+    _Static_assert(offsetof(struct lua_visit, record) == 16 && offsetof(struct lua_visit, blank) == 38 &&
                        offsetof(struct lua_visit, records) == 4 && offsetof(struct lua_object, slots) == 8,
                    "as it is declared here");
-    snprintf(text, sizeof text,
-             "struct moondns_object { void *of; uint32_t slots; };"
-             "struct moondns_visit { bool is_answered, is_named, shares, answered; uint32_t records, single;"
-             " struct moondns_object *record; struct moondns_asked *question; uint32_t ttl; uint16_t type; };"
-             "struct moondns_asked { uint8_t before[%zu]; uint16_t type, class_; };"
-             "struct moondns_flow { uint8_t before[%zu]; uint32_t changed; };"
-             "struct moondns_message { uint8_t before[%zu]; uint16_t id, flags; };"
-             "struct moondns_question { uint8_t before[%zu]; uint16_t type, class_; };"
-             "struct moondns_record { uint8_t before[%zu]; uint16_t type, class_; uint32_t ttl; };",
-             offsetof(struct lua_question, type), HEAD + offsetof(struct lua_flow, changed),
-             HEAD + offsetof(struct lua_message, id), HEAD + offsetof(struct lua_question, type),
-             HEAD + offsetof(struct lua_record, type));
+    snprintf(
+        text, sizeof text,
+        "struct moondns_object { void *of; uint32_t slots; };"
+        "struct moondns_visit { bool is_answered, is_named, shares, answered; uint32_t records, single;"
+        " struct moondns_object *record; struct moondns_asked *question; uint32_t ttl; uint16_t type; bool blank; };"
+        "struct moondns_asked { uint8_t before[%zu]; uint16_t type, class_; };"
+        "struct moondns_flow { uint8_t before[%zu]; uint32_t changed; };"
+        "struct moondns_message { uint8_t before[%zu]; uint16_t id, flags; };"
+        "struct moondns_question { uint8_t before[%zu]; uint16_t type, class_; };"
+        "struct moondns_record { uint8_t before[%zu]; uint16_t type, class_; uint32_t ttl; };",
+        offsetof(struct lua_question, type), HEAD + offsetof(struct lua_flow, changed),
+        HEAD + offsetof(struct lua_message, id), HEAD + offsetof(struct lua_question, type),
+        HEAD + offsetof(struct lua_record, type));
     lua_pushstring(L, text);
 }
 
@@ -219,6 +259,7 @@ static void push_given(lua_State *L, int dns, struct lua_visit *visit)
     set_address(L, "fill", (const void *)(uintptr_t)fill);
     set_address(L, "read_address", (const void *)(uintptr_t)read_address);
     set_address(L, "answer_address", (const void *)(uintptr_t)answer_address);
+    set_address(L, "write_noted", (const void *)(uintptr_t)write_noted);
     set_metamethods(L, "index", "__index");
     set_metamethods(L, "newindex", "__newindex");
     lua_class_push(L, &lua_message_class);
@@ -363,7 +404,7 @@ bool lua_visit_begin(lua_State *L, struct lua_visit *visit, struct flow *flow, c
     visit->request->question = visit->question;
     lua_class_slot_note(visit->request, LUA_MESSAGE_SLOT_QUESTION);
     visit->request->lent->answered = true; /* other answers are objects of their own */
-    visit->answered = visit->is_answered = visit->is_named = visit->unseen = false;
+    visit->answered = visit->is_answered = visit->is_named = visit->blank = false;
     visit->shares = shares;
     visit->records = visit->stocked;
     visit->single = 0;
@@ -373,7 +414,7 @@ bool lua_visit_begin(lua_State *L, struct lua_visit *visit, struct flow *flow, c
 
 void lua_visit_end(struct lua_visit *visit)
 {
-    const bool again = visit->unseen && visit->single == visit->records + 1;
+    const bool again = visit->blank && visit->single == visit->records + 1;
     visit->stocked = visit->records + again;
     visit->records = 0;
     visit->answered = true;
@@ -389,27 +430,33 @@ bool lua_visit_has_answer(const struct lua_visit *visit)
 }
 
 /* Appends a record that belongs to the question's name: a pointer is its owner (RFC 1035 section 4.1.4). */
-static void append_at_question(struct buffer *out, const struct lua_record *record)
+static void append_at_question(struct buffer *out, uint16_t type, uint32_t ttl, const uint8_t *data, uint16_t length)
 {
     enum { POINTER_TO_QUESTION = 0xc000 | DNS_HEADER_SIZE, FIXED = 12 };
-    if (!buffer_reserve(out, FIXED + record->data.length))
+    if (!buffer_reserve(out, FIXED + length))
         return;
     uint8_t *at = out->data + out->length;
     store_u16(at, POINTER_TO_QUESTION);
-    store_u16(at + 2, record->type);
-    store_u16(at + 4, record->class_);
-    store_u32(at + 6, record->ttl);
-    store_u16(at + 10, (uint16_t)record->data.length);
-    memcpy(at + FIXED, record->data.data, record->data.length);
-    out->length += FIXED + record->data.length;
+    store_u16(at + 2, type);
+    store_u16(at + 4, DNS_CLASS_IN);
+    store_u32(at + 6, ttl);
+    store_u16(at + 10, length);
+    memcpy(at + FIXED, data, length);
+    out->length += FIXED + length;
 }
 
 /* Whether that is so, and there are no names in its data. The root is shorter than a pointer. */
 static bool is_at_question(const struct lua_message *made, const struct lua_record *record)
 {
-    return (record->type == DNS_TYPE_A || record->type == DNS_TYPE_AAAA) && record->name.length > 1 &&
-           record->name.length == made->name_length &&
+    return (record->type == DNS_TYPE_A || record->type == DNS_TYPE_AAAA) && record->class_ == DNS_CLASS_IN &&
+           record->name.length > 1 && record->name.length == made->name_length &&
            memcmp(record->name.data, made->wire + DNS_HEADER_SIZE, record->name.length) == 0;
+}
+
+/* The same for the one that is noted: its owner is the question's name with small letters. */
+static bool is_noted_at_question(const struct lua_message *made)
+{
+    return made->name_length > 1 && is_lower(made->wire + DNS_HEADER_SIZE, made->name_length);
 }
 
 /* Any record. */
@@ -443,12 +490,17 @@ enum status lua_visit_pack(const struct lua_visit *visit, struct buffer *out, st
     struct lua_message *made = visit->answer;
     const struct lua_record *record = visit->single ? (const void *)(visit->record + 1) : NULL;
     struct dns_question question = lua_message_only_question(made);
+    const bool noted = visit->blank && is_noted_at_question(made);
     buffer_clear(out);
-    if (record && !is_at_question(made, record))
+    if (visit->blank && !noted)
+        write_noted(visit);
+    if (record && !noted && !is_at_question(made, record))
         return pack_record(made, &question, record, out, view, reason);
     buffer_append(out, made->wire, made->length);
-    if (record)
-        append_at_question(out, record);
+    if (noted)
+        append_at_question(out, visit->noted.type, visit->noted.ttl, visit->noted.address, length_of_noted(visit));
+    else if (record)
+        append_at_question(out, record->type, record->ttl, record->data.data, (uint16_t)record->data.length);
     if (out->failed) {
         reason_set(reason, "out of memory");
         return STATUS_NO_MEMORY;
@@ -470,6 +522,8 @@ enum status lua_visit_pack(const struct lua_visit *visit, struct buffer *out, st
 /* The answer's only record goes into a table, as those of all other messages. */
 static void show_record(lua_State *L, struct lua_visit *visit, int objects)
 {
+    if (visit->blank)
+        write_noted(visit);
     lua_getfield(L, objects, "answer_slots");
     lua_createtable(L, 1, 0);
     lua_rawgeti(L, LUA_REGISTRYINDEX, visit->stock);

@@ -24,8 +24,13 @@ struct lua_visit {
     struct lua_question *question;
     uint32_t ttl;  /* of the record that is noted for an answer (dns.rewrite); */
     uint16_t type; /* its address is the one that was read last */
+    bool blank;    /* the answer's only record was noted, and is not written yet: no script has it */
 
-    bool unseen;           /* the answer's only record was made for it, and no script has it */
+    struct {
+        uint32_t ttl;
+        uint16_t type;
+        uint8_t address[16];
+    } noted;               /* that record; the answer's name is its owner */
     uint32_t stocked;      /* records that the stock has between flows; those above have served */
     struct lua_flow *flow; /* NULL: there are no objects yet */
     struct lua_message *request, *answer;

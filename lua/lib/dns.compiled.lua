@@ -67,6 +67,7 @@ local function open(given)
   local fill = cast("bool (*)(void *, void *, const char *, size_t, const char *, size_t)", given.fill)
   local read_address = cast("bool (*)(void *, bool, const char *, size_t)", given.read_address)
   local answer_address = cast("bool (*)(void *)", given.answer_address)
+  local write_noted = cast("void (*)(void *)", given.write_noted)
   local text = ffi.new("char[?]", given.name_text_max)
   local name -- of the question, as it was read last: the visit says whether it is this flow's
 
@@ -110,6 +111,10 @@ local function open(given)
     local single = visit.single
     if single == 0 then return end
     visit.single = 0
+    if visit.blank then
+      visit.blank = false
+      write_noted(visit)
+    end
     put_answers { records[single] }
   end
 
