@@ -37,7 +37,8 @@ local of_string = {
 -- The look at one hook: `found` is what comes out of it:
 --   values    all values that were made, in order of their instructions
 --   calls     of a factory by way of which an answer may get its only record
---   answers   { call of `succeed`, its table, the record that was put into it }
+--   answers   calls of `succeed`: where, the method, its self, the table
+--   failures  calls of `fail`, the same
 --   turns     instructions that may go on elsewhere than behind them, and those where that is, as keys
 --   strings   the methods of strings that it calls, as keys
 --   uses_dns  whether it reads the global `dns`
@@ -97,8 +98,8 @@ end
 
 -- --- the steps ---
 
--- Each makes of the variables what its instruction does. It answers true, or nil where the hook is not alone; then where
--- else the code may go on, or END.
+-- Each makes of the variables what its instruction does. It answers true, or nil where the hook is not alone; then
+-- where else the code may go on, or END.
 local END = -1
 local steps = {}
 
@@ -328,7 +329,8 @@ end
 -- one.
 local function call_factory(factory, a, count, pc)
   local owner, options = read(a + FIRST), count > 2 and read(a + FIRST + 2) or nil
-  if count < 2 or count > 3 or not owner or not is_plain[owner.is] or not is_read_plain(a + FIRST + 1) then return nil end
+  if count < 2 or count > 3 or not owner or not is_plain[owner.is] then return nil end
+  if not is_read_plain(a + FIRST + 1) then return nil end
   if options and options ~= NUMBER and options.is ~= "options" then return nil end
   local record = new("record", pc, factory)
   record.place, record.owner, record.options = a, owner, options
@@ -359,7 +361,10 @@ local function call_method(method, a, count, pc)
   end
   if self.is ~= method.of.is then return nil end
   if method.name == "succeed" then return call_succeed(method, a, count, pc) end
-  return are_plain(a + FIRST + 1, a + FIRST + count - 1) and (method.name == "fail" and new("message", pc) or CONSTANT)
+  if not are_plain(a + FIRST + 1, a + FIRST + count - 1) then return nil end
+  if method.name == "kill" then return CONSTANT end
+  found.failures[#found.failures + 1] = { at = pc, method = method, self = self }
+  return new("message", pc)
 end
 
 function steps.CALL(a, b, c, _, pc)
@@ -367,6 +372,7 @@ function steps.CALL(a, b, c, _, pc)
   local call = callee and (callee.is == "factory" and call_factory or callee.is == "method" and call_method)
   local result = call and call(callee, a, c - 1, pc)
   if not result then return nil end
+  if result.is == "record" and b ~= 2 and b ~= 0 then be_ordinary(result) end
   for i in pairs(held) do
     if type(i) == "number" and i >= a then held[i] = nil end
   end
@@ -377,7 +383,8 @@ end
 
 -- --- all of it ---
 
--- Looks at the code of `f`, as it is in `code` (a dump's); `names` are those of the instructions. nil where it is not alone.
+-- Looks at the code of `f`, as it is in `code` (a dump's); `names` are those of the instructions. nil where it is not
+-- alone.
 local function look(f, code, count, parameter, names)
   local util = require "jit.util"
   local known_at = { { [parameter - 1] = FLOW } }
@@ -413,7 +420,7 @@ end
 --   factories    "A" and "AAAA", by the functions
 -- `constant(i)` tells of the variable around the hook whether it is never assigned; the hook's code is in `parts`.
 return function(f, parameter, parts, names, given, constant)
-  found = { values = {}, calls = {}, answers = {}, turns = {}, strings = {} }
+  found = { values = {}, calls = {}, answers = {}, failures = {}, turns = {}, strings = {} }
   hook, kit, is_constant = f, given, constant
   return look(f, parts.code, parts.count, parameter, names) and found or nil
 end

@@ -1,14 +1,15 @@
--- A function's code as string.dump gives it, taken apart and put together again with other instructions (LuaJIT 2.1). It
--- is: ESC "LJ", a version, flags and the chunk's name; the function's length, then its flags, parameters, frame and
--- variables of functions around it (a byte each); how many objects, numbers and instructions there are, the length of
--- what is for debugging, with the first line and their number; the instructions, four bytes each; two bytes for each
--- variable of a function around it; the objects, the numbers, what is for debugging: the instructions' lines, then the
--- names of those variables, then those of its own. Lengths and counts are LEB128.
+-- A function's code as string.dump gives it, taken apart and put together again with other instructions (LuaJIT 2.1, with
+-- two places for a function on the stack, as on all 64-bit systems). It is: ESC "LJ", a version, flags and the chunk's
+-- name; the function's length, then its flags, parameters, frame and variables of functions around it (a byte each); how
+-- many objects, numbers and instructions there are, the length of what is for debugging, with the first line and their
+-- number; the instructions, four bytes each; two bytes for each variable of a function around it; the objects, the
+-- numbers, what is for debugging: the instructions' lines, then the names of those variables, then those of its own.
+-- Lengths and counts are LEB128.
 local byte, char, find, sub = string.byte, string.char, string.find, string.sub
 local floor, concat, unpack = math.floor, table.concat, unpack
 
 local HEAD, VERSION = "\27LJ", 2
-local STRIPPED, BIG_ENDIAN = 2, 1
+local BIG_ENDIAN, STRIPPED, WIDE_FRAMES = 1, 2, 8
 local INSTRUCTION, VARIABLE = 4, 2 -- bytes
 local VARIABLES_MAX = 60
 local OWN_FOR_GOOD = "\0\192" -- a variable that is nobody's else, and never assigned
@@ -44,7 +45,8 @@ end
 -- Takes the dump of a function apart that has none in it; nil where it is of another kind.
 function bytecode.parse(dump)
   local flags = byte(dump, 5)
-  if sub(dump, 1, 3) ~= HEAD or byte(dump, 4) ~= VERSION or floor(flags / STRIPPED) % 2 == 1 or flags % 2 == BIG_ENDIAN then
+  local function has(flag) return floor(flags / flag) % 2 == 1 end
+  if sub(dump, 1, 3) ~= HEAD or byte(dump, 4) ~= VERSION or has(BIG_ENDIAN) or has(STRIPPED) or not has(WIDE_FRAMES) then
     return nil
   end
   local name_length, at = read_number(dump, 6)

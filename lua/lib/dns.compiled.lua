@@ -271,6 +271,8 @@ local function open(given)
     return succeed(objects.request, { record })
   end
 
+  local function fail_with(_, code) return fail(objects.request, code) end
+
   local metatables = {
     DNSFlow = { __index = index_flow, __newindex = newindex_flow },
     DNSMessage = { __index = index_message, __newindex = newindex_message },
@@ -279,8 +281,9 @@ local function open(given)
   local methods = {}
   for key, value in next, string do methods[key] = value end
   return metatables, {
-    factories = { [A] = "A", [AAAA] = "AAAA" }, public = { A = A, AAAA = AAAA }, record = given.record, visit = visit,
-    own = { A = note_A, AAAA = note_AAAA, succeed = succeed_with }, string = string, methods = methods,
+    factories = { [A] = "A", [AAAA] = "AAAA" }, public = { A = A, AAAA = AAAA }, record = given.record,
+    own = { A = note_A, AAAA = note_AAAA, succeed = succeed_with, fail = fail_with },
+    visit = visit, objects = objects, string = string, methods = methods,
   }
 end
 

@@ -258,7 +258,7 @@ local function make_fenv(globals, host)
     if getfenv(target) == real then error("setfenv: the function is not the script's own", 2) end
     target = environment.originals[target] or target
     if environment.copies[target] then
-      host.looked_into()
+      if host.looked_into then host.looked_into() end
       setfenv(environment.copies[target], given)
     end
     return setfenv(target, given)

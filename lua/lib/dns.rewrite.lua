@@ -1,6 +1,6 @@
 -- The code of hooks that are alone (dns.alone), with other instructions for what nobody can tell from it: no string is
 -- made for a name that only says whose a record is, no table for a TTL, no record and no table for an answer that has
--- but one; the question's numbers are read in place. Instructions stay where they are, so that errors tell the same
+-- but one; the question's numbers are read in place; what is the flow's is not looked for in it. Instructions stay where they are, so that errors tell the same
 -- lines.
 local internal = ...
 local byte, dump, gsub, sub = string.byte, string.dump, string.gsub, string.sub
@@ -115,24 +115,28 @@ local function rewrite_record(work, record)
   return true
 end
 
-local function rewrite_succeed(work, call)
+-- The method is got from elsewhere: it is the request's.
+local function rewrite_method(work, call)
   local method = call.method
   drop(work, method.of)
   drop(work, call.self)
-  return get_instead(work, method.at, work.given.own.succeed)
+  return get_instead(work, method.at, work.given.own[method.name])
 end
 
--- The question's numbers are read in place where nothing else is read of it.
+-- The request's question is got from elsewhere where that is all it is there for: one whose numbers are read in place
+-- where nothing else is read of it.
 local function rewrite_questions(work, values)
-  local only = {}
+  local questions, numbers = {}, {}
   for _, value in ipairs(values) do
-    if value.is == "request" and value.uses > 0 then only[value] = 0 end
+    if value.is == "question" and value.uses > 0 then
+      local request = value.of
+      questions[request] = (questions[request] or 0) + 1
+      if value.fields == value.uses then numbers[request] = (numbers[request] or 0) + 1 end
+    end
   end
-  for _, value in ipairs(values) do
-    if value.is == "question" and value.uses > 0 and value.fields == value.uses then only[value.of] = only[value.of] + 1 end
-  end
-  for request, count in pairs(only) do
-    if count == request.uses and not get_instead(work, request.at, work.given.visit) then return false end
+  for request, count in pairs(questions) do
+    local from = numbers[request] == count and work.given.visit or work.given.objects
+    if count == request.uses and not get_instead(work, request.at, from) then return false end
   end
   return true
 end
@@ -152,12 +156,15 @@ end
 local function rewrite_all(work, found)
   local calls, records = simple_answers(found)
   work.answers = records
+  for _, call in ipairs(found.failures) do
+    if call.method.uses == 1 then calls[call] = true end
+  end
   if not next(calls) then return false end
   for record in pairs(records) do
     if not rewrite_record(work, record) then return false end
   end
   for call in pairs(calls) do
-    if not rewrite_succeed(work, call) then return false end
+    if not rewrite_method(work, call) then return false end
   end
   return rewrite_questions(work, found.values) and rewrite_tables(work, found.values)
 end
@@ -189,14 +196,15 @@ end
 -- Calls the one where the conditions hold, else the other.
 local function choose(work, found, whole, other, f)
   local given, list = work.given, conditions(work, found)
-  local values = { rawget = rawget, environment = getfenv(f), view = given.view, record = given.record, string = given.string,
+  local values = { rawget = rawget, environment = getfenv(f), view = given.view, string = given.string, record = given.record,
     A = given.public.A, AAAA = given.public.AAAA, other = other, whole = whole }
   for name in pairs(found.strings) do values[name] = given.methods[name] end
   local names = {}
   for name in pairs(values) do names[#names + 1] = name end
   local text = ("local %s return function(a, b) if %s then return other(a, b) end return whole(a, b) end"):format(
     concat(names, ", "), #list > 0 and concat(list, " and ") or "true")
-  local chosen = given.plain.load(dump(load(text, "=hook")()), "", "b") -- what is loaded as text LuaJIT does not compile (dns.compiled)
+  -- What is loaded as text LuaJIT does not compile (dns.compiled).
+  local chosen = given.plain.load(dump(load(text, "=hook")()), "", "b")
   for i = 1, huge do
     local name = get_upvalue(chosen, i)
     if not name then return chosen end
@@ -216,8 +224,8 @@ end
 
 -- A function that does what the hook `f` does in another way, where it is alone: else nil. `whole`: a copy of the hook,
 -- to be called whenever the other way might not be the same; `given`: see dns.alone, and
---   public, own    the factories by name; those and `succeed` for what is rewritten
---   visit          in which place the question is
+--   public, own    the factories by name; those, `succeed` and `fail` for what is rewritten
+--   visit, objects    of which `question` is the question's place, and the question
 --   record         the class table
 --   string, methods   the library, and functions that it had at first
 --   plain          load, setupvalue and upvaluejoin, as they are but for scripts

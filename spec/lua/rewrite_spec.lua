@@ -38,6 +38,10 @@ local function make_world()
         note("reads", key)
         return key == "name" and "some.example" or nil
     end })
+    local function fail(_, code)
+        note("own fail", tostring(code))
+        return {}
+    end
     world.flow = { request = request, kill = function() note "kill" end }
     world.environment = setmetatable({ dns = dns }, { __index = _G })
     local function own(name)
@@ -53,7 +57,8 @@ local function make_world()
     world.given = {
         view = dns, tables = { [dns.ResourceRecord] = dns.ResourceRecord, [dns.types] = dns.types, [dns.response_codes] = dns.response_codes },
         factories = { [A] = "A", [AAAA] = "AAAA" }, public = { A = A, AAAA = AAAA }, record = dns.ResourceRecord,
-        visit = { question = { type = 1, class_ = 1 } }, own = { A = own "A", AAAA = own "AAAA", succeed = succeed },
+        visit = { question = { type = 1, class_ = 1 } }, objects = { question = request.question },
+        own = { A = own "A", AAAA = own "AAAA", succeed = succeed, fail = fail },
         string = world.string or string, methods = string, plain = plain,
     }
     return world
@@ -115,7 +120,7 @@ local NAMED = {
 }
 
 local NOT_REWRITTEN = {
-    "", "return", Q .. SUCCEED .. "{}", SUCCEED .. "{ A('other.example', '192.0.2.1') }", "flow.response = flow.request:fail(3)",
+    "", "return", Q .. SUCCEED .. "{}", SUCCEED .. "{ A('other.example', '192.0.2.1') }",
     -- others are called, or may be
     Q .. "f(1) " .. SUCCEED .. "{ A(q.name, '192.0.2.1') }", Q .. SUCCEED .. "{ f(A(q.name, '192.0.2.1')) }",
     Q .. SUCCEED .. "{ A(q.name, f()) }", Q .. SUCCEED .. "{ A(q.name:gsub('x', f), '192.0.2.1') }",
@@ -139,6 +144,7 @@ local NOT_REWRITTEN = {
     Q .. SUCCEED .. "{ A(q.name, '192.0.2.1'), A(q.name, '192.0.2.2') }", Q .. SUCCEED .. "{ [2] = A(q.name, '192.0.2.1') }",
     Q .. "local r, s = A(q.name, '192.0.2.1'), A(q.name, '192.0.2.2') " .. SUCCEED .. "{ r }", Q .. SUCCEED .. "(A(q.name, '192.0.2.1'))",
     Q .. "local r = A(q.name, '192.0.2.1') if q.type == 1 then r = A(q.name, '192.0.2.2') end " .. SUCCEED .. "{ r }",
+    Q .. "local r, x = A(q.name, '192.0.2.1') up = x " .. SUCCEED .. "{ r }",
     Q .. "local x = A(q.name, '192.0.2.1') == 1 " .. SUCCEED .. "{}",
     -- tables of answers that may hold others, go elsewhere, or are looked at
     Q .. "local t = { A(q.name, '192.0.2.1') } kept[1] = t " .. SUCCEED .. "(t)", Q .. "local t = { A(q.name, '192.0.2.1') } up = t " .. SUCCEED .. "(t)",
@@ -170,6 +176,18 @@ describe("hooks that are rewritten", function()
     for _, code in ipairs(NOT_REWRITTEN) do
         it("are not those: " .. code, function() assert.is_nil((done(code))) end)
     end
+
+    it("fail in another way, too", function()
+        assert.equal("own fail 3", (done "flow.response = flow.request:fail(3)"))
+        assert.equal("own fail NXDOMAIN", (done "local r = flow.request local m = r:fail 'NXDOMAIN' m.truncation = true flow.response = m"))
+        assert.equal("reads name; own fail 5", (done(Q .. "if q and q.name:find('me.exa', 1, true) then flow.response = flow.request:fail(dns.response_codes.REFUSED) end")))
+        assert.equal("own fail 5", (done(Q .. "if q.type == types.A then flow.response = flow.request:fail(5) end")))
+        assert.equal("own fail nil", (done "flow.request:fail()"))
+        assert.is_nil((done "local fail = flow.request.fail fail(flow.request, 1) fail(flow.request, 2)"))
+        assert.is_nil((done "up = flow.request:fail(3)"))
+        assert.is_nil((done "flow.response = flow.request:fail(kept.x)"))
+        assert.is_nil((done "local m = flow.request:fail(3) kept[1] = m"))
+    end)
 
     it("may have other factories in it, which are called as ever", function()
         local text = done(Q .. "if q.type == 2 then " .. SUCCEED .. "{ A(q.name, '192.0.2.2', { ttl = 1 }), A(q.name, '192.0.2.3') } else " ..
