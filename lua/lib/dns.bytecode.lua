@@ -81,12 +81,13 @@ function bytecode.set(parts, pc, operation, a, d)
   parts.code = sub(parts.code, 1, at) .. instruction .. sub(parts.code, at + INSTRUCTION + 1)
 end
 
--- Adds a variable that is the function's own; its number, nil where there are too many. It is nil until it is set.
-function bytecode.add_variable(parts)
+-- Adds a variable that is the function's own, with its name in error messages; its number, nil where there are too many.
+-- It is nil until it is set.
+function bytecode.add_variable(parts, name)
   if parts.variables >= VARIABLES_MAX then return nil end
   local at = parts.count * (parts.lines < 256 and 1 or parts.lines < 65536 and 2 or 4)
   for _ = 1, parts.variables do at = find(parts.debug, "\0", at + 1, true) end
-  parts.debug = sub(parts.debug, 1, at) .. "\0" .. sub(parts.debug, at + 1)
+  parts.debug = sub(parts.debug, 1, at) .. name .. "\0" .. sub(parts.debug, at + 1)
   parts.of_variables = parts.of_variables .. OWN_FOR_GOOD
   parts.variables = parts.variables + 1
   return parts.variables - 1

@@ -6,8 +6,8 @@
 --   shares  whether it may look at the records of an answer: by way of the table that it gave to `succeed`, which it (or
 --           somebody else) may still have, or by comparing messages
 --   ends    whether it does, of itself: it has no loops, no tail calls, no functions of its own
---   copied  whether a copy of its code does the same: tables that begin with nil, { nil, x }, have less room there, and #
---           may tell another length of them
+--   copied  whether a copy of its code does the same: tables that end with nil before they are filled, { nil, x }, have
+--           less room there, and # may tell another length of them
 local pcall, require, type = pcall, require, type
 local package, pairs = package, pairs
 local floor, huge, max = math.floor, math.huge, math.max
@@ -34,8 +34,8 @@ local is_set = {
 
 -- A variable holds GIVEN (an object of the flow's), METHOD or SUCCEED (of one), or now this and now something else:
 -- EITHER. What looks like a field of the flow's may then be one of the script's. Or OWN, a table that was made here, which
--- nothing else holds; or TEMPLATE, one that begins with what is constant. Else (nil) what is nobody's, or the script's own.
-local GIVEN, METHOD, SUCCEED, EITHER, OWN, TEMPLATE = "given", "method", "succeed", "either", "own", "template"
+-- nothing else holds; or a number: one with constants, as array up to that. Else (nil) what is nobody's, or the script's own.
+local GIVEN, METHOD, SUCCEED, EITHER, OWN = "given", "method", "succeed", "either", "own"
 
 local is_given = { [GIVEN] = true, [METHOD] = true, [SUCCEED] = true, [EITHER] = true }
 local is_method = { [METHOD] = true, [SUCCEED] = true }
@@ -185,8 +185,8 @@ local steps = {
     return held[a] == nil
   end,
   TSETV = function(held, a, b, c) return goes(held, c) or puts(held, a, b) end,
-  TSETB = function(held, a, b)
-    if held[b] == TEMPLATE then copied = false end
+  TSETB = function(held, a, b, c)
+    if type(held[b]) == "number" and c > held[b] then copied = false end
     return puts(held, a, b)
   end,
   TSETS = function(held, a, b, _, _, _, _, key)
@@ -195,9 +195,14 @@ local steps = {
     return is_method[of] or not is_set[key] or is_given[held[a]] and (of ~= GIVEN or key ~= "response")
   end,
   TNEW = function(held, a) held[a] = OWN end,
-  TDUP = function(held, a) held[a] = TEMPLATE end,
+  TDUP = function(held, a, _, _, _, _, _, constants)
+    held[a] = 0
+    for key in pairs(constants) do
+      if type(key) == "number" then held[a] = max(held[a], key) end
+    end
+  end,
   TSETM = function(held, a)
-    if held[a - 1] == TEMPLATE then copied = false end
+    if type(held[a - 1]) == "number" then copied = false end
     return is_given[held.several] or is_given[held[a - 1]]
   end,
   CALL = calls(false),
@@ -294,7 +299,8 @@ local function look(f, work, pc)
   local step = steps[name]
   if not step then return false end
   local held = copy_of(work.known[pc])
-  local key = (name == "TGETS" or name == "TSETS") and util.funck(f, -c - 1) or nil
+  local constant = (name == "TGETS" or name == "TSETS") and c or name == "TDUP" and d
+  local key = constant and util.funck(f, -constant - 1) or nil
   local target = step(held, a, b, c, pc, pc + 1 + d - JUMP_BASE, d, key)
   if target == true then return false end
   if type(target) == "number" and target ~= END then go_on(work, target, held) end

@@ -65,10 +65,18 @@ local function put(work, pc, name, a, d) bytecode.set(work.parts, pc, work.numbe
 
 local function operand_a(work, pc) return byte(work.parts.code, (pc - 1) * 4 + 2) end
 
+-- What the value is called in error messages: as what is called in its place.
+local function name_of(work, value)
+  for name, own in pairs(work.given.own) do
+    if own == value then return name end
+  end
+  return ""
+end
+
 local function variable_of(work, value)
   local i = work.variables[value]
   if not i then
-    i = bytecode.add_variable(work.parts)
+    i = bytecode.add_variable(work.parts, name_of(work, value))
     if not i then return nil end
     work.variables[value] = i
   end

@@ -146,7 +146,7 @@ describe("hooks with tables that a copy has less room for", function()
         it("are told: " .. code, function() assert.is_false(look(hook(code), 1).copied) end)
     end
 
-    for _, code in ipairs { "f { up }", "f { ttl = up }", "f { 1, 2 }", "f { ttl = 3, class = nil }", "f {}" } do
+    for _, code in ipairs { "f { up }", "f { up, 7 }", "f { ttl = up }", "f { 1, 2 }", "f { ttl = 3, class = nil }", "f {}" } do
         it("are not those: " .. code, function() assert.is_true(look(hook(code), 1).copied) end)
     end
 end)

@@ -195,6 +195,53 @@ rules.response_statement = {
     1, "keeps!<flow_use>", 1, "<wait>", 1, "<raise>", 1, "keeps!r = flow.response and flow.response.answers[1] or r",
 }
 
+-- --- hooks that call nothing but moondns and strings' methods, and put nothing of an answer elsewhere (dns.alone) ---
+
+rules.a_owner = {
+    14, "name", 4, "q.name", 2, "flow.request.question.name", 1, "m.question.name", 1, '"a.example"', 1, "s1", 1, "q.original_name", 1, '"to." .. name',
+    1, "name:lower()", 1, "risky!q.type", 1, "risky!nil", 1, 'risky!"a..b"',
+}
+rules.a_ipv4 = {
+    8, '"192.0.2.<1-250>"', 4, "ip", 2, '"192.0.2." .. #name', 2, '"192.0.2." .. q.type % 250', 1, 'name:match "^[%d.]+$" or "192.0.2.8"', 1, 'risky!""',
+    1, "risky!nil", 1, "risky!7", 1, 'risky!"192.0.2.256"', 1, "risky!name", 1, 'risky!"2001:db8::1"', 1, "risky!{}",
+}
+rules.a_ipv6 = {
+    8, '"2001:db8::<1-9>"', 2, '"::"', 2, '"2001:db8::" .. #name', 1, '"::ffff:192.0.2.1"', 1, 'risky!"192.0.2.1"', 1, "risky!nil", 1, 'risky!""', 1, 'risky!"fe80::1%lo"',
+}
+rules.a_options = {
+    8, "", 6, ", { ttl = <1-900> }", 3, ", <1-900>", 2, ", q.type", 1, ", { ttl = 0 }", 1, ", #name", 1, ", { ttl = 2147483647 }", 1, ", n1", 1, ", q.type * 2 + 1",
+    1, "risky!, -1", 1, "risky!, { ttl = -1 }", 1, "risky!, { ttl = 1.5 }", 1, "risky!, { ttl = 5, class_ = 3 }", 1, "risky!, nil", 1, "risky!, {}",
+    1, "risky!, { ttl = q.type }", 1, "risky!, name", 1, "risky!, q.type / 3", 1, "risky!, q.type - 9", 1, "risky!, { tll = 3 }", 1, "risky!, { ttl = '5' }",
+    1, "risky!, { ttl = 2147483648 }", 1, "risky!, 5, 6", 1, "risky!, 0 / 0", 1, "risky!, s1",
+}
+rules.a_record = {
+    12, "A(<a_owner>, <a_ipv4><a_options>)", 5, "dns.ResourceRecord.A(<a_owner>, <a_ipv4><a_options>)", 5, "AAAA(<a_owner>, <a_ipv6><a_options>)",
+    2, "dns.ResourceRecord.AAAA(<a_owner>, <a_ipv6><a_options>)", 2, "RR.A(<a_owner>, <a_ipv4><a_options>)",
+}
+rules.a_code = { 4, '"NXDOMAIN"', 2, "3", 2, "dns.response_codes.REFUSED", 1, "code", 1, "<1-9>", 1, '"nxdomain"', 1, "risky!0", 1, "risky!nil", 1, 'risky!"NO"', 1, "risky!q.type" }
+rules.a_flag = {
+    3, "q.type == 1", 3, "q.type == dns.types.A", 2, "q.type == dns.types.AAAA", 4, 'label == "k<1-9>"', 2, 'name:find("<letter>", 1, true)', 2, 'name:match "%d"',
+    1, 'name:sub(1, 1) == "k"', 1, "#name > 10", 2, "flow.request.recursion_desired", 1, "not flow.request.checking_disabled", 1, "ip == name", 1, "flow.response", 1, 'name < "m"',
+    1, "q.class_ == 1", 1, "(<a_flag>) and <a_flag>", 1, "(<a_flag>) or <a_flag>", 1, "s1 == name", 1, "q.type > 20", 1, "name:byte(1) == 107", 1, "q.name == name",
+}
+rules.a_change = { 3, "authoritative_answer = true", 1, "response_code = <1-5>", 1, "recursion_available = false", 1, "id = flow.request.id", 1, "reserved = <1-7>", 1, "op_code = <1-5>", 1, "risky!id = -1" }
+rules.a_respond = {
+    16, "flow.response = flow.request:succeed { <a_record> }", 5, "flow.response = m:succeed { <a_record> }", 4, "local response = m:succeed { <a_record> } flow.response = response",
+    2, "local response = flow.request:succeed { <a_record> } response.<a_change> flow.response = response", 2, "flow.response = m:succeed { <a_record> } flow.response.<a_change>",
+    2, "local record = <a_record> flow.response = flow.request:succeed { record }", 2, "flow.response = flow.request:succeed { <a_record>, <a_record> }", 4, "flow.response = flow.request:fail(<a_code>)",
+    1, "local one, two = m:succeed { <a_record> }, m:succeed { <a_record> } flow.response = one", 1, "local one, two = m:succeed { <a_record> }, m:fail(<a_code>) flow.response = one",
+    1, "flow.response = m:succeed { <a_record> } flow.response = m:succeed { <a_record> }", 1, "flow.response = m:succeed { <a_record> } flow.response = nil", 1, "drops!flow:kill()",
+    2, "if <a_flag> then flow.response = m:succeed { <a_record> } else flow.response = m:succeed { <a_record> } end", 1, "local answers = { <a_record> } flow.response = m:succeed(answers)",
+    1, "local owner = q.name local address = ip flow.response = m:succeed { A(owner, address<a_options>) }", 1, "local record = <a_record> if <a_flag> then record = <a_record> end flow.response = m:succeed { record }",
+    1, "local record = <a_record> flow.response = m:succeed { record } flow.response = m:succeed { record }", 1, "local answers = { <a_record> } if <a_flag> then flow.response = m:succeed(answers) end",
+    1, "local record = <a_record> local text = name .. label flow.response = m:succeed { record } s2 = text", 1, "risky!flow.response = m:succeed { <a_record>, 7 }",
+    1, "local ttl = q.type if <a_flag> then ttl = 7 end flow.response = m:succeed { A(name, ip, ttl) }", 1, "local options = { ttl = 9 } flow.response = m:succeed { A(name, ip, options) }", 1, "<a_record> flow.response = m:succeed { <a_record> }",
+}
+rules.a_statement = {
+    8, "<a_respond>", 4, "if <a_flag> then <a_statement> end", 3, "if <a_flag> then <a_statement> else <a_statement> end", 1, "s2 = name", 1, "n2 = q.type", 1, "local text = q.name s2 = text", 1, "if <a_flag> then return end",
+    1, "s2 = q.original_name", 1, "local short = name:sub(2, 9) s2 = short:upper()", 1, 'ip = "192.0.2.<1-250>"', 1, "if flow.response then flow.response.<a_change> end", 1, "risky!local none = nil none.x = 1", 1, "<a_statement> <a_statement>",
+}
+
 -- --- expansion ---
 
 local Maker = {}
@@ -369,6 +416,28 @@ function Maker:hook(profile, number, method)
     return table.concat(lines, "\n")
 end
 
+function Maker:alone_hook(profile, number, method)
+    local can, lines = profile.can, {}
+    local risky = setmetatable({ risky = true }, { __index = can })
+    local function add(text, given)
+        lines[#lines + 1] = given and self:fill(text, given, 0) or text
+    end
+    add(("local function request%d(%sflow) %s"):format(number, method and "self, " or "", STOP))
+    add "    local m = flow.request"
+    add("    local q = m.question " .. (self.dice:once_in(8) and "" or "if not q then return end"))
+    add "    local name = q.name"
+    add("    local label = " .. (self.dice:once_in(2) and 'name:match "^[^.]*"' or "name"))
+    for i = 1, self.dice:number(5) - 1 do
+        add(('    if label == "k%d" then <a_statement> end'):format(i), self.dice:once_in(3) and risky or can)
+    end
+    add("    do <a_statement> end", can)
+    if self.dice:once_in(2) then
+        add("    do <a_respond> end", can)
+    end
+    add "end"
+    return table.concat(lines, "\n")
+end
+
 function Maker:response_hook(profile)
     local can = setmetatable({ risky = true }, { __index = profile.can })
     local lines = { "function dns_response(flow) " .. STOP, "    local q, m, r = flow.request.question, flow.request, nil", "    if not q then return end",
@@ -382,6 +451,7 @@ end
 
 -- Kinds, by what there is in them.
 local KINDS = {
+    alone = { drops = true, texts = true },
     bare = { drops = true },
     plain = { drops = true, texts = true },
     calling = { drops = true, texts = true, calls = true },
@@ -392,13 +462,14 @@ local KINDS = {
 -- {code=, kind=, waits=}: what stands for STOP in the code is each twin's own.
 local function script_of(seed)
     local dice = dice_of(seed)
-    local kind = dice:weighed { 25, "bare", 20, "plain", 30, "calling", 15, "keeping", 10, "waiting" }
+    local kind = dice:weighed { 35, "alone", 15, "bare", 15, "plain", 20, "calling", 8, "keeping", 7, "waiting" }
     local profile = { can = KINDS[kind] }
     local maker = setmetatable({ dice = dice, spice = dice:number(3) }, Maker)
-    local method, twice, responds = dice:once_in(6), dice:once_in(8), dice:once_in(4)
-    local parts = { PRELUDE, DUMP, maker:hook(profile, 1, method) }
+    local method, twice, responds = dice:once_in(6), dice:once_in(8), dice:once_in(kind == "alone" and 20 or 4)
+    local hook = kind == "alone" and maker.alone_hook or maker.hook
+    local parts = { PRELUDE, DUMP, hook(maker, profile, 1, method) }
     if twice then
-        parts[#parts + 1] = maker:hook(profile, 2, true)
+        parts[#parts + 1] = hook(maker, profile, 2, true)
     end
     if responds then
         parts[#parts + 1] = maker:response_hook(profile)
