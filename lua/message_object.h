@@ -42,8 +42,22 @@ void lua_message_push_question(lua_State *L, int index, struct lua_message *self
 /* A script sees the table of questions, or puts another one in its place: from now on anything may be in it. */
 void lua_message_show_questions(lua_State *L, struct lua_message *self);
 
-/* The only question on the wire. */
-struct dns_question lua_message_only_question(struct lua_message *self);
+/* Sets `name_length`. */
+void lua_message_measure_name(struct lua_message *self);
+
+/* The only question on the wire. It has its name at the very place where the header ends. */
+static inline struct dns_question lua_message_only_question(struct lua_message *self)
+{
+    const uint8_t *name = self->wire + DNS_HEADER_SIZE;
+    if (!self->name_length)
+        lua_message_measure_name(self);
+    return (struct dns_question){
+        .name = name,
+        .name_length = self->name_length,
+        .type = load_u16(name + self->name_length),
+        .class_ = load_u16(name + self->name_length + 2),
+    };
+}
 
 /* Whether nobody has read or set the section's table. */
 static inline bool lua_message_section_untouched(const struct lua_message *self, unsigned section)

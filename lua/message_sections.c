@@ -62,18 +62,9 @@ static void decode_records(lua_State *L, struct lua_message *self, unsigned sect
     }
 }
 
-/* It has its name at the very place where the header ends. */
-struct dns_question lua_message_only_question(struct lua_message *self)
+void lua_message_measure_name(struct lua_message *self)
 {
-    const uint8_t *name = self->wire + DNS_HEADER_SIZE;
-    if (!self->name_length)
-        self->name_length = (uint8_t)dns_name_wire_length(name, self->length - DNS_HEADER_SIZE);
-    return (struct dns_question){
-        .name = name,
-        .name_length = self->name_length,
-        .type = load_u16(name + self->name_length),
-        .class_ = load_u16(name + self->name_length + 2),
-    };
+    self->name_length = (uint8_t)dns_name_wire_length(self->wire + DNS_HEADER_SIZE, self->length - DNS_HEADER_SIZE);
 }
 
 /* Fills the table at the top. */

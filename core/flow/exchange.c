@@ -147,7 +147,7 @@ const struct exchange_counters *exchange_counters(const struct exchange *exchang
 
 /* --- intake --- */
 
-static void drop(struct exchange *exchange, const struct reply_to *to, uint64_t *counter)
+static COLD void drop(struct exchange *exchange, const struct reply_to *to, uint64_t *counter)
 {
     ++*counter;
     if (exchange->io->no_reply)
@@ -237,8 +237,8 @@ static void turn_down_overload(struct exchange *exchange, struct span wire, cons
 }
 
 /* A query that is no flow's. `query` is the message where `parsed` is STATUS_OK. */
-static void turn_down(struct exchange *exchange, struct span wire, const struct reply_to *to,
-                      const struct dns_message *query, enum status parsed)
+static COLD void turn_down(struct exchange *exchange, struct span wire, const struct reply_to *to,
+                           const struct dns_message *query, enum status parsed)
 {
     const uint16_t response_code = parsed ? DNS_RCODE_NOERROR : refusal(query);
     struct dns_header header;
@@ -318,7 +318,7 @@ static enum step step_request(struct exchange *exchange, struct exchange_flow *f
     return run_hook(exchange, flow, HOOK_REQUEST, STEP_REQUEST_DONE);
 }
 
-bool exchange_answer_locally(struct exchange *exchange, struct exchange_flow *flow)
+NOINLINE bool exchange_answer_locally(struct exchange *exchange, struct exchange_flow *flow)
 {
     enum flow_source source;
     const char *name = NULL;
@@ -393,7 +393,7 @@ static enum step step_response_done(struct exchange *exchange, struct exchange_f
     return plain->response.present || plain->unpackable || flow->more ? STEP_REPLY : STEP_END;
 }
 
-static enum step step_error(struct exchange *exchange, struct exchange_flow *flow)
+static NOINLINE enum step step_error(struct exchange *exchange, struct exchange_flow *flow)
 {
     if (flow->leads)
         exchange_lead_on(exchange, flow, STEP_ERROR);
@@ -405,7 +405,7 @@ static enum step step_error(struct exchange *exchange, struct exchange_flow *flo
     return run_hook(exchange, flow, HOOK_ERROR, STEP_ERROR_DONE);
 }
 
-static enum step step_error_done(struct exchange *exchange, struct exchange_flow *flow)
+static NOINLINE enum step step_error_done(struct exchange *exchange, struct exchange_flow *flow)
 {
     if (flow->flow.killed)
         return STEP_END;

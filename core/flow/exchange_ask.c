@@ -50,7 +50,7 @@ enum status exchange_ask(struct exchange *exchange, const struct exchange_ask *a
     return STATUS_OK;
 }
 
-enum step exchange_ask_ended(struct exchange *exchange, struct exchange_flow *flow)
+NOINLINE enum step exchange_ask_ended(struct exchange *exchange, struct exchange_flow *flow)
 {
     if (flow->member)
         return exchange_race_ended(exchange, flow);

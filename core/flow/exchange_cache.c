@@ -9,7 +9,7 @@ static bool key_of(const struct exchange *exchange, const struct flow *flow, str
            cache_key_of(exchange->cache, &flow_request(flow)->view, out);
 }
 
-bool exchange_answer_from_cache(struct exchange *exchange, struct exchange_flow *flow)
+NOINLINE bool exchange_answer_from_cache(struct exchange *exchange, struct exchange_flow *flow)
 {
     struct flow *plain = &flow->flow;
     struct cache_key key;
@@ -22,7 +22,8 @@ bool exchange_answer_from_cache(struct exchange *exchange, struct exchange_flow 
     return true;
 }
 
-void exchange_keep_answer(struct exchange *exchange, const struct exchange_flow *flow, const struct dns_message *answer)
+NOINLINE void exchange_keep_answer(struct exchange *exchange, const struct exchange_flow *flow,
+                                   const struct dns_message *answer)
 {
     const bool checked = !flow->unguarded || !exchange->io->blocks;
     struct cache_key key;

@@ -67,7 +67,7 @@ static void lead(struct exchange_flow *flow, struct exchange_flow **bucket)
     *bucket = flow;
 }
 
-bool exchange_follow(struct exchange *exchange, struct exchange_flow *flow)
+NOINLINE bool exchange_follow(struct exchange *exchange, struct exchange_flow *flow)
 {
     const struct flow_message *request = flow_request(&flow->flow);
     if (flow->leads || flow->is_ask || flow->flow.resends || !is_common(&request->view))
@@ -137,7 +137,7 @@ static enum step share(struct exchange *exchange, const struct flow *leader, str
     return step;
 }
 
-void exchange_lead_on(struct exchange *exchange, struct exchange_flow *leader, enum step step)
+NOINLINE void exchange_lead_on(struct exchange *exchange, struct exchange_flow *leader, enum step step)
 {
     struct exchange_flow *next, *flow = dismiss(leader);
     for (; flow; flow = next) {
@@ -148,7 +148,7 @@ void exchange_lead_on(struct exchange *exchange, struct exchange_flow *leader, e
     }
 }
 
-void exchange_coalesce_forget(struct exchange_flow *leader)
+NOINLINE void exchange_coalesce_forget(struct exchange_flow *leader)
 {
     struct exchange_flow *flow = dismiss(leader);
     for (; flow; flow = flow->next_follower)

@@ -15,11 +15,19 @@ enum {
     KEPT_BUFFER_SIZE = 4096, /* larger ones of a flow that has ended are freed */
 };
 
+static NOINLINE struct exchange_flow *make(void)
+{
+    enum { CACHE_LINE = 64 };
+    const size_t size = (sizeof(struct exchange_flow) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+    struct exchange_flow *flow = aligned_alloc(CACHE_LINE, size);
+    return flow ? memset(flow, 0, size) : NULL;
+}
+
 struct exchange_flow *exchange_flow_take(struct exchange *exchange)
 {
     struct flow *flow = exchange->free;
     if (!flow)
-        return calloc(1, sizeof(struct exchange_flow));
+        return make();
     exchange->free = flow->next;
     exchange->free_count--;
     return exchange_flow_of(flow);
@@ -27,7 +35,8 @@ struct exchange_flow *exchange_flow_take(struct exchange *exchange)
 
 static inline void trim(struct flow_message *message)
 {
-    flow_message_clear(message);
+    if (message->present)
+        flow_message_clear(message);
     if (message->wire.capacity > KEPT_BUFFER_SIZE)
         buffer_free(&message->wire);
 }
@@ -96,7 +105,6 @@ void exchange_flow_begin(struct exchange *exchange, struct exchange_flow *flow, 
 {
     begin(exchange, &flow->flow, to, hooks);
     memset(&flow->suspended, 0, offsetof(struct exchange_flow, failure) - offsetof(struct exchange_flow, suspended));
-    flow->failure[0] = '\0';
     if (hooks)
         hooks->flows++;
     link_active(exchange, flow);
@@ -124,17 +132,14 @@ void exchange_flow_free(struct exchange_flow *flow)
     free(flow);
 }
 
-static void forget_notes(struct flow *flow)
+static NOINLINE void forget_notes(struct flow *flow)
 {
-    if (flow->marked || flow->comment || flow->metadata || flow->script_error) {
-        free(flow->marked);
-        free(flow->comment);
-        free(flow->metadata);
-        free(flow->script_error);
-        flow->marked = flow->comment = flow->metadata = flow->script_error = NULL;
-    }
-    if (flow->faults)
-        flow_faults_free(flow);
+    free(flow->marked);
+    free(flow->comment);
+    free(flow->metadata);
+    free(flow->script_error);
+    flow->marked = flow->comment = flow->metadata = flow->script_error = NULL;
+    flow_faults_free(flow);
 }
 
 static void tell_observers(const struct exchange *exchange, const struct flow *flow)
@@ -170,7 +175,8 @@ void exchange_end(struct exchange *exchange, struct exchange_flow *ended)
         tell_observers(exchange, flow);
     unlink_active(exchange, ended);
     exchange->memory -= ended->memory;
-    forget_notes(flow);
+    if (flow->marked || flow->comment || flow->metadata || flow->script_error || flow->faults)
+        forget_notes(flow);
     ended->suspended = false;
     if (ended->parked)
         exchange_unpark(exchange, ended);

@@ -11,7 +11,7 @@ static struct exchange_flow **bucket_of(const struct exchange *exchange, const s
     return &exchange->parked[(client->connection * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - BUCKET_BITS)];
 }
 
-void exchange_park(struct exchange *exchange, struct exchange_flow *flow)
+NOINLINE void exchange_park(struct exchange *exchange, struct exchange_flow *flow)
 {
     if (!exchange->parked)
         exchange->parked = calloc((size_t)1 << BUCKET_BITS, sizeof(struct exchange_flow *));
@@ -26,7 +26,7 @@ void exchange_park(struct exchange *exchange, struct exchange_flow *flow)
     *bucket = flow;
 }
 
-void exchange_unpark(struct exchange *exchange, struct exchange_flow *flow)
+NOINLINE void exchange_unpark(struct exchange *exchange, struct exchange_flow *flow)
 {
     flow->parked = false;
     if (flow->next_parked)

@@ -28,28 +28,28 @@ struct exchange_flow {
     struct channel channel;                /* … on this channel */
 
     /* From here to `failure` all are zero at the beginning. */
-    bool suspended;    /* hooks run; flow.state is the step after them */
-    bool parked;       /* in exchange->parked */
-    bool replied;      /* something went to the client */
-    bool delayed;      /* `pending` keeps time for an answer that goes out later, or has done so */
-    bool is_ask;       /* a script's query … */
-    bool unguarded;    /* … that no answer is kept from */
-    bool blocked;      /* its response stands for an answer that was */
-    bool stream_again; /* the answer came cut: this try goes on over a stream */
-    bool plain_again;  /* the server did not understand OPT: this try goes on without */
-    bool without_opt;  /* the upstream was asked without the request's OPT */
-    bool keepalive;    /* it was asked for how long its connection may be idle */
-    bool transfers;    /* a zone transfer is asked for, over a stream; the next four are for such alone */
-    bool more;         /* the response is a message that others follow … */
-    bool began;        /* … and the client has got one already */
-    bool busy;         /* hooks have it */
-    bool full;         /* the client has to read first; in exchange->full */
-    bool leads;        /* it asks for others too, as their questions are the same; in exchange->leaders */
-    bool follows;      /* or another one asks for it */
-    uint8_t reasks;    /* tries made again as a channel that worked was closed */
-
+    bool suspended;                  /* hooks run; flow.state is the step after them */
+    bool parked;                     /* in exchange->parked */
+    bool replied;                    /* something went to the client */
+    bool delayed;                    /* `pending` keeps time for an answer that goes out later, or has done so */
+    bool is_ask;                     /* a script's query … */
+    bool unguarded;                  /* … that no answer is kept from */
+    bool blocked;                    /* its response stands for an answer that was */
+    bool stream_again;               /* the answer came cut: this try goes on over a stream */
+    bool plain_again;                /* the server did not understand OPT: this try goes on without */
+    bool without_opt;                /* the upstream was asked without the request's OPT */
+    bool keepalive;                  /* it was asked for how long its connection may be idle */
+    bool transfers;                  /* a zone transfer is asked for, over a stream; the next four are for such alone */
+    bool more;                       /* the response is a message that others follow … */
+    bool began;                      /* … and the client has got one already */
+    bool busy;                       /* hooks have it */
+    bool full;                       /* the client has to read first; in exchange->full */
+    bool leads;                      /* it asks for others too, as their questions are the same; in exchange->leaders */
+    bool follows;                    /* or another one asks for it */
+    bool has_failed;                 /* a try has, as `failure` says */
+    uint8_t reasks;                  /* tries made again as a channel that worked was closed */
+    uint8_t member;                  /* struct route's, of a runner; 0: it is none */
     uint16_t failure_info;           /* of `failure`, as an extended error */
-    unsigned member;                 /* struct route's, of a runner; 0: it is none */
     size_t memory;                   /* of its messages, as the exchange has counted it */
     int64_t deadline_us;             /* of a script's query: monotonic; 0: none */
     struct exchange_flow *runners;   /* of this flow, chained by next_runner */

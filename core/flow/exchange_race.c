@@ -23,7 +23,7 @@ static struct exchange_flow *start_runner(struct exchange *exchange, struct exch
     runner->is_ask = true;
     runner->unguarded = flow->unguarded;
     exchange->ask_count++;
-    runner->member = member + 1;
+    runner->member = (uint8_t)(member + 1);
     runner->deadline_us = flow->deadline_us;
     runner->race = flow;
     runner->next_runner = flow->runners;
@@ -98,7 +98,7 @@ static bool may_race(const struct exchange_flow *flow)
            !(request->header.flags & DNS_FLAG_OPCODE) && type != DNS_TYPE_AXFR && type != DNS_TYPE_IXFR;
 }
 
-bool exchange_race(struct exchange *exchange, struct exchange_flow *flow, enum step *next)
+NOINLINE bool exchange_race(struct exchange *exchange, struct exchange_flow *flow, enum step *next)
 {
     uint8_t members[RIVALS_MAX];
     if (!may_race(flow))
@@ -125,7 +125,7 @@ bool exchange_race(struct exchange *exchange, struct exchange_flow *flow, enum s
     return true;
 }
 
-enum step exchange_race_ended(struct exchange *exchange, struct exchange_flow *runner)
+NOINLINE enum step exchange_race_ended(struct exchange *exchange, struct exchange_flow *runner)
 {
     struct exchange_flow *flow = runner->race;
     enum step next;
@@ -143,7 +143,7 @@ enum step exchange_race_ended(struct exchange *exchange, struct exchange_flow *r
     return STEP_WAIT;
 }
 
-void exchange_race_leave(struct exchange *exchange, struct exchange_flow *flow)
+NOINLINE void exchange_race_leave(struct exchange *exchange, struct exchange_flow *flow)
 {
     struct exchange_flow *next, *runner = flow->runners;
     flow->runners = NULL;
@@ -155,7 +155,7 @@ void exchange_race_leave(struct exchange *exchange, struct exchange_flow *flow)
     }
 }
 
-void exchange_race_drop(struct exchange_flow *runner)
+NOINLINE void exchange_race_drop(struct exchange_flow *runner)
 {
     struct exchange_flow *flow = runner->race, **at = &flow->runners;
     while (*at != runner)

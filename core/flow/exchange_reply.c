@@ -85,7 +85,7 @@ static enum status explain(const struct flow *flow, bool unpackable, struct buff
     return status == STATUS_NO_SPACE ? STATUS_OK : status;
 }
 
-void exchange_fail(struct exchange *exchange, struct exchange_flow *flow, uint16_t response_code)
+NOINLINE void exchange_fail(struct exchange *exchange, struct exchange_flow *flow, uint16_t response_code)
 {
     bool unpackable = flow->flow.unpackable;
     exchange->counters.unpackable += unpackable;

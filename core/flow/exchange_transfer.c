@@ -8,7 +8,7 @@ static void set_held(const struct exchange *exchange, const struct exchange_flow
         exchange->io->hold(exchange->io->context, &flow->channel, flow->busy || flow->full);
 }
 
-void exchange_transfer_stop(struct exchange *exchange, struct exchange_flow *flow)
+NOINLINE void exchange_transfer_stop(struct exchange *exchange, struct exchange_flow *flow)
 {
     flow->more = flow->busy = false;
     if (flow->pending.waiting && !flow->pending.alarm)
@@ -48,7 +48,8 @@ static enum step take_message(struct exchange *exchange, struct exchange_flow *f
     return STEP_RESPONSE;
 }
 
-void exchange_transfer_answer(struct exchange *exchange, struct exchange_flow *flow, const uint8_t *wire, size_t length)
+NOINLINE void exchange_transfer_answer(struct exchange *exchange, struct exchange_flow *flow, const uint8_t *wire,
+                                       size_t length)
 {
     const enum step next = flow->flow.killed ? STEP_END : take_message(exchange, flow, wire, length);
     if (next != STEP_RESPONSE || !flow->more) {
@@ -60,7 +61,7 @@ void exchange_transfer_answer(struct exchange *exchange, struct exchange_flow *f
     exchange_advance(exchange, flow, next);
 }
 
-enum step exchange_reply_part(struct exchange *exchange, struct exchange_flow *flow, struct span wire)
+NOINLINE enum step exchange_reply_part(struct exchange *exchange, struct exchange_flow *flow, struct span wire)
 {
     struct flow *plain = &flow->flow;
     enum part_result result = PART_TAKEN;
@@ -85,7 +86,7 @@ enum step exchange_reply_part(struct exchange *exchange, struct exchange_flow *f
     return STEP_WAIT;
 }
 
-void exchange_forget_full(struct exchange *exchange, struct exchange_flow *flow)
+NOINLINE void exchange_forget_full(struct exchange *exchange, struct exchange_flow *flow)
 {
     struct exchange_flow **at = &exchange->full;
     while (*at != flow)

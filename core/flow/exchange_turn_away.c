@@ -46,7 +46,8 @@ void exchange_turn_away(struct exchange *exchange, const uint8_t *wire, size_t l
     exchange_reply_away(exchange, to, (struct span){wire, length});
 }
 
-bool exchange_block_answer(struct exchange *exchange, struct exchange_flow *flow, const struct dns_message *answer)
+NOINLINE bool exchange_block_answer(struct exchange *exchange, struct exchange_flow *flow,
+                                    const struct dns_message *answer)
 {
     char why[FLOW_SOURCE_NAME_MAX];
     struct flow *plain = &flow->flow;

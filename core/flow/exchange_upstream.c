@@ -20,22 +20,22 @@ void exchange_stop_waiting(struct exchange *exchange, struct exchange_flow *flow
 void exchange_fail_try(struct exchange_flow *flow, const char *why, uint16_t info)
 {
     flow->stream_again = flow->plain_again = false;
+    flow->has_failed = true;
     flow->failure_info = info;
     snprintf(flow->failure, sizeof flow->failure, "%.*s", FLOW_ERROR_MAX - 1, why);
 }
 
 /* --- asking --- */
 
-/* Whether OPT stays away: from who does not know it (RFC 6891 section 6.2.2), unless a signature covers it. */
-static bool goes_without_opt(const struct exchange_flow *flow, const struct dns_message *request)
+/* Whether OPT, which the request has, is to be another one. It stays away from who does not know it (RFC 6891 section
+ * 6.2.2); or asks for how long the connection may be idle; both unless a signature covers it. */
+static bool wants_other_opt(struct exchange_flow *flow, const struct dns_message *request)
 {
-    return (flow->plain_again || flow->channel.no_edns) && request->opt.count && !dns_message_is_signed(request);
-}
-
-/* Whether the request asks for how long the connection may be idle. */
-static bool asks_keepalive(const struct exchange_flow *flow, const struct dns_message *request)
-{
-    return flow->channel.keepalive && !flow->without_opt && request->opt.count && !dns_message_is_signed(request);
+    const bool without = flow->plain_again || flow->channel.no_edns, keepalive = flow->channel.keepalive && !without;
+    const bool may = (without || keepalive) && !dns_message_is_signed(request);
+    flow->without_opt = without && may;
+    flow->keepalive = keepalive && may;
+    return may || exchange_has_hop_options(request);
 }
 
 /* The request as this upstream is to get it, in `scratch`. */
@@ -59,9 +59,8 @@ static enum status send_request(struct exchange *exchange, struct exchange_flow 
     struct flow_message *request = flow->flow.request.present ? &flow->flow.request : &flow->flow.query;
     const struct exchange_io *io = exchange->io;
     struct buffer *wire = &request->wire;
-    flow->without_opt = goes_without_opt(flow, &request->view);
-    flow->keepalive = asks_keepalive(flow, &request->view);
-    if (flow->without_opt || flow->keepalive || exchange_has_hop_options(&request->view)) {
+    flow->without_opt = flow->keepalive = false;
+    if (request->view.opt.count > 0 && wants_other_opt(flow, &request->view)) {
         if (fit_request(exchange, flow, wire)) {
             reason_set(reason, "out of memory");
             return STATUS_NO_MEMORY;
@@ -97,10 +96,11 @@ static bool wants_transfer(struct exchange_flow *flow)
 static enum status choose_route(struct exchange *exchange, struct exchange_flow *flow, struct reason *reason)
 {
     struct flow *plain = &flow->flow;
-    struct address again = plain->server;
+    struct address again;
     struct route route = {.flow = plain, .attempt = plain->tries, .member = flow->member};
     flow->transfers = route.transfer = wants_transfer(flow);
     if (goes_on(flow)) {
+        again = plain->server;
         route.attempt--;
         route.stream = flow->stream_again || flow->channel.transport != TRANSPORT_UDP;
         route.again = &again;
@@ -208,14 +208,14 @@ enum step exchange_forward(struct exchange *exchange, struct exchange_flow *flow
         enum status status = try_upstream(exchange, flow, &reason);
         if (status == STATUS_OK)
             return STEP_WAIT;
-        if (status == STATUS_NOT_FOUND && !flow->failure[0])
+        if (status == STATUS_NOT_FOUND && !flow->has_failed)
             exchange_fail_try(flow, "no upstream", DNS_EDE_NO_REACHABLE_AUTHORITY);
         else if (status != STATUS_NOT_FOUND)
             exchange_fail_try(flow, reason.text[0] ? reason.text : "unreachable", DNS_EDE_NETWORK_ERROR);
         if (status == STATUS_NOT_FOUND)
             break;
     }
-    flow_set_error(plain, flow->failure, exchange->wall_us);
+    flow_set_error(plain, flow->has_failed ? flow->failure : "", exchange->wall_us);
     plain->error_info = flow->failure_info;
     return STEP_ERROR;
 }
@@ -226,7 +226,7 @@ enum step exchange_send_again(struct exchange_flow *flow)
     plain->resend = plain->cache_hit = false;
     plain->tries = 0;
     flow->stream_again = flow->plain_again = false;
-    flow->failure[0] = '\0';
+    flow->has_failed = false;
     flow_clear_response(plain);
     flow_set_error(plain, "", 0);
     return STEP_FORWARD;

@@ -48,10 +48,10 @@ MUST_CHECK enum status upstream_target_from_text(const char *text, size_t length
 
 /* A message that the proxy holds: wire bytes and the checked view over them. */
 struct flow_message {
-    bool present;
     struct buffer wire;
-    struct dns_message view; /* over `wire` */
+    bool present;
     int64_t timestamp_us;    /* wall clock; -1: none */
+    struct dns_message view; /* over `wire` */
 };
 
 /* Copies the bytes in and checks them; STATUS_MALFORMED leaves the message as it was. */
@@ -87,16 +87,19 @@ enum { FLOW_ERROR_MAX = 160, FLOW_SOURCE_NAME_MAX = 64 };
 struct hooks;
 struct flow_faults;
 
+/* What each query touches stands together, in as few lines of the processor's cache as may be: a flow is allocated at
+ * the start of one. */
 struct flow {
     struct flow *next; /* the free list, or a queue */
     unsigned references;
     unsigned state;  /* private to the exchange */
     uint64_t serial; /* counts up from 1 for each exchange; with `exchange_tag` it makes the id */
     uint32_t exchange_tag;
-    struct reply_to reply_to;
     struct hooks *hooks; /* the generation of scripts that it began with */
+    void *wrapper;       /* the hooks' own; NULL: they hold nothing of this flow */
     int64_t created_us;  /* wall clock */
     int64_t started_us;  /* monotonic */
+    struct reply_to reply_to;
 
     /* From here to `error` all are zero at the beginning. */
     int64_t finished_us; /* monotonic; 0 while it is under way */
@@ -117,15 +120,11 @@ struct flow {
     uint64_t records;  /* of a zone transfer that came, in so many … */
     unsigned messages; /* … messages; 0: this is none, or nothing came */
     enum flow_source source;
-    int64_t error_us;    /* wall clock */
-    uint16_t error_info; /* what it is in an extended error (RFC 8914 section 4) */
+    uint16_t error_info; /* what `error` is in an extended error (RFC 8914 section 4) */
 
     char error[FLOW_ERROR_MAX];             /* "" for none: "time-out" … */
-    char source_name[FLOW_SOURCE_NAME_MAX]; /* of the script or zone */
-
-    struct flow_message query;    /* as it came from the client; never changes */
-    struct flow_message request;  /* present only when a script changed it; then this goes upstream */
-    struct flow_message response; /* what the client gets, so far */
+    char source_name[FLOW_SOURCE_NAME_MAX]; /* of the script or zone; or why the answer is the proxy's own */
+    int64_t error_us;                       /* wall clock, where there is an error */
 
     /* A script's notes, synchronised when a flow ends; owned (malloc), NULL for none. */
     char *marked, *comment, *metadata; /* metadata as JSON text of an object */
@@ -134,7 +133,9 @@ struct flow {
 
     struct flow_faults *faults; /* done to the answer on its way out (flow/faults.h); owned; NULL: none */
 
-    void *wrapper; /* the hooks' own; NULL: they hold nothing of this flow */
+    struct flow_message query;    /* as it came from the client; never changes */
+    struct flow_message response; /* what the client gets, so far */
+    struct flow_message request;  /* present only when a script changed it; then this goes upstream */
 };
 
 /* The message that goes upstream: the edited one, else the query. */
