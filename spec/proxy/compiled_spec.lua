@@ -233,6 +233,18 @@ describe("compiled hooks", function()
         assert.same({ "slow.example", wire.ipv4 "192.0.2.12", 61 }, { late.name, late.data, late.ttl })
     end)
 
+    it("are those of clients that ask for nothing now and then, too", function()
+        local moondns = start(proxy.ANSWER, { "--flow-detail", "0", "-v" })
+        local client = moondns:udp()
+        for i = 1, UNTIL_TOLD + 100 do
+            ask(client, "many.example", i)
+            if i > 70 and i % 50 == 0 then
+                assert.equal(wire.rcodes.SERVFAIL, wire.parse(client:ask(wire.message(i, 0x0100, {}))).rcode)
+            end
+        end
+        moondns:wait_output("dns_request runs as machine code", "err")
+    end)
+
     it("are cut off where they call what does not end", function()
         local moondns, client = start_compiled([[
             local function forever() while true do end end

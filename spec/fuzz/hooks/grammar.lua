@@ -121,7 +121,7 @@ rules.response_change = {
     1, "flow.response.recursion_available = false", 1, "flow.response.truncation = true", 1, "flow.response.authentic_data = true",
     1, "flow.response.reserved = <1-7>", 1, "flow.response.op_code = <1-5>", 1, "n2 = flow.response.size", 1, "n2 = #flow.response.packed",
     1, "n2 = flow.response.response_code", 1, "s2 = flow.response.question.name", 1, 'flow.response.question.name = "else.example"',
-    1, "flow.response = flow.response", 1, "n2 = flow.response.id", 1, "gs = flow.response.question and flow.response.question.original_name",
+    1, "flow.response = flow.response", 1, "n2 = flow.response.id - flow.response.id", 1, "gs = flow.response.question and flow.response.question.original_name",
     1, "keeps!n2 = #flow.response.answers", 1, "keeps!flow.response.answers[2] = <record>", 1, "keeps!flow.response.answers = { <records> }",
     1, "keeps!table.insert(flow.response.answers, <record>)", 1, "keeps!flow.response.additionals[1] = <record>", 1, "keeps!flow.response.answers[1].ttl = <1-900>",
     1, "risky!flow.response.id = -1", 1, "risky!flow.response.response_code = 16", 1, "risky!flow.response.authoritative_answer = 1", 1, "risky!flow.response.nothing = 1",
