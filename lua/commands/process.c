@@ -5,6 +5,7 @@
 #include "lua/commands/attendance.h"
 #include "lua/commands/observing.h"
 #include "lua/commands/renewal.h"
+#include "lua/commands/stopping.h"
 #include "net/rate_limit.h"
 
 #include <event2/event.h>
@@ -121,9 +122,9 @@ static void end(struct moondns *moondns)
         if (seat->has_thread)
             pthread_join(seat->thread, NULL);
     }
-    for (size_t i = 0; i < 3; i++)
-        if (moondns->signals[i])
-            event_free(moondns->signals[i]);
+    if (moondns->reload_signal)
+        event_free(moondns->reload_signal);
+    stopping_unwatch();
     if (moondns->count && moondns->seats[0].worker)
         seat_finish(&moondns->seats[0]);
     attendance_end(moondns);

@@ -62,7 +62,7 @@ struct moondns {
     struct seat *seats;
     unsigned count;
     bool stopping; /* all workers were told to */
-    struct event *signals[3];
+    struct event *reload_signal;
     pthread_mutex_t lock;
     pthread_cond_t changed;
 };

@@ -3,16 +3,15 @@
 #include "lua/commands/commands.h"
 #include "lua/commands/observing.h"
 #include "lua/commands/process.h"
+#include "lua/commands/stopping.h"
 
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
-static void on_stop_signal(evutil_socket_t number, short what, void *context)
+static void on_stop_signal(void *context)
 {
-    (void)number;
-    (void)what;
     attendance_stopping(context);
     seats_stop(context);
 }
@@ -32,13 +31,9 @@ static void on_reload_signal(evutil_socket_t number, short what, void *context)
 static bool watch_signals(struct moondns *moondns)
 {
     struct event_base *base = worker_base(moondns->seats[0].worker);
-    moondns->signals[0] = evsignal_new(base, SIGINT, on_stop_signal, moondns);
-    moondns->signals[1] = evsignal_new(base, SIGTERM, on_stop_signal, moondns);
-    moondns->signals[2] = evsignal_new(base, SIGHUP, on_reload_signal, moondns);
-    for (size_t i = 0; i < 3; i++)
-        if (!moondns->signals[i] || event_add(moondns->signals[i], NULL))
-            return false;
-    return true;
+    moondns->reload_signal = evsignal_new(base, SIGHUP, on_reload_signal, moondns);
+    return moondns->reload_signal && !event_add(moondns->reload_signal, NULL) &&
+           !stopping_watch(base, on_stop_signal, moondns);
 }
 
 /* "listening on …, upstream …, scripts: …" */
@@ -168,5 +163,6 @@ int command_serve(int argc, char **argv)
     else if (!code)
         code = serve(&moondns);
     process_close(&moondns);
+    stopping_done();
     return code;
 }

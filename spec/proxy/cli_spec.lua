@@ -3,8 +3,10 @@ local dig = require "spec.support.dig"
 local files = require "spec.support.files"
 local net = require "spec.support.net"
 local ports = require "spec.support.ports"
+local process = require "spec.support.process"
 local proxy = require "spec.support.proxy"
 local scope = require "spec.support.scope"
+local unistd = require "posix.unistd"
 local upstream = require "spec.support.upstream"
 local wait = require "spec.support.wait"
 local wire = require "spec.support.wire"
@@ -316,7 +318,7 @@ for path in sys.argv[1:]:
             assert entry["level"] in ("debug", "info", "warn", "error") and "message" in entry, entry
 assert flows == 1, flows
 ]]
-            local result = require("spec.support.process").run { "/usr/bin/python3", "-c", check, moondns.out_path, moondns.err_path }
+            local result = process.run { "/usr/bin/python3", "-c", check, moondns.out_path, moondns.err_path }
             assert.equal(0, result.code, result.err .. moondns:output())
         end)
 
@@ -355,7 +357,7 @@ assert flows == 1, flows
     end)
 
     it("becomes the user it is told once the ports are bound", function()
-        if require("posix.unistd").getuid() ~= 0 then
+        if unistd.getuid() ~= 0 then
             pending "only root can become somebody else"
             return
         end
@@ -366,5 +368,17 @@ assert flows == 1, flows
         assert.is_nil(status:match "Uid:%s+0%s" or status:match "\nGid:%s+0%s")
         assert.same({ "192.0.2.9" }, dig.data(moondns:dig "x.example"))
         assert.truthy(refuse({ "--user", "no-such-user" }).err:find("no-such-user", 1, true))
+    end)
+
+    it("closed standard descriptors are nobody's files", function()
+        local port = ports.free()
+        local moondns = process.start { "sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-', proxy.binary, "-l", "127.0.0.1:" .. port, "-u", "none" }
+        moondns.expected_end = true
+        wait.eventually(function()
+            return wire.parse(assert(net.udp(port):ask(wire.query("x.example", "A")))).rcode == 2
+        end, "an answer")
+        for fd = 0, 2 do
+            assert.equal("/dev/null\n", process.run({ "readlink", ("/proc/%d/fd/%d"):format(moondns.pid, fd) }).out)
+        end
     end)
 end)

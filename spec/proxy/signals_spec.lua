@@ -59,6 +59,23 @@ describe("signals", function()
         assert.is_true(took > 3 and took < 10, took .. " seconds")
     end)
 
+    it("TERM, again and again, ends what a script is stuck in", function()
+        local moondns = proxy.start { args = { "--jit", "--workers", "2" }, code = [[
+            function dns_request()
+                log.warn "stuck"
+                while true do end
+            end
+        ]] }
+        moondns.expected_end = true
+        moondns:udp():send(wire.query("x.example", "A"))
+        moondns:wait_output "stuck"
+        wait.eventually(function()
+            return moondns:ended() or moondns:signal "TERM"
+        end, "the end", 20)
+        assert.equal(1, moondns:wait_end())
+        assert.matches("a worker does not answer, and is ended as it stands", moondns:output())
+    end)
+
     it("TERM does not wait for idle connections", function()
         local moondns = proxy.start { code = [[function dns_request(flow) flow.response = flow.request:fail("REFUSED") end]] }
         moondns.expected_end = true
