@@ -109,14 +109,13 @@ static cJSON *conn_to_json(bool present, const struct lua_conn_data *data)
     return present && data->address.family != AF_UNSPEC ? lua_conn_data_to_json(data) : cJSON_CreateNull();
 }
 
+/* The id's text lies at the top. */
 static bool add_plain(lua_State *L, int index, cJSON *json)
 {
     const struct lua_flow *self = lua_class_test(L, index, &lua_flow_class);
     const struct flow *flow = self->flow;
-    lua_flow_push_id(L, index);
-    cJSON *id = cJSON_CreateString(lua_tostring(L, -1));
-    lua_pop(L, 1);
-    return json_add(json, "id", id) && json_add(json, "type", cJSON_CreateString("dns")) &&
+    return json_add(json, "id", cJSON_CreateString(lua_tostring(L, -1))) &&
+           json_add(json, "type", cJSON_CreateString("dns")) &&
            json_add(json, "timestamp_created",
                     cJSON_CreateNumber(flow ? clock_seconds(flow->created_us) : self->created)) &&
            json_add(json, "live", cJSON_CreateBool(lua_flow_is_live(self))) &&
@@ -139,8 +138,11 @@ struct cJSON *lua_flow_to_json(lua_State *L, int index, struct reason *reason)
     }
     bool has_client = lua_flow_client(self, &client), has_server = lua_flow_server(self, &server);
     struct reason why = {"no memory"};
+    lua_flow_push_id(L, index); /* which may raise */
     cJSON *json = cJSON_CreateObject();
-    if (json && add_plain(L, index, json) && json_add(json, "metadata", metadata_to_json(L, index, &why)) &&
+    const bool plain = json && add_plain(L, index, json);
+    lua_pop(L, 1);
+    if (plain && json_add(json, "metadata", metadata_to_json(L, index, &why)) &&
         json_add(json, "client_conn", conn_to_json(has_client, &client)) &&
         json_add(json, "server_conn", conn_to_json(has_server, &server)) &&
         json_add(json, "request", request_to_json(L, index, &why)) &&

@@ -396,12 +396,14 @@ local function hold(serving, class, problem, seconds)
     local page, world, before = serving.page, serving.world, serving:has()
     serving.descriptors = serving.descriptors or before.descriptors + world.sockets_max
     local failed, more, told = page:failed(), within(seconds), lines(serving.moondns:err())
+    local began = wait.now()
     page:set("always", class, problem)
     repeat
         world:round(serving.moondns, 0.25)
         world:reload(serving.moondns)
     until not more() or serving.moondns:ended() or page:failed() == failed
     page:set "off"
+    local lasted = wait.now() - began
     told = lines(serving.moondns:err()) - told
     serving:settle(class, problem, RECOVERY_SECONDS)
     local after
@@ -413,8 +415,8 @@ local function hold(serving, class, problem, seconds)
         serving:found("%s %s: %d descriptors at most and %d bytes became %d and %d", class, problem, serving.descriptors,
             before.bytes, after.descriptors, after.bytes)
     end
-    if told > SPARE_LINES * seconds then
-        serving:found("%s %s: %d lines logged", class, problem, told)
+    if told > SPARE_LINES * math.max(seconds, lasted) then
+        serving:found("%s %s: %d lines logged in %.1f s", class, problem, told, lasted)
     end
     return page:failed() - failed
 end
