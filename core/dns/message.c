@@ -252,3 +252,15 @@ uint16_t dns_message_response_code(const struct dns_message *message)
 {
     return (uint16_t)(message->opt.extended_response_code << 4 | (message->header.flags & DNS_FLAG_RCODE));
 }
+
+bool dns_message_has_whole_options(const struct dns_message *message)
+{
+    struct cursor cursor = cursor_over(message->opt.options.data, message->opt.options.length);
+    while (cursor_left(&cursor)) {
+        const uint16_t code = cursor_u16(&cursor), length = cursor_u16(&cursor);
+        (void)code;
+        if (!cursor_take(&cursor, length))
+            return false;
+    }
+    return true;
+}

@@ -146,6 +146,10 @@ MUST_CHECK enum status dns_packer_finish(struct dns_packer *packer);
  * only parsing tells. */
 bool dns_packer_view(const struct dns_packer *packer, struct dns_message *out);
 
+/* Whether the first OPT's data is whole options, one behind the other (RFC 6891 section 6.1.2); so it is without OPT.
+ */
+bool dns_message_has_whole_options(const struct dns_message *message);
+
 /* --- edits on the wire of a checked message --- */
 
 /* Makes the response to `query` with this code: id, op code, RD and CD are the query's (RFC 1035 section 4.1.1, RFC

@@ -189,14 +189,16 @@ static enum status make_refusal(const struct dns_header *header, const uint8_t *
 }
 
 /* What a well-formed query is refused with, NOERROR when it isn't: there is at most one OPT (RFC 6891 section 6.1.1),
- * it is the root's (section 6.1.2), of version 0 (section 6.1.3). */
+ * it is the root's and holds whole options (section 6.1.2), of version 0 (section 6.1.3). */
 static uint16_t refusal(const struct dns_message *query)
 {
     if (query->opt.count == 0)
         return DNS_RCODE_NOERROR;
     if (query->opt.count > 1 || query->wire[query->opt.offset] != 0)
         return DNS_RCODE_FORMERR;
-    return query->opt.version > 0 ? DNS_RCODE_BADVERS : DNS_RCODE_NOERROR;
+    if (query->opt.version > 0)
+        return DNS_RCODE_BADVERS;
+    return dns_message_has_whole_options(query) ? DNS_RCODE_NOERROR : DNS_RCODE_FORMERR;
 }
 
 /* A query must not begin with hooks that another worker has left behind. */

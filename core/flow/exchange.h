@@ -86,8 +86,8 @@ struct exchange_io {
     enum status (*send)(void *context, const struct channel *channel, const uint8_t *wire, size_t length,
                         struct reason *reason);
 
-    /* The server on the channel answered FORMERR or NOTIMP to a query with OPT, and as it should without: from now on
-     * its channels say so (no_edns), for a while. May be NULL. */
+    /* The server on the channel answered FORMERR or NOTIMP to a query with nothing odd but OPT, without options, and as
+     * it should without: from now on its channels say so (no_edns), for a while. May be NULL. */
     void (*no_edns)(void *context, const struct channel *channel);
 
     /* The server on a stream says for how long the connection may be idle; or it was asked, and does not say (-1). May

@@ -37,6 +37,7 @@ struct exchange_flow {
     bool blocked;                    /* its response stands for an answer that was */
     bool stream_again;               /* the answer came cut: this try goes on over a stream */
     bool plain_again;                /* the server did not understand OPT: this try goes on without */
+    bool blames_edns;                /* … and that OPT was one that every server with EDNS understands */
     bool without_opt;                /* the upstream was asked without the request's OPT */
     bool keepalive;                  /* it was asked for how long its connection may be idle */
     bool transfers;                  /* a zone transfer is asked for, over a stream; the next four are for such alone */
@@ -124,8 +125,9 @@ enum step exchange_reply(struct exchange *exchange, struct exchange_flow *flow);
 /* How a try failed; `info` is an extended error's. */
 void exchange_fail_try(struct exchange_flow *flow, const char *why, uint16_t info);
 
-/* Whether the answer, with an error's code, says that the server does not know OPT: it is to be asked without. */
-bool exchange_wants_plain(const struct exchange_flow *flow, const struct dns_message *answer);
+/* Whether the answer, with an error's code, says that the server does not understand OPT: then the try goes on without.
+ */
+bool exchange_goes_plain(struct exchange_flow *flow, const struct dns_message *answer);
 
 /* Takes an answer's message over as the flow's response. */
 MUST_CHECK enum status exchange_take_response(struct exchange *exchange, struct exchange_flow *flow,

@@ -33,10 +33,8 @@ static enum step take_message(struct exchange *exchange, struct exchange_flow *f
         exchange_fail_try(flow, reason.text, DNS_EDE_NETWORK_ERROR);
         return STEP_FORWARD;
     }
-    if (answer.header.flags & DNS_FLAG_RCODE && flow->flow.messages == 0 && exchange_wants_plain(flow, &answer)) {
-        flow->plain_again = true;
+    if (answer.header.flags & DNS_FLAG_RCODE && flow->flow.messages == 0 && exchange_goes_plain(flow, &answer))
         return STEP_FORWARD;
-    }
     if (exchange_take_response(exchange, flow, &answer)) {
         exchange_fail_try(flow, "out of memory", DNS_EDE_OTHER);
         return STEP_FORWARD;

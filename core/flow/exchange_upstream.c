@@ -293,11 +293,27 @@ static bool is_lost_on_opt(uint16_t flags, unsigned opts)
     return !opts && codes >> (flags & DNS_FLAG_RCODE) & 1;
 }
 
-bool exchange_wants_plain(const struct exchange_flow *flow, const struct dns_message *answer)
+/* Whether a server that does not understand the request does not understand EDNS: nothing stands behind the question
+ * but an OPT that says no more than a size and DO. Else one client's odd message would take EDNS from everybody. */
+static bool has_bare_opt(const struct dns_message *request)
+{
+    enum { TTL_AND_LENGTH = 6, DO = 0x8000 };
+    const struct dns_header *header = &request->header;
+    const struct span options = request->opt.options;
+    return !(header->flags & DNS_FLAG_OPCODE) && header->counts[DNS_SECTION_ANSWER] == 0 &&
+           header->counts[DNS_SECTION_AUTHORITY] == 0 && header->counts[DNS_SECTION_ADDITIONAL] == 1 &&
+           options.length == 0 && (load_u32(options.data - TTL_AND_LENGTH) & ~(uint32_t)DO) == 0;
+}
+
+bool exchange_goes_plain(struct exchange_flow *flow, const struct dns_message *answer)
 {
     const struct dns_message *request = &flow_request(&flow->flow)->view;
-    return is_lost_on_opt(answer->header.flags, answer->opt.count) && request->opt.count && !flow->without_opt &&
-           !dns_message_is_signed(request);
+    if (!is_lost_on_opt(answer->header.flags, answer->opt.count) || !request->opt.count || flow->without_opt ||
+        dns_message_is_signed(request))
+        return false;
+    flow->plain_again = true;
+    flow->blames_edns = !flow->keepalive && has_bare_opt(request);
+    return true;
 }
 
 /* Whoever was asked without the client's OPT knows none; it is answered all the same (RFC 6891 section 6.1.1). */
@@ -306,7 +322,7 @@ static enum status take_plain_response(struct exchange *exchange, struct exchang
 {
     struct flow_message *response = &flow->flow.response;
     struct buffer *wire = &exchange->scratch;
-    if (flow->plain_again && !is_lost_on_opt(answer->header.flags, 0) && exchange->io->no_edns)
+    if (flow->plain_again && flow->blames_edns && !is_lost_on_opt(answer->header.flags, 0) && exchange->io->no_edns)
         exchange->io->no_edns(exchange->io->context, &flow->channel);
     buffer_clear(wire);
     buffer_append(wire, answer->wire, answer->length);
@@ -369,10 +385,8 @@ static enum step take_answer(struct exchange *exchange, struct exchange_flow *fl
         return refuse_answer(exchange, flow, status, &reason);
     if (transport_is_stream(flow->channel.transport))
         hear_keepalive(exchange, flow, answer);
-    if (answer->header.flags & DNS_FLAG_RCODE && exchange_wants_plain(flow, answer)) {
-        flow->plain_again = true;
+    if (answer->header.flags & DNS_FLAG_RCODE && exchange_goes_plain(flow, answer))
         return ask_again(flow);
-    }
     flow->stream_again = wants_stream(flow, &answer->header);
     if (flow->stream_again)
         return ask_again(flow);
@@ -381,7 +395,7 @@ static enum step take_answer(struct exchange *exchange, struct exchange_flow *fl
     if (flow->without_opt && exchange_take_response(exchange, flow, answer))
         return refuse_answer(exchange, flow, STATUS_NO_MEMORY, &reason);
     plain->source = FLOW_SOURCE_UPSTREAM;
-    if (exchange->cache)
+    if (exchange->cache && !flow->plain_again) /* which is without DNSSEC's records, say */
         exchange_keep_answer(exchange, flow, answer);
     return STEP_RESPONSE;
 }

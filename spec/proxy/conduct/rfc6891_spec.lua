@@ -59,6 +59,19 @@ describe("RFC 6891", function()
         assert.is_nil(server:receive(0))
     end)
 
+    it("section 6.1.2: an OPT whose options are cut off is FORMERR, and whole ones pass", function()
+        local client = moondns:udp()
+        for _, data in ipairs { "\0", "\0\10", "\0\10\0", "\0\10\0\1", "\0\10\0\8abcdefg", "\0\3\0\0x", SUBNET .. "\0\10", "\0\12\255\255" } do
+            local answer = wire.parse(assert(client:ask(wire.query("a.example", "A", { edns = { data = data } }))))
+            assert.equal(FORMERR, answer.rcode)
+        end
+        assert.is_nil(server:receive(0))
+        for _, data in ipairs { "\0\3\0\0", "\0\3\0\0\255\1\0\1x" } do
+            local _, asked = pass(wire.query("a.example", "A", { edns = { data = data } }), answer_to)
+            assert.equal(data, asked.opt.data)
+        end
+    end)
+
     it("section 6.1.3: a version above 0 is BADVERS, with the version that is known", function()
         local answer = wire.parse(assert(moondns:udp():ask(wire.query("a.example", "A", { edns = { version = 1 } }))))
         assert.equal(BADVERS, answer.rcode)
@@ -105,6 +118,39 @@ describe("RFC 6891", function()
             assert.is_nil(asked.opt)
         end)
     end
+
+    it("section 7: who dislikes one client's OPT is asked without for it alone, and keeps EDNS for all others", function()
+        local client = moondns:udp()
+        local odd_flags = wire.message(9, 0x0100, { wire.question("a.example", "A") }, nil, nil, { "\0\0\41\4\208\0\0\64\0\0\0" })
+        local odd_record = wire.message(9, 0x0100, { wire.question("a.example", "A") }, nil, nil, { wire.record("x", "A", "abcd"), wire.opt() })
+        local odd_option = wire.query("a.example", "A", { edns = { dnssec = true, data = "\0\10\0\1x" } }) -- a cookie of one byte
+        for _, query in ipairs { odd_option, odd_flags, odd_record } do
+            client:send(query)
+            local received, reply = server:receive()
+            assert.truthy(wire.parse(received).opt)
+            reply(wire.answer(received, {}, { rcode = FORMERR }))
+            received, reply = server:receive()
+            assert.is_nil(wire.parse(received).opt)
+            reply(answer_to(received))
+            assert.equal(0, wire.parse(assert(client:receive())).rcode)
+
+            local _, asked = pass(wire.query("a.example", "A", { edns = { dnssec = true } }), answer_to)
+            assert.equal(0x8000, asked.opt.ttl)
+        end
+    end)
+
+    it("section 7: an answer to a question asked without OPT for one client's sake is not kept for others", function()
+        moondns = proxy.start { upstream = server, args = { "--cache", "10" } }
+        local client = moondns:udp()
+        client:send(wire.query("a.example", "A", { edns = { dnssec = true, data = "\0\10\0\1x" } }))
+        for _, rcode in ipairs { FORMERR, 0 } do
+            local received, reply = server:receive()
+            reply(rcode == FORMERR and wire.answer(received, {}, { rcode = rcode }) or answer_to(received))
+        end
+        assert.equal(0, wire.parse(assert(client:receive())).rcode)
+        local _, asked = pass(wire.query("a.example", "A", { edns = { dnssec = true } }), answer_to)
+        assert.equal(0x8000, asked.opt.ttl)
+    end)
 
     it("section 7: FORMERR with OPT is an answer like any other", function()
         local answer = pass(wire.query("a.example", "A", { edns = true }), function(query)
