@@ -99,8 +99,8 @@ static enum status open_writer(const struct dnstap_target *target, struct dnstap
                                struct reason *reason)
 {
     if (target->kind == DNSTAP_TARGET_FILE)
-        return dnstap_file_writer(target->path, dnstap->log, out, &dnstap->file, reason);
-    return dnstap_socket_writer(target, dnstap->log, out);
+        return dnstap_file_writer(target->path, dnstap->log, &dnstap->fate, out, &dnstap->file, reason);
+    return dnstap_socket_writer(target, dnstap->log, &dnstap->fate, out);
 }
 
 static ProtobufCBinaryData bytes_of(char *text)
@@ -202,7 +202,8 @@ void dnstap_free(struct dnstap *dnstap)
     struct timespec until;
     if (!dnstap)
         return;
-    /* A reader that takes nothing would hold the writer for ever: it is left to the process's end. */
+    /* A reader that takes nothing would hold the writer for ever: it is left to the process's end, with what it uses.
+     */
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += CLOSE_S;
     if (pthread_create(&closer, NULL, close_writer, dnstap->writer) == 0 &&
@@ -210,8 +211,14 @@ void dnstap_free(struct dnstap *dnstap)
         log_line(dnstap->log, LOG_WARN, "--dnstap: %s: what was not written yet is lost",
                  dnstap->file ? "the file takes too long" : "the reader takes nothing");
         pthread_detach(closer);
+        return;
     }
     free(dnstap);
+}
+
+uint64_t dnstap_lost(const struct dnstap *dnstap)
+{
+    return dnstap ? atomic_load_explicit(&dnstap->fate.lost, memory_order_relaxed) : 0;
 }
 
 void dnstap_reopen(struct dnstap *dnstap)

@@ -1,6 +1,6 @@
 /* dnstap: queries and answers as they pass, to a reader behind a socket or into a file, in Frame Streams (libfstrm). A
  * thread of its own writes; each worker has a queue to it, and what finds its queue full is dropped and counted. A
- * reader that is away is looked for again, once a second; what comes meanwhile is thrown away by the library. */
+ * reader that is away is looked for again, once a second; what comes meanwhile is thrown away, and counted as lost. */
 #ifndef MOONDNS_OBSERVE_DNSTAP_H
 #define MOONDNS_OBSERVE_DNSTAP_H
 
@@ -29,6 +29,10 @@ MUST_CHECK enum status dnstap_new(const struct dnstap_config *config, struct dns
 
 /* Writes out what waits, a second at the most. No worker may have messages any more. NULL is fine. */
 void dnstap_free(struct dnstap *dnstap);
+
+/* Messages that were queued and then lost, of all workers: no reader was there, it hung up, the disk was full. Not
+ * among them is what lies in a socket whose reader ends. Any thread. NULL is fine. */
+uint64_t dnstap_lost(const struct dnstap *dnstap);
 
 /* A file that was moved away is begun anew under its name, with the next message. Any thread. NULL is fine. */
 void dnstap_reopen(struct dnstap *dnstap);

@@ -14,6 +14,7 @@
 
 struct dnstap_file {
     const struct log *log;
+    struct dnstap_fate *fate;
     char *path;
     int fd;
     off_t length; /* of whole frames */
@@ -117,6 +118,7 @@ static fstrm_res on_write(void *context, const struct iovec *parts, int count)
         fine = write_all(file->fd, parts[i].iov_base, parts[i].iov_len);
     if (fine) {
         file->length = position(file->fd);
+        dnstap_fate_handed_on(file->fate, count);
     } else {
         if (!file->full)
             log_line(file->log, LOG_ERROR, "--dnstap: cannot write %s: %s; messages are lost", file->path,
@@ -138,13 +140,14 @@ static fstrm_res on_destroy(void *context)
     return fstrm_res_success;
 }
 
-enum status dnstap_file_writer(const char *path, const struct log *log, struct fstrm_writer **out,
-                               struct dnstap_file **file_out, struct reason *reason)
+enum status dnstap_file_writer(const char *path, const struct log *log, struct dnstap_fate *fate,
+                               struct fstrm_writer **out, struct dnstap_file **file_out, struct reason *reason)
 {
     struct dnstap_file *file = calloc(1, sizeof *file);
     if (!file)
         return STATUS_NO_MEMORY;
     file->log = log;
+    file->fate = fate;
     file->path = strdup(path);
     file->fd = open_file(path);
     if (file->fd < 0 || !file->path) {

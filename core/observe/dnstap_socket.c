@@ -15,6 +15,7 @@
 
 struct dnstap_socket {
     const struct log *log;
+    struct dnstap_fate *fate;
     struct sockaddr_un name; /* AF_UNSPEC: TCP */
     char host[DNSTAP_HOST_MAX], port[8];
     int fd;     /* -1: not connected */
@@ -110,6 +111,7 @@ static fstrm_res on_write(void *context, const struct iovec *parts, int count)
 {
     enum { PARTS_MAX = 64 };
     struct dnstap_socket *there = context;
+    const int all = count;
     while (count > 0) {
         const int some = count < PARTS_MAX ? count : PARTS_MAX;
         struct iovec left[PARTS_MAX];
@@ -126,6 +128,7 @@ static fstrm_res on_write(void *context, const struct iovec *parts, int count)
         parts += some;
         count -= some;
     }
+    dnstap_fate_handed_on(there->fate, all);
     return fstrm_res_success;
 }
 
@@ -136,12 +139,14 @@ static fstrm_res on_destroy(void *context)
     return fstrm_res_success;
 }
 
-enum status dnstap_socket_writer(const struct dnstap_target *target, const struct log *log, struct fstrm_writer **out)
+enum status dnstap_socket_writer(const struct dnstap_target *target, const struct log *log, struct dnstap_fate *fate,
+                                 struct fstrm_writer **out)
 {
     struct dnstap_socket *there = calloc(1, sizeof *there);
     if (!there)
         return STATUS_NO_MEMORY;
     there->log = log;
+    there->fate = fate;
     there->fd = -1;
     if (target->kind == DNSTAP_TARGET_UNIX) {
         there->name.sun_family = AF_UNIX;

@@ -41,7 +41,8 @@ enum {
  * next one. */
 struct dnstap_batch {
     atomic_uint left; /* BATCH_OPEN more than are not written, until the worker has gone on */
-    unsigned given;   /* the worker's, like the two below */
+    struct dnstap_fate *fate;
+    unsigned given; /* the worker's, like the two below */
     size_t used, size;
     uint8_t bytes[];
 };
@@ -152,7 +153,9 @@ static void take_off(struct dnstap_batch *batch, unsigned count)
 static void on_written(void *data, void *context)
 {
     (void)data;
-    take_off(context, 1);
+    struct dnstap_batch *batch = context;
+    dnstap_fate_given_back(batch->fate);
+    take_off(batch, 1);
 }
 
 /* Room for a message, at its end; NULL: there is no memory. */
@@ -167,6 +170,7 @@ static uint8_t *make_room(struct dnstap_tap *tap, size_t size)
     if (!batch)
         return NULL;
     atomic_init(&batch->left, BATCH_OPEN);
+    batch->fate = &tap->dnstap->fate;
     batch->given = 0;
     batch->used = 0;
     batch->size = room;

@@ -111,9 +111,10 @@ static const struct row rows[] = {
      "Queries of scripts' own under way now."},
     {"moondns_flows_held", NULL, NULL, AT(flows_held), METRIC_GAUGE, "Flows that scripts hold now."},
     {"moondns_dnstap_messages", "result", "queued", AT(dnstap_queued), METRIC_COUNTER,
-     "dnstap messages: queued for the writer, which throws them away while no reader is there, or dropped as the queue "
-     "was full."},
+     "dnstap messages: queued for the writer, or dropped as the queue was full; lost are those of the queued that "
+     "could not be written: no reader, a full disk."},
     {"moondns_dnstap_messages", "result", "dropped", AT(dnstap_dropped), 0, NULL},
+    {"moondns_dnstap_messages", "result", "lost", AT(dnstap_lost), 0, NULL},
     {"moondns_redis_calls", "result", "ok", AT(redis_answered), METRIC_COUNTER,
      "Calls of scripts' to 'shared' in Redis: answered, or failed."},
     {"moondns_redis_calls", "result", "failed", AT(redis_failed), 0, NULL},

@@ -37,7 +37,7 @@ struct snapshot {
     size_t flows_active, asks_active, flows_held;
     size_t flows_memory; /* bytes */
     size_t lua_memory;   /* bytes */
-    uint64_t dnstap_queued, dnstap_dropped;
+    uint64_t dnstap_queued, dnstap_dropped, dnstap_lost;
     bool has_redis, redis_is_up; /* `shared` is in Redis; it can be reached */
     uint64_t redis_answered, redis_failed;
     struct hook_time *hooks; /* owned */

@@ -123,8 +123,10 @@ static void fill_in(struct seat *seat, struct snapshot *out)
     }
     if (seat->engine)
         engine_snapshot(seat->engine, out);
-    if (seat->number == 0)
+    if (seat->number == 0) {
+        out->dnstap_lost = dnstap_lost(seat->moondns->dnstap);
         out->reloads = *reloader_counts(seat->moondns->reloader);
+    }
 }
 
 void observing_woken(struct seat *seat)

@@ -222,6 +222,7 @@ describe("dnstap", function()
         end
         load(500) -- nobody is there
         assert.equal(1000, counted "queued" + counted "dropped")
+        wait.eventually(function() return counted "lost" == counted "queued" end, "messages to be counted as lost")
 
         local reader = capture { "-u", socket }
         wait.eventually(function() -- it is found
@@ -229,6 +230,7 @@ describe("dnstap", function()
             reader:signal "HUP"
             return stat.stat(reader.path) and #read(reader.path, true) > 0
         end, "messages")
+        assert.is_true(counted "lost" < counted "queued")
         reader:signal "KILL"
         reader:wait_end()
         load(500)
@@ -249,6 +251,25 @@ describe("dnstap", function()
         assert.equal(0, moondns:stop()) -- although the reader takes nothing
         stuck:signal "CONT"
         stuck:stop()
+    end)
+
+    it("counts what a full disk has no room for", function()
+        local path = files.temp_folder() .. "/messages.fstrm"
+        for target, lost in pairs { [path] = 0, ["/dev/full"] = 4 } do
+            local moondns = proxy.start { code = ANSWERING, args = { "--dnstap", "file:" .. target, "--metrics", "0" } }
+            moondns:dig "a.answered.example"
+            moondns:dig "b.answered.example"
+            wait.eventually(function()
+                return target ~= path and moondns:err():find "cannot write /dev/full: No space left on device; messages are lost"
+                    or target == path and #read(path, true) == 4
+            end, "messages to be written")
+            local function counted(result)
+                return metrics.scrape(moondns)['moondns_dnstap_messages_total{result="' .. result .. '"}']
+            end
+            wait.eventually(function() return counted "lost" == lost end, "messages to be counted as lost")
+            assert.same({ 4, 0 }, { counted "queued", counted "dropped" })
+            assert.equal(0, moondns:stop())
+        end
     end)
 
     it("says what is wrong with a target", function()
