@@ -4,26 +4,26 @@
 
 enum { SVCB_IPV4_HINT = 4, SVCB_IPV6_HINT = 6 /* RFC 9460 section 7.3 */ };
 
-/* Networks that the public DNS has no business to point to: RFC 6890, RFC 4193, and those inside NAT64's prefix (RFC
- * 6052). */
+/* Networks that the public DNS has no business to point to: RFC 6890, RFC 4193, IPv4-compatible and site-local
+ * addresses (RFC 4291), and the prefix of a network's own NAT64 (RFC 8215), of which only that network knows where the
+ * IPv4 address stands. */
 static const char *const private_networks[] = {
-    "0.0.0.0/8",
-    "10.0.0.0/8",
-    "100.64.0.0/10",
-    "127.0.0.0/8",
-    "169.254.0.0/16",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "255.255.255.255",
-    "::/127",
-    "fc00::/7",
-    "fe80::/10",
-    "64:ff9b::10.0.0.0/104",
-    "64:ff9b::127.0.0.0/104",
-    "64:ff9b::172.16.0.0/108",
-    "64:ff9b::192.168.0.0/112",
-    "64:ff9b::169.254.0.0/112",
+    "0.0.0.0/8",     "10.0.0.0/8",     "100.64.0.0/10",  "127.0.0.0/8",   "169.254.0.0/16",
+    "172.16.0.0/12", "192.0.0.0/24",   "192.168.0.0/16", "198.18.0.0/15", "240.0.0.0/4",
+    "::/96",         "64:ff9b:1::/48", "fc00::/7",       "fe80::/10",     "fec0::/10",
 };
+
+/* IPv6 addresses that lead to the IPv4 address inside of them. */
+static const struct carrier {
+    uint8_t prefix[12];
+    size_t length, ipv4_at; /* bytes */
+} carriers[] = {
+    {{0x00, 0x64, 0xff, 0x9b}, 12, 12}, /* NAT64: RFC 6052 */
+    {{0x20, 0x02}, 2, 2},               /* 6to4: RFC 3056 */
+};
+
+/* Whose addresses, of 192.0.0.0/24, tell hosts the prefix of their NAT64 (RFC 7050); or are behind that prefix. */
+static const char nat64_discovery[] = "ipv4only.arpa";
 
 enum status rebind_new(const struct dns_name *allowed, size_t count, struct rebind **out)
 {
@@ -35,13 +35,15 @@ enum status rebind_new(const struct dns_name *allowed, size_t count, struct rebi
     if (!status)
         status = address_ranges_set_texts(&rebind->private, private_networks,
                                           sizeof private_networks / sizeof *private_networks);
+    if (!status)
+        status = dns_name_from_text(nat64_discovery, sizeof nat64_discovery - 1, &rebind->allowed[count], NULL);
     if (status) {
         rebind_free(rebind);
         return status;
     }
     if (count)
         memcpy(rebind->allowed, allowed, count * sizeof *allowed);
-    rebind->allowed_count = count;
+    rebind->allowed_count = count + 1;
     *out = rebind;
     return STATUS_OK;
 }
@@ -56,12 +58,22 @@ void rebind_free(struct rebind *rebind)
     free(rebind);
 }
 
+static bool is_private(const struct rebind *rebind, const uint8_t *bytes, size_t size)
+{
+    if (address_ranges_match_bytes(&rebind->private, bytes, size))
+        return true;
+    for (size_t i = 0; size == 16 && i < sizeof carriers / sizeof *carriers; i++)
+        if (!memcmp(bytes, carriers[i].prefix, carriers[i].length))
+            return address_ranges_match_bytes(&rebind->private, bytes + carriers[i].ipv4_at, 4);
+    return false;
+}
+
 /* Looks at addresses that stand one behind the other. */
 static bool find_among(const struct rebind *rebind, const uint8_t *bytes, size_t length, size_t size,
                        struct address *out)
 {
     for (size_t at = 0; at + size <= length; at += size) {
-        if (!address_ranges_match_bytes(&rebind->private, bytes + at, size))
+        if (!is_private(rebind, bytes + at, size))
             continue;
         *out = (struct address){.family = size == 4 ? AF_INET : AF_INET6};
         memcpy(out->bytes, bytes + at, size);

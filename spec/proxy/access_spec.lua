@@ -147,6 +147,32 @@ describe("--rebind-protection", function()
         assert.same({}, asked(moondns, "private4.evil.example +tcp").answers)
     end)
 
+    it("knows what is private, be it inside of IPv6, and what is not", function()
+        local moondns = proxy.start { args = { "--rebind-protection", "--flow-detail", "0" }, upstream = proxy.start { code = [[
+            function dns_request(flow)
+                local question = flow.request.question
+                local address = question.name:match "^x([^.]+)":gsub("[-_]", {["-"] = ":", _ = "."})
+                flow.response = flow.request:succeed{dns.ResourceRecord[question.type == dns.types.A and "A" or "AAAA"](question.name, address)}
+            end]] } }
+        local function passes(address, domain)
+            local label = address:gsub("[:.]", { [":"] = "-", ["."] = "_" })
+            local answer = asked(moondns, "x" .. label .. (domain or ".example"), address:find ":" and "AAAA" or "A")
+            assert.equal("NOERROR", answer.rcode)
+            return #answer.answers == 1
+        end
+        for address in ([[0.1.2.3 10.0.0.1 100.64.0.1 127.255.0.1 169.254.169.254 172.31.255.255 192.0.0.8 192.168.1.1 198.18.0.1 198.19.255.1
+            240.0.0.1 255.255.255.255 :: ::1 ::192.168.1.1 ::127.0.0.1 ::ffff:10.0.0.1 fc00::1 fd12::1 fe80::1 fec0::1 feff::1
+            64:ff9b::127.0.0.1 64:ff9b::192.168.1.1 64:ff9b::100.64.0.1 64:ff9b:1::c0a8:101 64:ff9b:1:ffff::1
+            2002:c0a8:101::1 2002:7f00:1:: 2002:a00:1::]]):gmatch "%S+" do
+            assert.is_false(passes(address), address)
+        end
+        for address in ([[9.9.9.9 100.128.0.1 172.32.0.1 192.0.1.1 198.20.0.1 239.255.255.255 ::1:0:0 2001:db8::1 ::ffff:9.9.9.9
+            64:ff9b::9.9.9.9 64:ff9b:2::1 2002:909:909::1 2003:a00:1::]]):gmatch "%S+" do
+            assert.is_true(passes(address), address)
+        end
+        assert.is_true(passes("192.0.0.170", ".ipv4only.arpa"))
+    end)
+
     it("lets domains that may have them, domains with upstreams of their own, and whatever scripts and hosts files say", function()
         local public = proxy.start { code = PRIVATE }
         local hosts = files.temp_file("hosts", "10.9.9.9 printer.example\n")
