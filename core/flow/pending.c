@@ -262,11 +262,15 @@ void pending_remove(struct pending_table *table, struct pending *entry)
 
 struct pending *pending_take_channel(struct pending_table *table, uint32_t channel)
 {
-    struct pending *chain = map_get(&table->channels, channel);
-    if (!chain)
+    struct pending *newest = map_get(&table->channels, channel), *chain = NULL;
+    if (!newest)
         return NULL;
     map_delete(&table->channels, channel);
-    for (struct pending *entry = chain; entry; entry = entry->channel_next)
+    for (struct pending *entry = newest, *older; entry; entry = older) {
+        older = entry->channel_next;
         forget(table, entry);
+        entry->channel_next = chain;
+        chain = entry;
+    }
     return chain;
 }

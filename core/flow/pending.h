@@ -13,7 +13,7 @@
 
 /* One waiting query; lies in what waits, which finds itself again by its own means. The fields are the table's. */
 struct pending {
-    struct pending *channel_previous, *channel_next; /* the others on this channel */
+    struct pending *channel_previous, *channel_next; /* the others on this channel, the newest first */
     struct pending *earlier, *later;                 /* by deadline, in one lane */
     struct pending *child;                           /* among those that are in no lane (pending_heap.h) */
     int64_t deadline_us;
@@ -72,7 +72,7 @@ struct pending *pending_find(const struct pending_table *table, uint32_t channel
 /* Takes an entry out that is in. */
 void pending_remove(struct pending_table *table, struct pending *entry);
 
-/* Takes all entries of a channel out and gives them as a chain (by channel_next, in no order), or NULL. */
+/* Takes all entries of a channel out and gives them as a chain (by channel_next, the oldest first), or NULL. */
 struct pending *pending_take_channel(struct pending_table *table, uint32_t channel);
 
 /* The entry that is due first, or NULL. */

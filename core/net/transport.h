@@ -16,6 +16,7 @@
 #include "net/net.h"
 #include "net/rate_limit.h"
 #include "net/rebind.h"
+#include "net/stream_share.h"
 #include "net/upstream.h"
 
 #include <event2/event.h>
@@ -113,8 +114,9 @@ struct server {
     unsigned fresh_queries;   /* since then */
     struct udp_socket *spare; /* opened ahead; not in the pool */
 
-    struct tcp_channel *stream;
-    unsigned single_answers; /* streams in a row that were closed behind their first answer, while queries waited */
+    struct tcp_channel *stream; /* the one that takes queries now */
+    struct stream_share share;  /* of connections for few queries */
+    struct stream_habit habit;
 };
 
 struct upstream_transport {
@@ -144,7 +146,7 @@ void tcp_upstream_flush(struct net *net);
 /* --- what net.c gives them --- */
 
 enum {
-    CHANNEL_SLOTS = 4096,         /* a power of two, above the number of channels open at one time */
+    CHANNEL_SLOTS = 16384,        /* a power of two, above the number of channels at one time */
     STREAM_READ_SIZE = 64 * 1024, /* one read */
 };
 
@@ -181,7 +183,8 @@ struct net {
     struct resolv_watch *resolv_watch; /* NULL: nothing comes from resolv.conf, or it cannot be watched */
     struct upstream_probe probes[UPSTREAM_PROBES_MAX];
     struct server *servers, *last_server; /* by address; the one asked last */
-    unsigned udp_sockets, lone_channels;
+    unsigned udp_sockets;
+    struct stream_share streams;                 /* of all servers */
     size_t queries_memory;                       /* of what waits to be sent on stream channels */
     struct channel_end *channels[CHANNEL_SLOTS]; /* by number modulo the size */
     uint32_t last_channel;
@@ -237,6 +240,9 @@ void net_need_tick(struct net *net);
 
 /* Gives the channel a number; STATUS_NO_SPACE when there are too many. */
 MUST_CHECK enum status net_channel_add(struct net *net, struct channel_end *end);
+
+/* Takes the number back, of a channel that nobody was given. */
+void net_channel_remove(struct net *net, struct channel_end *end);
 
 /* The channel broke: retired at once; the exchange is told at the end of the turn. `why` is static text. */
 void net_channel_failed(struct net *net, struct channel_end *end, const char *why);

@@ -38,6 +38,12 @@ enum status net_channel_add(struct net *net, struct channel_end *end)
     return STATUS_NO_SPACE;
 }
 
+void net_channel_remove(struct net *net, struct channel_end *end)
+{
+    *slot_of(net, end->number) = NULL;
+    end->server->channels--;
+}
+
 /* Nothing waits on it: to be freed when the turn ends, as packets of this turn may still be queued on it. */
 static void bury(struct net *net, struct channel_end *end)
 {
@@ -81,8 +87,7 @@ static void tell_failures(struct net *net)
 
 static void free_channel(struct net *net, struct channel_end *end)
 {
-    *slot_of(net, end->number) = NULL;
-    end->server->channels--;
+    net_channel_remove(net, end);
     end->ops->free(end);
 }
 

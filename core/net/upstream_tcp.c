@@ -1,10 +1,14 @@
 /* Asking over TCP (RFC 7766): one connection for each server, opened when it is needed, queries pipelined, kept while
- * it is used; and connections for one query alone, as a zone transfer needs to be held without holding up others. */
+ * it is used; and connections for one query alone, as a zone transfer needs to be held without holding up others. A
+ * server that closes its connections behind a few answers gets no more queries than that on each. Of either kind a
+ * server has its share; those beyond it wait, with their queries, until others are closed. */
 #include "net/framing.h"
 #include "net/transport.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -14,18 +18,21 @@ enum {
     PENDING_MAX = 16384,      /* a quarter of all ids */
     SILENT_MAX = 3,           /* queries in a row without any answer: the next ones get a new connection */
     CONNECT_US = 5000000,
-    LONE_MAX = 256,    /* connections for one query each */
-    SINGLES_MAX = 2,   /* streams closed behind one answer: from then on each query has one of its own */
     UNSENT_MS = 10000, /* data that is not acknowledged for so long ends the connection */
 };
 
 struct tcp_channel {
     struct channel_end end; /* first */
+    struct stream_wait wait;
     struct net *net;
     struct tcp_channel *next_dirty;
-    int fd;
+    int fd; /* -1: it was not opened so far */
     bool connecting, dirty;
-    bool alone;       /* for one query */
+    bool alone;       /* for a transfer */
+    bool shared;      /* it counts for its server's share … */
+    bool waiting;     /* … and is to be opened when that allows it */
+    bool cut;         /* closed by the server while queries waited */
+    unsigned room;    /* queries that it still takes */
     bool held;        /* what has come is not taken for now … */
     bool interrupted; /* … and there was something */
     unsigned silent;  /* queries given up since the last answer */
@@ -44,6 +51,11 @@ static struct tcp_channel *channel_of(struct channel_end *end)
     return (struct tcp_channel *)end;
 }
 
+static struct tcp_channel *channel_of_wait(struct stream_wait *wait)
+{
+    return (struct tcp_channel *)((char *)wait - offsetof(struct tcp_channel, wait));
+}
+
 /* --- input --- */
 
 static bool take_answer(void *context, const uint8_t *wire, size_t length)
@@ -52,8 +64,7 @@ static bool take_answer(void *context, const uint8_t *wire, size_t length)
     channel->silent = 0;
     channel->end.worked = true;
     channel->used_us = channel->net->now_us;
-    if (++channel->answers == 2)
-        channel->end.server->single_answers = 0;
+    channel->answers++;
     exchange_answer(channel->net->exchange, channel->end.number, wire, length);
     return !channel->held;
 }
@@ -78,8 +89,9 @@ static void take_bytes(struct tcp_channel *channel, size_t length)
 
 static void closed_by_server(struct tcp_channel *channel, const char *why)
 {
-    if (!channel->alone && channel->answers == 1 && channel->end.pending > 0)
-        channel->end.server->single_answers++;
+    channel->cut = channel->end.pending > 0;
+    if (!channel->alone && channel->cut && channel->answers > 0)
+        stream_habit_cut(&channel->end.server->habit, channel->answers);
     net_channel_failed(channel->net, &channel->end, why);
 }
 
@@ -124,6 +136,13 @@ static bool is_clogged(const struct tcp_channel *channel)
     return waiting > OUTPUT_MAX || (waiting > OUTPUT_LEAST && net->queries_memory > net->config.tcp_memory_max);
 }
 
+/* The server has closed it: what it said before is still to be read, and then the end. */
+static void give_up_writing(struct tcp_channel *channel)
+{
+    channel->written = channel->out.length;
+    net_channel_retire(channel->net, &channel->end);
+}
+
 static void write_queries(struct tcp_channel *channel)
 {
     if (channel->connecting || channel->end.failed)
@@ -137,7 +156,7 @@ static void write_queries(struct tcp_channel *channel)
             event_add(&channel->writable, NULL);
             return;
         } else if (errno != EINTR) {
-            net_channel_failed(channel->net, &channel->end, net_error_text(errno));
+            give_up_writing(channel);
             return;
         }
     }
@@ -211,41 +230,121 @@ static enum status connect_socket(const struct address *address, int *out)
     return STATUS_OK;
 }
 
-/* NULL with errno when it can't be. */
-static struct tcp_channel *open_channel(struct net *net, struct server *server, bool alone)
+/* Gives 0 or errno. */
+static int connect_channel(struct tcp_channel *channel)
 {
-    struct tcp_channel *channel = calloc(1, sizeof *channel);
-    if (!channel)
-        return NULL;
-    channel->end = (struct channel_end){.ops = &tcp_upstream_transport, .server = server};
-    channel->net = net;
-    channel->connecting = true;
-    channel->alone = channel->end.retired = alone;
-    channel->end.keepalive = !alone;
-    channel->idle_us = net->config.upstream_idle_us;
-    channel->opened_us = channel->used_us = net->now_us;
-    if (connect_socket(&server->address, &channel->fd))
-        goto failed;
-    if (net_channel_add(net, &channel->end)) {
-        close(channel->fd);
-        errno = EMFILE;
-        goto failed;
+    struct net *net = channel->net;
+    if (connect_socket(&channel->end.server->address, &channel->fd)) {
+        net->counters.upstream_connections_failed++;
+        return errno;
     }
+    channel->opened_us = channel->used_us = net->now_us;
+    channel->silent = 0; /* they waited for us */
     event_assign(&channel->readable, net->base, channel->fd, EV_READ | EV_PERSIST, readable, channel);
     event_assign(&channel->writable, net->base, channel->fd, EV_WRITE, writable, channel);
     event_add(&channel->writable, NULL);
     event_add(&channel->readable, NULL);
-    if (alone)
-        net->lone_channels++;
-    else
-        server->stream = channel;
     net->counters.upstream_connections_opened++;
-    net_need_tick(net);
+    return 0;
+}
+
+/* --- waiting to be opened --- */
+
+static void stop_waiting(struct tcp_channel *channel)
+{
+    channel->waiting = false;
+    stream_share_leave(&channel->end.server->share, &channel->net->streams, &channel->wait);
+}
+
+static void turn_has_come(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd;
+    (void)what;
+    struct tcp_channel *channel = context;
+    struct net *net = channel->net;
+    net_enter(net);
+    int error = channel->end.dead ? 0 : connect_channel(channel);
+    if (error)
+        net_channel_failed(net, &channel->end, net_error_text(error));
+    net_leave(net);
+}
+
+/* Has those opened, each by an event of its own, that the server may have now. */
+static void open_waiting(struct net *net, struct server *server)
+{
+    while (server->share.first && stream_share_opens(&server->share, &net->streams)) {
+        struct tcp_channel *channel = channel_of_wait(server->share.first);
+        stop_waiting(channel);
+        server->share.open++;
+        net->streams.open++;
+        event_active(&channel->writable, EV_TIMEOUT, 0);
+    }
+}
+
+/* --- channels --- */
+
+/* Opens it, or has it wait: behind those that do. Gives 0 or errno. */
+static int open_or_wait(struct tcp_channel *channel)
+{
+    struct net *net = channel->net;
+    struct server *server = channel->end.server;
+    if (!channel->shared)
+        return connect_channel(channel);
+    if (!server->share.first && stream_share_opens(&server->share, &net->streams)) {
+        int error = connect_channel(channel);
+        server->share.open += !error;
+        net->streams.open += !error;
+        return error;
+    }
+    evtimer_assign(&channel->writable, net->base, turn_has_come, channel);
+    channel->waiting = true;
+    stream_share_wait(&server->share, &net->streams, &channel->wait);
+    return 0;
+}
+
+/* `queries`: that it is to take; 0: any number. NULL: there is no memory, or number, for it. */
+static struct tcp_channel *new_channel(struct net *net, struct server *server, unsigned queries)
+{
+    struct tcp_channel *channel = calloc(1, sizeof *channel);
+    if (!channel)
+        return NULL;
+    channel->end = (struct channel_end){.ops = &tcp_upstream_transport, .server = server, .keepalive = queries == 0};
+    channel->net = net;
+    channel->fd = -1;
+    channel->connecting = true;
+    channel->shared = queries > 0;
+    channel->room = queries > 0 ? queries : UINT_MAX;
+    channel->idle_us = net->config.upstream_idle_us;
+    channel->used_us = net->now_us;
+    if (net_channel_add(net, &channel->end)) {
+        free(channel);
+        return NULL;
+    }
     return channel;
-failed:
-    net->counters.upstream_connections_failed++;
-    free(channel);
-    return NULL;
+}
+
+/* STATUS_IO, with errno and the reason, when it can't be. */
+static enum status open_channel(struct net *net, struct server *server, unsigned queries, struct tcp_channel **out,
+                                struct reason *reason)
+{
+    if (queries > 0 && !stream_share_waits(&server->share, &net->streams)) {
+        reason_set(reason, "too many queries wait for connections to the upstream");
+        errno = EMFILE; /* our own fault, not the server's */
+        return STATUS_IO;
+    }
+    struct tcp_channel *channel = new_channel(net, server, queries);
+    int error = channel ? open_or_wait(channel) : ENOMEM;
+    if (error) {
+        if (channel)
+            net_channel_remove(net, &channel->end);
+        free(channel);
+        reason_set(reason, "%s", net_error_text(error));
+        errno = error;
+        return STATUS_IO;
+    }
+    net_need_tick(net);
+    *out = channel;
+    return STATUS_OK;
 }
 
 /* --- the transport --- */
@@ -256,39 +355,50 @@ static void unlink_stream(struct channel_end *end)
         end->server->stream = NULL;
 }
 
-static enum status route_alone(struct net *net, struct server *server, struct channel_end **out, struct reason *reason)
-{
-    if (net->lone_channels >= LONE_MAX) {
-        reason_set(reason, "too many connections to upstreams");
-        return STATUS_IO;
-    }
-    struct tcp_channel *channel = open_channel(net, server, true);
-    if (!channel) {
-        reason_set(reason, "%s", net_error_text(errno));
-        return STATUS_IO;
-    }
-    *out = &channel->end;
-    return STATUS_OK;
-}
-
 static bool is_idle(const struct tcp_channel *channel)
 {
     return channel->end.pending == 0 && channel->net->now_us - channel->used_us >= channel->idle_us;
 }
 
+/* One query more is given to the channel; the last one that it takes retires it. */
+static void use(struct tcp_channel *channel, struct channel_end **out)
+{
+    channel->used_us = channel->net->now_us;
+    if (--channel->room == 0) {
+        channel->end.retired = true;
+        unlink_stream(&channel->end);
+    }
+    *out = &channel->end;
+}
+
+static enum status route_alone(struct net *net, struct server *server, struct channel_end **out, struct reason *reason)
+{
+    struct tcp_channel *channel;
+    enum status status = open_channel(net, server, 1, &channel, reason);
+    if (status)
+        return status;
+    channel->alone = true;
+    use(channel, out);
+    return STATUS_OK;
+}
+
+static bool is_worn(const struct tcp_channel *channel)
+{
+    return channel->end.pending >= PENDING_MAX || (channel->silent >= SILENT_MAX && !channel->waiting) ||
+           is_idle(channel);
+}
+
 static enum status route(struct net *net, struct server *server, struct channel_end **out, struct reason *reason)
 {
-    if (server->single_answers >= SINGLES_MAX)
-        return route_alone(net, server, out, reason);
-    struct tcp_channel *channel = server->stream;
-    if (channel && (channel->end.pending >= PENDING_MAX || channel->silent >= SILENT_MAX || is_idle(channel)))
-        net_channel_retire(net, &channel->end);
-    if (!server->stream && !open_channel(net, server, false)) {
-        reason_set(reason, "%s", net_error_text(errno));
-        return STATUS_IO;
+    if (server->stream && is_worn(server->stream))
+        net_channel_retire(net, &server->stream->end);
+    if (!server->stream) {
+        const unsigned queries = stream_habit_queries(&server->habit);
+        enum status status = open_channel(net, server, queries, &server->stream, reason);
+        if (status)
+            return status;
     }
-    server->stream->used_us = net->now_us;
-    *out = &server->stream->end;
+    use(server->stream, out);
     return STATUS_OK;
 }
 
@@ -341,25 +451,44 @@ static void keepalive(struct channel_end *end, int64_t idle_us)
         net_channel_retire(net, end);
 }
 
+/* What the end of a channel says of its server. */
+static void note_end(const struct tcp_channel *channel)
+{
+    if (!channel->alone && !channel->cut && channel->answers > 0)
+        stream_habit_whole(&channel->end.server->habit, channel->answers, channel->room == 0);
+}
+
 static void free_channel(struct channel_end *end)
 {
     struct tcp_channel *channel = channel_of(end);
-    event_del(&channel->readable);
+    struct net *net = channel->net;
+    struct server *server = end->server;
+    note_end(channel);
     event_del(&channel->writable);
-    close(channel->fd);
-    channel->net->lone_channels -= channel->alone;
+    if (channel->fd >= 0) {
+        event_del(&channel->readable);
+        close(channel->fd);
+    }
+    if (channel->waiting) {
+        stop_waiting(channel);
+    } else if (channel->shared) {
+        server->share.open--;
+        net->streams.open--;
+    }
     framing_free(&channel->framing);
     buffer_free(&channel->out);
     weigh(channel);
     free(channel);
+    open_waiting(net, server);
 }
 
 static void tick(struct net *net, struct server *server)
 {
     struct tcp_channel *channel = server->stream;
+    open_waiting(net, server);
     if (!channel)
         return;
-    if (channel->connecting && net->now_us - channel->opened_us >= CONNECT_US)
+    if (channel->connecting && channel->fd >= 0 && net->now_us - channel->opened_us >= CONNECT_US)
         net_channel_failed(net, &channel->end, "time-out of the connection");
     else if (is_idle(channel))
         net_channel_retire(net, &channel->end);

@@ -50,6 +50,23 @@ static void empty_table_finds_nothing(void **state)
     assert_int_equal(pending_count(&made->table), 0);
 }
 
+static void channel_is_given_back_with_its_oldest_first(void **state)
+{
+    struct setup *made = *state;
+    for (size_t i = 0; i < 100; i++)
+        add(made, i, 5, (int64_t)i, TIMEOUT_US);
+    pending_remove(&made->table, &made->entries[0]);
+    pending_remove(&made->table, &made->entries[50]);
+    const struct pending *chain = pending_take_channel(&made->table, 5);
+    for (size_t i = 1; i < 100; i++) {
+        if (i == 50)
+            continue;
+        assert_ptr_equal(chain, &made->entries[i]);
+        chain = chain->channel_next;
+    }
+    assert_null(chain);
+}
+
 static void entry_is_found_by_channel_and_id_alone(void **state)
 {
     struct setup *made = *state;
@@ -202,6 +219,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(empty_table_finds_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(entry_is_found_by_channel_and_id_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(channel_is_given_back_with_its_oldest_first, setup, teardown),
         cmocka_unit_test_setup_teardown(table_agrees_with_a_list_whatever_happens, setup, teardown),
         cmocka_unit_test_setup_teardown(entries_come_due_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(ids_are_unique_on_a_channel_and_free_on_another, setup, teardown),

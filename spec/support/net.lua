@@ -117,7 +117,7 @@ function M.server(address)
     self.listener = closing(socket.tcp4())
     self.listener:setoption("reuseaddr", true)
     assert(self.listener:bind(address, self.port))
-    assert(self.listener:listen(16))
+    assert(self.listener:listen(256))
     return self
 end
 

@@ -105,6 +105,8 @@ server:
     xfrdir: "FOLDER"
     server-count: 1
     minimal-responses: no
+    tcp-query-count: QUERIES
+    tcp-count: 200
 remote-control:
     control-enable: no
 zone:
@@ -113,10 +115,11 @@ zone:
     provide-xfr: 127.0.0.1 NOKEY
 ]]
 
-function M.nsd(zone_text)
+-- nsd with a zone's text, as above. `queries`: that it takes on a connection before it closes it.
+function M.nsd(zone_text, queries)
     local folder, port = files.temp_folder(), ports.free()
     files.write(folder .. "/zone", zone_text or M.signed_zone())
-    files.write(folder .. "/nsd.conf", (NSD:gsub("PORT", port):gsub("FOLDER", folder)))
+    files.write(folder .. "/nsd.conf", (NSD:gsub("PORT", port):gsub("FOLDER", folder):gsub("QUERIES", queries or 0)))
     local server = process.start { "nsd", "-d", "-c", folder .. "/nsd.conf" }
     return wait_serving { port = port, process = server }
 end

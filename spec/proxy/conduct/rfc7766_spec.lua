@@ -2,10 +2,12 @@
 local net = require "spec.support.net"
 local proxy = require "spec.support.proxy"
 local scope = require "spec.support.scope"
+local upstream = require "spec.support.upstream"
 local wait = require "spec.support.wait"
 local wire = require "spec.support.wire"
 
 local COUNT = 40
+local AXFR = 252
 
 local function answer_to(query)
     local name = wire.parse(query).questions[1].name
@@ -167,6 +169,81 @@ describe("RFC 7766", function()
                 stream:close()
             end
             collect(client, COUNT)
+        end)
+
+        for _, queries in ipairs { 1, 5, 30 } do
+            it("section 6.2: nsd that takes " .. queries .. " on a connection answers all, of many at once", function()
+                local nsd = upstream.nsd(nil, queries)
+                local moondns = proxy.start { upstream = "tcp://127.0.0.1:" .. nsd.port,
+                    args = { "--timeout", "15", "--retries", "0", "--flow-detail", "0" } }
+                local client, sent = moondns:tcp(), 0
+                local function send()
+                    sent = sent + 1
+                    client:send(wire.query("n" .. sent .. ".example.com", "A"))
+                end
+                for _ = 1, 200 do
+                    send()
+                end
+                local rcodes = {}
+                for _ = 1, 1200 do
+                    local rcode = wire.parse(assert(client:receive())).rcode
+                    rcodes[rcode] = (rcodes[rcode] or 0) + 1
+                    if sent < 1200 then
+                        send()
+                    end
+                end
+                assert.same({ [wire.rcodes.NXDOMAIN] = 1200 }, rcodes)
+            end)
+        end
+
+        -- Answers `count` queries, each on a connection of its own that it closes; those that are open already first.
+        local function answer_each(streams, count, answer)
+            for i = 1, count do
+                local stream = streams[i] or assert(server:accept())
+                stream:send(answer(assert(stream:receive())))
+                stream:close()
+            end
+        end
+
+        it("section 6.2: one that closes behind one answer, and is slow, answers more than may be connected", function()
+            local client, streams = start():tcp(), {}
+            for i = 1, 400 do
+                client:send(wire.query("n" .. i .. ".example", "A"))
+            end
+            answer_each({}, 2, wire.answer) -- that is how it shows it
+            for i = 1, 100 do
+                streams[i] = assert(server:accept())
+            end
+            answer_each(streams, 398, wire.answer)
+            for _ = 1, 400 do
+                assert.equal(0, wire.parse(assert(client:receive())).rcode)
+            end
+        end)
+
+        it("transfers from a slow server wait for others from there, and leave other servers to be asked", function()
+            local good = net.server()
+            local moondns = proxy.start { upstream = { good, "[/slow.example/]tcp://127.0.0.1:" .. server.port },
+                args = { "--timeout", "30", "--retries", "0", "--flow-detail", "0" } }
+            local function transferred(query)
+                local name = wire.parse(query).questions[1].name
+                local soa = wire.record(name, "SOA", wire.name "a." .. wire.name "b." .. ("\0\0\0\1"):rep(5))
+                return wire.answer(query, { soa, soa })
+            end
+            local clients, streams = { moondns:tcp(), moondns:tcp(), moondns:tcp() }, {}
+            for i = 1, 300 do
+                clients[i % 2 + 1]:send(wire.query("n" .. i .. ".slow.example", AXFR))
+            end
+            for i = 1, 100 do
+                streams[i] = assert(server:accept())
+            end
+            clients[3]:send(wire.query("good.example", AXFR))
+            local stream = assert(good:accept())
+            stream:send(transferred(assert(stream:receive())))
+            assert.equal(0, wire.parse(assert(clients[3]:receive())).rcode)
+            answer_each(streams, 300, transferred)
+            for i = 1, 300 do
+                assert.equal(0, wire.parse(assert(clients[i % 2 + 1]:receive())).rcode)
+            end
         end)
 
         it("section 6.2: one that closes without an answer spends a try", function()
