@@ -451,19 +451,13 @@ static void keepalive(struct channel_end *end, int64_t idle_us)
         net_channel_retire(net, end);
 }
 
-/* What the end of a channel says of its server. */
-static void note_end(const struct tcp_channel *channel)
-{
-    if (!channel->alone && !channel->cut && channel->answers > 0)
-        stream_habit_whole(&channel->end.server->habit, channel->answers, channel->room == 0);
-}
-
 static void free_channel(struct channel_end *end)
 {
     struct tcp_channel *channel = channel_of(end);
     struct net *net = channel->net;
     struct server *server = end->server;
-    note_end(channel);
+    if (!channel->alone && !channel->cut && channel->answers > 0)
+        stream_habit_whole(&server->habit, channel->answers, channel->room == 0);
     event_del(&channel->writable);
     if (channel->fd >= 0) {
         event_del(&channel->readable);
