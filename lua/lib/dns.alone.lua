@@ -318,6 +318,8 @@ end
 
 -- --- calls ---
 
+local ONE, SEVERAL = 2, 0 -- results, as instructions say it: those that a table takes as they come are several
+
 local function are_plain(first, last)
   for i = first, last do
     if not is_read_plain(i) then return nil end
@@ -327,14 +329,14 @@ end
 
 -- A(owner, address, options): one that can be made in another way has the question's own name, and is an answer's only
 -- one.
-local function call_factory(factory, a, count, pc)
+local function call_factory(factory, a, count, pc, results)
   local owner, options = read(a + FIRST), count > 2 and read(a + FIRST + 2) or nil
   if count < 2 or count > 3 or not owner or not is_plain[owner.is] then return nil end
   if not is_read_plain(a + FIRST + 1) then return nil end
   if options and options ~= NUMBER and options.is ~= "options" then return nil end
   local record = new("record", pc, factory)
   record.place, record.owner, record.options = a, owner, options
-  if owner.is ~= "name" then be_ordinary(record) end
+  if owner.is ~= "name" or results ~= ONE and results ~= SEVERAL then be_ordinary(record) end
   local last = found.calls[#found.calls]
   if last then last.next = pc end
   found.calls[#found.calls + 1] = record
@@ -370,7 +372,7 @@ end
 function steps.CALL(a, b, c, _, pc)
   local callee = read(a)
   local call = callee and (callee.is == "factory" and call_factory or callee.is == "method" and call_method)
-  local result = call and call(callee, a, c - 1, pc)
+  local result = call and call(callee, a, c - 1, pc, b)
   if not result then return nil end
   if result.is == "record" and b ~= 2 and b ~= 0 then be_ordinary(result) end
   for i in pairs(held) do

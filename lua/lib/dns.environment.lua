@@ -4,7 +4,8 @@ local internal = ...
 local real = _G
 local debug, error, getfenv, getmetatable = debug, error, getfenv, getmetatable
 local io, ipairs, load, next, package = io, ipairs, load, next, package
-local pcall, rawget, require, select, setfenv, setmetatable = pcall, rawget, require, select, setfenv, setmetatable
+local pcall, rawget, rawset, require, select = pcall, rawget, rawset, require, select
+local setfenv, setmetatable = setfenv, setmetatable
 local tostring, type = tostring, type
 local find, format, gsub, match, sub = string.find, string.format, string.gsub, string.match, string.sub
 local concat, floor = table.concat, math.floor
@@ -68,12 +69,18 @@ end
 
 -- --- dns ---
 
+local names_of_views = setmetatable({}, { __mode = "k" })
+
+local function refuse_set(view, key, level) error(names_of_views[view] .. "." .. tostring(key) .. ": cannot be set", level + 1) end
+
 -- A view of a table that scripts cannot write to. `fields`: what it reads, where that is not the table itself.
 local function read_only(name, source, fields)
   local meta = metatable_of(source)
-  return setmetatable({}, {
+  local view = {}
+  names_of_views[view] = name
+  return setmetatable(view, {
     __index = fields or source,
-    __newindex = function(_, key) error(name .. "." .. tostring(key) .. ": cannot be set", 2) end,
+    __newindex = function(_, key) refuse_set(view, key, 2) end,
     __call = meta and meta.__call,
     __metatable = meta and meta.__metatable or name,
     __pairs = function()
@@ -103,6 +110,12 @@ end
 
 -- What scripts have as `dns`, and the tables that it holds as it shows them, each with what it shows.
 function environment.dns() return view_of_dns(), dns_tables end
+
+-- As ever, but for what cannot be set: what all scripts have in common, and compiled hooks know by heart.
+local function rawset_of(target, key, value)
+  if names_of_views[target] then refuse_set(target, key, 2) end
+  return rawset(target, key, value)
+end
 
 -- --- require, load ---
 
@@ -305,7 +318,7 @@ function environment.new(path, host)
   globals.newproxy = nil
   globals.dns = view_of_dns()
   give_libraries(globals, host.now)
-  globals.pairs = pairs_of
+  globals.pairs, globals.rawset = pairs_of, rawset_of
   globals.getfenv, globals.setfenv = make_fenv(globals, host)
   globals.log, globals.print = environment.make_log(host)
   globals.ctx = { options = host.options }

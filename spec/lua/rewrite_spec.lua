@@ -153,6 +153,9 @@ local NOT_REWRITTEN = {
     Q .. "local t = { A(q.name, '192.0.2.1') } " .. SUCCEED .. "(t) " .. SUCCEED .. "(t)", Q .. "local t, u = {} u = t u[1] = A(q.name, '192.0.2.1') " .. SUCCEED .. "(t)",
     Q .. "local t = { A(q.name, '192.0.2.1'), x = 1 } " .. SUCCEED .. "(t)", Q .. "local t = kept t[1] = A(q.name, '192.0.2.1') " .. SUCCEED .. "(t)",
     Q .. "local t = { A(q.name, '192.0.2.1') } local n = #t " .. SUCCEED .. "(t)",
+    -- several results, or none
+    Q .. "local r, why = A(q.name, '192.0.2.1') if not why then " .. SUCCEED .. "{ r } end", Q .. "local r, x, y = A(q.name, '192.0.2.1') " .. SUCCEED .. "{ r }",
+    Q .. "A(q.name, '192.0.2.1') " .. SUCCEED .. "{}",
     -- another flow, or what is asked is changed
     Q .. "q.name = 'x' " .. SUCCEED .. "{ A(q.name, '192.0.2.1') }", Q .. "flow.request.id = 1 " .. SUCCEED .. "{ A(q.name, '192.0.2.1') }",
     Q .. "local r = up r = r:succeed { A(q.name, '192.0.2.1') }", Q .. "flow.response = flow.request.succeed(up, { A(q.name, '192.0.2.1') })",

@@ -90,6 +90,7 @@ local ALONE = {
     { "number", 'flow.response = flow.request:succeed { A(name, "192.0.2.2", 7) }' },
     { "default", "flow.response = flow.request:succeed { A(name, address) }" },
     { "aaaa", 'flow.response = flow.request:succeed { dns.ResourceRecord.AAAA(q.name, "2001:db8::1", { ttl = 0 }) }' },
+    { "several", 'local r, why = A(q.name, "192.0.2.3", 7) if not why then flow.response = flow.request:succeed { r } end' },
     { "kind", 'if q.type == dns.types.A and q.class_ == 1 then flow.response = flow.request:succeed { A(q.name, "192.0.2.3", 1) } end' },
     { "both", 'flow.response = flow.request:succeed { A(name, "192.0.2.3"), dns.ResourceRecord.AAAA(name, "2001:db8::2") }' },
     { "other", 'flow.response = flow.request:succeed { A("other.example", "192.0.2.4") }' },

@@ -336,6 +336,20 @@ describe("a script", function()
         moondns:wait_output("edited.*reloaded", "err")
     end)
 
+    it("cannot set what all scripts have in common in `dns`", function()
+        local moondns = proxy.start { code = [[
+            local function try(name, ...) log.warn(name .. ": " .. tostring(select(2, pcall(...)))) end
+            try("set", function() dns.types.A = 28 end)
+            try("rawset", rawset, dns.ResourceRecord, "A", print)
+            try("rawset dns", rawset, dns, "types", {})
+            try("own", rawset, {}, "A", 1)
+        ]] }
+        for _, text in ipairs { "set: .*dns%.types%.A: cannot be set", "rawset: .*dns%.ResourceRecord%.A: cannot be set",
+            "rawset dns: .*dns%.types: cannot be set", "own: table" } do
+            moondns:wait_output(text, "err")
+        end
+    end)
+
     it("may have a metatable on its globals, and a list of addons", function()
         local moondns = start [[
             setmetatable(_G, { __newindex = function(_, name) error("no global " .. name, 2) end })
