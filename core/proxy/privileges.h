@@ -24,4 +24,10 @@ MUST_CHECK enum status privileges_find(const char *user, const char *group, stru
  * be called once the ports are bound and before other threads run. STATUS_IO on failure: then do not go on. */
 MUST_CHECK enum status privileges_drop(const struct privileges *privileges, struct reason *reason);
 
+/* Whether a user or a group was given, and root's rights stay all the same. */
+static inline bool privileges_keep_root(const struct privileges *privileges)
+{
+    return privileges->change && privileges->user == 0;
+}
+
 #endif

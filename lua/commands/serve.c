@@ -90,6 +90,9 @@ static int serve(struct moondns *moondns)
         goto failed;
     if (privileges_drop(&moondns->privileges, &reason))
         goto failed;
+    if (privileges_keep_root(&moondns->privileges))
+        log_line(&moondns->log, LOG_WARN, "%s: moondns keeps root's rights; --user NAME gives them away",
+                 moondns->options.user ? "--user is root" : "--group without --user");
     if (observing_begin(moondns, &reason))
         goto failed;
     if (seat_start(first))

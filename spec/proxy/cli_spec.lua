@@ -368,6 +368,11 @@ assert flows == 1, flows
         assert.is_nil(status:match "Uid:%s+0%s" or status:match "\nGid:%s+0%s")
         assert.same({ "192.0.2.9" }, dig.data(moondns:dig "x.example"))
         assert.truthy(refuse({ "--user", "no-such-user" }).err:find("no-such-user", 1, true))
+        assert.is_nil(moondns:err():find "keeps root's rights")
+        for said, args in pairs { ["--user is root"] = { "--user", "0" }, ["--group without --user"] = { "--group", "nogroup" } } do
+            local root = proxy.start { args = args }
+            assert.truthy(root:err():find(said .. ": moondns keeps root's rights; --user NAME gives them away", 1, true), root:err())
+        end
     end)
 
     it("closed standard descriptors are nobody's files", function()

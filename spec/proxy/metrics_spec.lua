@@ -433,7 +433,7 @@ describe("metrics", function()
         it("take any bytes for a label, and a bounded number of series", function()
             local moondns = proxy.start {
                 code = [[
-                    local odd = metrics.counter("odd", 'A "help" with a \\ and\na second line.', {"v"})
+                    local odd = metrics.counter("odd", 'A "help" with a \\ and\na \27[31msecond\27[0m line.', {"v"})
                     function dns_request(flow)
                         odd:inc({v = 'quote " backslash \\ line\nend'})
                         odd:inc({v = "\27[31m \255\0"})
@@ -449,6 +449,7 @@ describe("metrics", function()
             for _, format in ipairs { "text", "openmetrics" } do
                 local values, answer = metrics.scrape(moondns, format)
                 assert.is_nil(answer.body:find "[%z\1-\9\11-\31]")
+                assert.truthy(answer.body:find("and\\na \\\\x1b[31msecond\\\\x1b[0m line.", 1, true), answer.body:match "# HELP odd[^\n]*")
                 assert.equal(1, values['odd_total{v="grün"}'])
                 assert.equal(1, values['odd_total{v="n997"}'])
                 assert.is_nil(values['odd_total{v="n998"}'])

@@ -68,7 +68,9 @@ void exposition_family(struct exposition *exposition, const char *name, enum met
     exposition->name = name;
     exposition->kind = kind;
     buffer_format(text, "# HELP %s%s ", name, suffix);
-    escape(text, (const uint8_t *)help, strlen(help), exposition->open_metrics);
+    buffer_clear(&exposition->scratch);
+    log_escape_lines(&exposition->scratch, help, strlen(help));
+    escape(text, exposition->scratch.data, exposition->scratch.length, exposition->open_metrics);
     buffer_format(text, "\n# TYPE %s%s %s\n", name, suffix,
                   metric_kind_name(plain && kind == METRIC_INFO ? METRIC_GAUGE : kind));
 }
