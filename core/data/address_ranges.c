@@ -67,11 +67,16 @@ void address_ranges_free(struct address_ranges *ranges)
     *ranges = (struct address_ranges){0};
 }
 
+/* IPv4 addresses lie in no prefix of IPv6 that is shorter than the one they are written under: ::/0 has none of them.
+ */
 static bool match(const struct address_ranges *ranges, const uint64_t bits[static 2])
 {
+    const bool ipv4 = bits[0] == 0 && (bits[1] & ~(uint64_t)UINT32_MAX) == mapped;
+    const uint64_t least = ipv4 ? ~(uint64_t)UINT32_MAX : 0;
     for (size_t i = 0; i < ranges->count; i++) {
         const struct address_range *range = &ranges->items[i];
-        if ((bits[1] & range->mask[1]) == range->bits[1] && (bits[0] & range->mask[0]) == range->bits[0])
+        if (range->mask[1] >= least && (bits[1] & range->mask[1]) == range->bits[1] &&
+            (bits[0] & range->mask[0]) == range->bits[0])
             return true;
     }
     return false;

@@ -63,14 +63,18 @@ static void ranges_match_what_lies_in_them(void **state)
 static void a_prefix_of_no_bits_holds_all_of_its_family(void **state)
 {
     (void)state;
-    static const char *const ipv4[] = {"0.0.0.0/0"}, *const ipv6[] = {"::/0"};
+    static const char *const ipv4[] = {"0.0.0.0/0"}, *const ipv6[] = {"::/0", "::/80", "::fffe:0:0/95"};
     struct address_ranges ranges = {0};
-    struct address a = address_of("203.0.113.9"), b = address_of("2001:db8::9");
+    struct address a = address_of("203.0.113.9"), b = address_of("2001:db8::9"),
+                   mapped = address_of("::ffff:203.0.113.9");
     must(address_ranges_set_texts(&ranges, ipv4, 1));
     assert_true(address_ranges_match(&ranges, &a));
     assert_false(address_ranges_match(&ranges, &b));
-    must(address_ranges_set_texts(&ranges, ipv6, 1));
+    assert_true(address_ranges_match(&ranges, &mapped));
+    must(address_ranges_set_texts(&ranges, ipv6, 3));
     assert_true(address_ranges_match(&ranges, &b));
+    assert_false(address_ranges_match(&ranges, &a));
+    assert_false(address_ranges_match(&ranges, &mapped));
     address_ranges_free(&ranges);
 }
 

@@ -59,6 +59,11 @@ describe("--allow", function()
         assert.is_nil(client:receive(0.1))
     end)
 
+    it("of all IPv6 serves no IPv4 client", function()
+        local moondns = proxy.start { code = proxy.ANSWER, args = { "--allow", "::/0" } }
+        assert.equal("REFUSED", (ask_from("127.0.0.1", moondns)))
+    end)
+
     it("any serves everybody", function()
         local moondns = proxy.start { listen = "0.0.0.0:" .. ports.free(), code = proxy.ANSWER, args = { "--allow", "any" } }
         assert.is_nil(moondns:err():find "clients served")
