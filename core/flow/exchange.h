@@ -25,6 +25,7 @@ struct channel {
 /* What became of a query on its channel. */
 enum try_outcome {
     TRY_ANSWERED,
+    TRY_REFUSED, /* answered, but only that the server cannot or will not say (SERVFAIL, REFUSED) */
     TRY_TIMED_OUT,
     TRY_FAILED,    /* the channel broke, or did not take it */
     TRY_ABANDONED, /* nobody waits for it any more; that says nothing of the upstream */

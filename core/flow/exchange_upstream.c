@@ -400,6 +400,12 @@ static enum step take_answer(struct exchange *exchange, struct exchange_flow *fl
     return STEP_RESPONSE;
 }
 
+static enum try_outcome outcome_of(uint16_t flags)
+{
+    static const uint16_t codes = 1 << DNS_RCODE_SERVFAIL | 1 << DNS_RCODE_REFUSED;
+    return codes >> (flags & DNS_FLAG_RCODE) & 1 ? TRY_REFUSED : TRY_ANSWERED;
+}
+
 void exchange_answer(struct exchange *exchange, uint32_t channel, const uint8_t *wire, size_t length)
 {
     struct pending *pending = NULL;
@@ -417,7 +423,7 @@ void exchange_answer(struct exchange *exchange, uint32_t channel, const uint8_t 
         exchange_transfer_answer(exchange, flow, wire, length);
         return;
     }
-    exchange_stop_waiting(exchange, flow, TRY_ANSWERED);
+    exchange_stop_waiting(exchange, flow, outcome_of(load_u16(wire + 2)));
     exchange_advance(exchange, flow, take_answer(exchange, flow, wire, length));
 }
 

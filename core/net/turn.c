@@ -372,7 +372,7 @@ static void release(void *context, const struct channel *channel, enum try_outco
 {
     struct channel_end *end = find_channel(context, channel->number);
     const char *why = NULL;
-    if (outcome != TRY_ANSWERED)
+    if (outcome == TRY_TIMED_OUT || outcome == TRY_FAILED)
         why = outcome == TRY_TIMED_OUT ? "time-out" : end && end->why ? end->why : "not reachable";
     net_upstream_note(context, channel, outcome, why);
     if (!end || end->pending == 0)

@@ -190,7 +190,7 @@ static size_t choose_in_turn(struct group *group, const struct route *route)
 /* One that was not measured is slower than all that were. */
 static bool is_faster(const struct upstream_health *a, const struct upstream_health *b)
 {
-    return a->rtt_us > 0 && (b->rtt_us == 0 || a->rtt_us < b->rtt_us);
+    return a->cost_us > 0 && (b->cost_us == 0 || a->cost_us < b->cost_us);
 }
 
 static size_t choose_fastest(struct group *group, const struct route *route)
@@ -272,7 +272,7 @@ static bool wants_race(const struct group *group, int64_t now_us)
     if (raced_us == 0 || now_us - raced_us >= RACE_EVERY_US)
         return true;
     for (size_t i = 0; i < group->count; i++) {
-        if (!group->health[i].down && group->health[i].rtt_us == 0)
+        if (!group->health[i].down && group->health[i].cost_us == 0)
             return now_us - raced_us >= RACE_AGAIN_US;
     }
     return false;

@@ -2,16 +2,22 @@
 
 enum { SMOOTHING = 8 /* an RTT counts for the eighth part (RFC 6298 section 2) */ };
 
-static void measure(struct upstream_health *health, int64_t took_us)
+static void smooth(int64_t *time_us, int64_t took_us)
 {
     if (took_us < 1)
         took_us = 1;
-    if (health->rtt_us == 0)
-        health->rtt_us = took_us;
+    if (*time_us == 0)
+        *time_us = took_us;
     else
-        health->rtt_us += (took_us - health->rtt_us) / SMOOTHING;
-    if (health->rtt_us < 1)
-        health->rtt_us = 1;
+        *time_us += (took_us - *time_us) / SMOOTHING;
+    if (*time_us < 1)
+        *time_us = 1;
+}
+
+static void measure(struct upstream_health *health, int64_t took_us)
+{
+    smooth(&health->rtt_us, took_us);
+    smooth(&health->cost_us, took_us);
 }
 
 static enum upstream_change fail(struct upstream_health *health, int64_t now_us)
@@ -26,15 +32,18 @@ static enum upstream_change fail(struct upstream_health *health, int64_t now_us)
     return UPSTREAM_WENT_DOWN;
 }
 
-static enum upstream_change answer(struct upstream_health *health, int64_t routed_us, int64_t now_us)
+static enum upstream_change answer(struct upstream_health *health, enum try_outcome outcome, int64_t routed_us,
+                                   int64_t now_us)
 {
     bool was_down = health->down;
     health->answers++;
     health->answered_us = now_us;
     health->failed_in_row = 0;
     health->down = false;
-    if (was_down)
-        health->rtt_us = 0; /* what it was before says little; the first measure comes with the next answer */
+    if (was_down) /* what it was before says little; the first measure comes with the next answer */
+        health->rtt_us = health->cost_us = 0;
+    else if (outcome == TRY_REFUSED)
+        smooth(&health->cost_us, UPSTREAM_REFUSAL_US);
     else
         measure(health, now_us - routed_us);
     return was_down ? UPSTREAM_CAME_UP : UPSTREAM_STAYS;
@@ -45,7 +54,8 @@ enum upstream_change upstream_health_note(struct upstream_health *health, const 
 {
     switch (outcome) {
     case TRY_ANSWERED:
-        return answer(health, channel->routed_us, now_us);
+    case TRY_REFUSED:
+        return answer(health, outcome, channel->routed_us, now_us);
     case TRY_TIMED_OUT:
         health->timeouts++;
         measure(health, now_us - channel->routed_us);

@@ -7,6 +7,7 @@
 
 enum {
     UPSTREAM_FAILURES_MAX = 3, /* so many in a row, and it is down */
+    UPSTREAM_REFUSAL_US = 1000000,
     UPSTREAM_REST_US = 1000000,
     UPSTREAM_REST_MAX_US = 4000000, /* the rest doubles with each probe up to this */
 };
@@ -21,6 +22,8 @@ struct upstream_health {
     int64_t probe_us;        /* while it is down: when it is probed */
     int64_t rest_us;         /* while it is down: from one probe to the next */
     int64_t rtt_us;          /* smoothed; 0: not measured since it came up */
+    int64_t cost_us;         /* the same, where SERVFAIL and REFUSED count as UPSTREAM_REFUSAL_US: who has lost its own
+                                way out is quick to say so, and not to be preferred */
 
     /* of the group, kept by its first upstream */
     unsigned turn;    /* round robin: counts */

@@ -125,6 +125,28 @@ static void round_trips_are_smoothed(void **state)
     assert_true(health.rtt_us > SECOND_US / 8); /* a time-out is a long round trip */
 }
 
+/* Nor are they failures: who says so is there. */
+static void refusals_are_no_round_trips(void **state)
+{
+    (void)state;
+    struct upstream_health health = {0};
+    (void)note(&health, TRY_ANSWERED, 1000, 9000);
+    assert_int_equal(health.cost_us, 8000);
+    (void)note(&health, TRY_TIMED_OUT, 10000, 18000);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(note(&health, TRY_REFUSED, 20000, 20001), UPSTREAM_STAYS);
+    assert_int_equal(health.rtt_us, 8000);
+    assert_in_range(health.cost_us, UPSTREAM_REFUSAL_US / 2, UPSTREAM_REFUSAL_US);
+    assert_int_equal(health.answers, 11);
+    assert_int_equal(health.failed_in_row, 0);
+    for (int i = 0; i < 200; i++)
+        (void)note(&health, TRY_ANSWERED, 30000, 38000);
+    assert_in_range(health.cost_us, 8000, 8100);
+    take_down(&health, 10 * SECOND_US);
+    assert_int_equal(note(&health, TRY_REFUSED, 10 * SECOND_US, 11 * SECOND_US), UPSTREAM_CAME_UP);
+    assert_int_equal(health.cost_us, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -135,6 +157,7 @@ int main(void)
         cmocka_unit_test(what_nobody_waits_for_says_nothing),
         cmocka_unit_test(probes_come_ever_more_rarely_up_to_some_seconds),
         cmocka_unit_test(round_trips_are_smoothed),
+        cmocka_unit_test(refusals_are_no_round_trips),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

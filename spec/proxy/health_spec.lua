@@ -179,6 +179,14 @@ describe("--upstream-policy", function()
         go_on(quick)
     end)
 
+    it("fastest does not prefer who is quick to refuse, while another one answers", function()
+        local refusing, good = upstream "", upstream("192.0.2.2", 0.03)
+        local moondns = proxy.start { upstream = { refusing, good }, args = { "--upstream-policy", "fastest", "--timeout", "2" } }
+        assert.same({ ["192.0.2.2"] = 20 }, ask_many(moondns, 20))
+        assert.equal(0, good:stop())
+        assert.equal(REFUSED, asked(moondns))
+    end)
+
     it("all asks all at once: the first good answer counts, failures only when there is no other", function()
         local dead, refusing, good = upstream "192.0.2.1", upstream "", upstream("192.0.2.3", 0.05)
         local moondns = proxy.start { upstream = { dead, ports.free(), refusing, good },
