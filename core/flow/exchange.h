@@ -154,6 +154,7 @@ struct exchange_counters {
     uint64_t malformed_answered;                 /* FORMERR sent, BADVERS too */
     uint64_t malformed_dropped;                  /* no header, QR=1: nothing to answer */
     uint64_t overload_refused;                   /* flows_max reached: SERVFAIL */
+    uint64_t loops_refused;                      /* asked by the upstream that was asked the same: SERVFAIL */
     uint64_t memory_refused;                     /* memory_max reached: SERVFAIL */
     uint64_t overload_dropped;                   /* there was no memory */
     uint64_t upstream_queries, upstream_answers; /* tries sent; answers that matched */

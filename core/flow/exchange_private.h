@@ -254,6 +254,12 @@ static inline size_t exchange_with_room(size_t most)
 /* Gives the flow its error in place of any response, and counts that. */
 enum step exchange_refuse_memory(struct exchange *exchange, struct exchange_flow *flow);
 
+/* Whether the flow, which is about to be asked upstream, came back from there: so many (nearly) wait already for the
+ * same, at a server of its client's address. To be called where as many are in flight. */
+enum { EXCHANGE_LOOP_FLOWS = 2048 };
+bool exchange_loops(struct exchange *exchange, const struct exchange_flow *flow);
+extern const char exchange_loop_text[];
+
 /* Why a query is not served that comes while flows_max are in flight, or these take memory_max. */
 extern const char exchange_overload_text[], exchange_memory_text[];
 

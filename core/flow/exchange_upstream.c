@@ -176,6 +176,13 @@ static COLD enum step refuse_overload(struct exchange *exchange, struct exchange
     return STEP_ERROR;
 }
 
+static COLD enum step refuse_loop(struct exchange *exchange, struct exchange_flow *flow)
+{
+    exchange->counters.loops_refused++;
+    flow_set_error(&flow->flow, exchange_loop_text, exchange->wall_us);
+    return STEP_ERROR;
+}
+
 COLD enum step exchange_refuse_memory(struct exchange *exchange, struct exchange_flow *flow)
 {
     exchange->counters.memory_refused++;
@@ -192,6 +199,9 @@ enum step exchange_forward(struct exchange *exchange, struct exchange_flow *flow
         return STEP_END;
     if (exchange->active_count > exchange->config.flows_max && plain->tries == 0 && !flow->is_ask)
         return refuse_overload(exchange, flow);
+    if (exchange->active_count > EXCHANGE_LOOP_FLOWS && plain->tries == 0 && !flow->is_ask &&
+        exchange_loops(exchange, flow))
+        return refuse_loop(exchange, flow);
     if (exchange_is_crowded(exchange, plain, exchange->config.memory_max) && plain->tries == 0 && !flow->is_ask)
         return exchange_refuse_memory(exchange, flow);
     if (exchange->leaders && plain->tries == 0 && exchange_follow(exchange, flow))

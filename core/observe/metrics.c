@@ -55,6 +55,7 @@ static const struct row rows[] = {
      "be in flight, in number or in memory."},
     {"moondns_refused", "reason", "rate_limited", AT(net.rate_limited), 0, NULL},
     {"moondns_refused", "reason", "overload", AT(exchange.overload_refused), 0, NULL},
+    {"moondns_refused", "reason", "loop", AT(exchange.loops_refused), 0, NULL},
     {"moondns_refused", "reason", "memory", AT(exchange.memory_refused), 0, NULL},
     {"moondns_errors", NULL, NULL, AT(exchange.errors), METRIC_COUNTER,
      "Flows that came to an error: no upstream answered, or a script set one."},
