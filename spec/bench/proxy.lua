@@ -1,6 +1,6 @@
--- CPU time per query and throughput of the proxy, of the least that a C program can do (limit.c), and of dnsdist: the same
--- works, one after the other, in several rounds, so that what else the machine does falls on all alike. The CPU time is
--- that of the whole process, from the kernel's nanosecond clock of its threads.
+-- CPU time per query, throughput and latency of the proxy, of the least that a C program can do (limit.c), and of
+-- dnsdist: the same works, one after the other, in several rounds, so that what else the machine does falls on all alike.
+-- The CPU time is that of the whole process, from the kernel's nanosecond clock of its threads.
 local dns = require "dns"
 local dnsdist = require "spec.bench.dnsdist"
 local files = require "spec.support.files"
@@ -12,6 +12,7 @@ local works = require "spec.bench.works"
 local build, results_path = arg[1], arg[2]
 local SECONDS = tonumber(os.getenv "BENCH_SECONDS") or 2
 local ROUNDS = tonumber(os.getenv "BENCH_ROUNDS") or 3
+
 -- --- who is measured ---
 
 local LIMIT = build .. "/bench/limit"
@@ -78,6 +79,7 @@ local function measure(peer, work, upstream, queries)
     local user_after, kernel_after = cpu_ticks(proxy.pid)
     result.cpu_us = (cpu_ns(proxy.pid) - before) / 1000 / result.answered
     result.kernel_share = (kernel_after - kernel) / (user_after - user + kernel_after - kernel)
+    result.half_us, result.most_us = works.latencies(work, port, queries, SECONDS)
     proxy:signal "KILL"
     proxy:wait_end()
     return result
@@ -97,7 +99,7 @@ end
 
 local function summary(work, peer, results, limit)
     local row = { work = work.name, peer = peer, rounds = #results, runs = results }
-    for _, key in ipairs { "cpu_us", "kernel_share", "per_second", "latency_us", "lost" } do
+    for _, key in ipairs { "cpu_us", "kernel_share", "per_second", "latency_us", "lost", "half_us", "most_us" } do
         row[key] = median(results, key)
     end
     row.cpu_ratio = row.cpu_us / median(limit, "cpu_us")
@@ -106,8 +108,9 @@ local function summary(work, peer, results, limit)
 end
 
 local function print_row(row)
-    print(("  %-16s %9.2f %8.2f %8.0f%% %12.0f %8.2f %9.0f %6.0f"):format(row.peer, row.cpu_us, row.cpu_ratio,
-        row.kernel_share * 100, row.per_second, row.per_second_ratio, row.latency_us, row.lost))
+    print(("  %-16s %9.2f %8.2f %8.0f%% %12.0f %8.2f %9.0f %6.0f %8.0f %7.0f"):format(row.peer, row.cpu_us, row.cpu_ratio,
+        row.kernel_share * 100, row.per_second, row.per_second_ratio, row.latency_us, row.lost,
+        row.half_us, row.most_us))
 end
 
 local function print_table(rows)
@@ -119,8 +122,8 @@ local function print_table(rows)
                     print(("\n%s: %s"):format(work.name, work.does))
                 end
             end
-            print(("  %-16s %9s %8s %9s %12s %8s %9s %6s"):format("", "CPU us/q", "/ limit", "in kernel", "queries/s",
-                "/ limit", "avg us", "lost"))
+            print(("  %-16s %9s %8s %9s %12s %8s %9s %6s %8s %7s"):format("", "CPU us/q", "/ limit", "in kernel", "queries/s",
+                "/ limit", "avg us", "lost", "50 % us", "99 % us"))
             last = row.work
         end
         print_row(row)
@@ -154,8 +157,8 @@ local function run()
             end
         end
     end
-    print(("One core for each proxy, %d names, %d clients, %d queries outstanding, %d rounds of %g s; medians."):format(
-        works.NAMES, works.CLIENTS, works.OUTSTANDING, ROUNDS, SECONDS))
+    print(("One core for each proxy, %d names, %d clients, %d queries outstanding, %d rounds of %g s; medians.\nThe last two columns: at %d queries a second, the time in which so many were answered."):format(
+        works.NAMES, works.CLIENTS, works.OUTSTANDING, ROUNDS, SECONDS, works.PACE))
     print_table(rows)
     files.write(results_path, dns.json.encode(rows, { pretty = true }) .. "\n")
     print(("\nall of it: %s"):format(results_path))

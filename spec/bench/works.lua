@@ -3,7 +3,7 @@ local files = require "spec.support.files"
 local process = require "spec.support.process"
 local wait = require "spec.support.wait"
 
-local M = { NAMES = 10000, CLIENTS = 16, OUTSTANDING = 200, SPOOFED = "127.0.0.1", REAL = "192.0.2.1" }
+local M = { NAMES = 10000, CLIENTS = 16, OUTSTANDING = 200, PACE = 5000, SPOOFED = "127.0.0.1", REAL = "192.0.2.1" }
 
 -- `limit` is what limit.c does for a work to be held against.
 M.works = {
@@ -88,12 +88,16 @@ function M.wait_ready(work, who, expected, port)
     end, who .. " to do its work: " .. work.name)
 end
 
+local function dnsperf(work, port, queries, ...)
+    return process.run(M.on_core(M.OTHER_CORES, {
+        "dnsperf", "-s", "127.0.0.1", "-p", port, "-d", queries, "-m", work.mode or "udp", "-c", M.CLIENTS, "-q",
+        M.OUTSTANDING, "-T", 1, ...,
+    }), { timeout = 600 })
+end
+
 -- Queries for so many seconds, or (`times`) so many times all names.
 function M.load(work, port, queries, limit)
-    local result = process.run(M.on_core(M.OTHER_CORES, {
-        "dnsperf", "-s", "127.0.0.1", "-p", port, "-d", queries, "-m", work.mode or "udp", "-c", M.CLIENTS, "-q",
-        M.OUTSTANDING, "-T", 1, limit.times and "-n" or "-l", limit.times or limit.seconds,
-    }), { timeout = 600 })
+    local result = dnsperf(work, port, queries, limit.times and "-n" or "-l", limit.times or limit.seconds)
     local answered = tonumber(result.out:match "Queries completed:%s+(%d+)")
     assert(answered and answered > 0, result.out .. result.err)
     return {
@@ -102,6 +106,17 @@ function M.load(work, port, queries, limit)
         per_second = tonumber(result.out:match "Queries per second:%s+([%d.]+)"),
         latency_us = tonumber(result.out:match "Average Latency %(s%):%s+([%d.]+)") * 1e6,
     }
+end
+
+-- How long answers take, in microseconds, at PACE queries a second: half of them, and 99 of 100, take no longer.
+function M.latencies(work, port, queries, seconds)
+    local result, took = dnsperf(work, port, queries, "-Q", M.PACE, "-l", seconds, "-v"), {}
+    for time in result.out:gmatch "> %u+ %S+ A ([%d.]+)" do
+        took[#took + 1] = tonumber(time) * 1e6
+    end
+    assert(#took > 0, result.out .. result.err)
+    table.sort(took)
+    return took[math.ceil(#took * 0.5)], took[math.ceil(#took * 0.99)]
 end
 
 return M
