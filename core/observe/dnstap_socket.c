@@ -13,6 +13,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+enum { GREETING_S = 5 };
+
 struct dnstap_socket {
     const struct log *log;
     struct dnstap_fate *fate;
@@ -23,10 +25,20 @@ struct dnstap_socket {
     bool told;  /* that the name is not known */
 };
 
+/* Whoever does not greet is asked anew: its host may have gone without a word. */
+static void set_patience(int fd)
+{
+    const struct timeval greeting = {.tv_sec = GREETING_S};
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &greeting, sizeof greeting);
+}
+
 static int connect_to(int family, const struct sockaddr *name, socklen_t length)
 {
     int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, name, length)) {
+    if (fd < 0)
+        return fd;
+    set_patience(fd);
+    if (connect(fd, name, length)) {
         close(fd);
         fd = -1;
     }

@@ -172,6 +172,18 @@ describe("dnstap", function()
         assert.equal("a.answered.example", of_type(read(reader.path), "CLIENT_QUERY")[1].query.name)
     end)
 
+    it("asks a reader anew that does not greet", function()
+        local server = assert(require("socket").bind("127.0.0.1", 0))
+        local _, port = server:getsockname()
+        proxy.start { args = { "--dnstap", "tcp:127.0.0.1:" .. port } }
+        server:settimeout(wait.PATIENCE_SECONDS)
+        local first = assert(server:accept())
+        local second = assert(server:accept())
+        first:close()
+        second:close()
+        server:close()
+    end)
+
     it("takes messages of all sizes over TCP, none of them lost or changed", function()
         local port = ports.free()
         local reader = capture { "-a", "127.0.0.1", "-p", tostring(port) }

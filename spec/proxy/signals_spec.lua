@@ -60,6 +60,10 @@ describe("signals", function()
     end)
 
     it("TERM, again and again, ends what a script is stuck in", function()
+        if os.getenv "TSAN_OPTIONS" then
+            pending "ThreadSanitizer holds signals back from code that calls nothing"
+            return
+        end
         local moondns = proxy.start { args = { "--jit", "--workers", "2" }, code = [[
             function dns_request()
                 log.warn "stuck"
