@@ -189,10 +189,12 @@ enum status dnstap_new(const struct dnstap_config *config, struct dnstap **out, 
     return STATUS_OK;
 }
 
+/* Takes the tap: what the writer uses is freed once that has ended. */
 static void *close_writer(void *context)
 {
-    struct fstrm_iothr *writer = context;
-    fstrm_iothr_destroy(&writer);
+    struct dnstap *dnstap = context;
+    fstrm_iothr_destroy(&dnstap->writer);
+    free(dnstap);
     return NULL;
 }
 
@@ -202,18 +204,18 @@ void dnstap_free(struct dnstap *dnstap)
     struct timespec until;
     if (!dnstap)
         return;
-    /* A reader that takes nothing would hold the writer for ever: it is left to the process's end, with what it uses.
-     */
+    const struct log *log = dnstap->log;
+    const bool is_file = dnstap->file != NULL;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += CLOSE_S;
-    if (pthread_create(&closer, NULL, close_writer, dnstap->writer) == 0 &&
-        pthread_timedjoin_np(closer, NULL, &until)) {
-        log_line(dnstap->log, LOG_WARN, "--dnstap: %s: what was not written yet is lost",
-                 dnstap->file ? "the file takes too long" : "the reader takes nothing");
+    if (pthread_create(&closer, NULL, close_writer, dnstap))
+        return; /* the writer is left to the process's end, with what it uses */
+    if (pthread_timedjoin_np(closer, NULL, &until)) {
+        /* A reader that takes nothing would hold it for ever. */
+        log_line(log, LOG_WARN, "--dnstap: %s: what was not written yet is lost",
+                 is_file ? "the file takes too long" : "the reader takes nothing");
         pthread_detach(closer);
-        return;
     }
-    free(dnstap);
 }
 
 uint64_t dnstap_lost(const struct dnstap *dnstap)

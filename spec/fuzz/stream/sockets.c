@@ -77,28 +77,44 @@ int __wrap_accept4(int fd, struct sockaddr *from, socklen_t *length, int flags)
 
 /* --- sockets --- */
 
+/* -1 where somebody else has the port. */
 static int open_socket(int type, struct sockaddr_in *at)
 {
     socklen_t length = sizeof *at;
     const int fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    at->sin_family = AF_INET;
-    at->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    MUST(fd >= 0 && !bind(fd, (struct sockaddr *)at, sizeof *at) && !getsockname(fd, (struct sockaddr *)at, &length));
+    MUST(fd >= 0);
+    if (bind(fd, (struct sockaddr *)at, sizeof *at)) {
+        MUST(at->sin_port != 0 && errno == EADDRINUSE);
+        close(fd);
+        return -1;
+    }
+    MUST(!getsockname(fd, (struct sockaddr *)at, &length));
     MUST(type != SOCK_STREAM || !listen(fd, 64));
     return fd;
+}
+
+/* Opens both at a port that is free for both. */
+static void open_sockets(struct sockaddr_in *at, int *datagram, int *stream)
+{
+    for (;;) {
+        *at = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        *datagram = open_socket(SOCK_DGRAM, at);
+        *stream = open_socket(SOCK_STREAM, at);
+        if (*stream >= 0)
+            return;
+        close(*datagram);
+    }
 }
 
 const struct sockets *the_sockets(void)
 {
     static struct sockets sockets;
     if (sockets.proxy.sin_port == 0) {
-        sockets.listeners[0] = open_socket(SOCK_DGRAM, &sockets.proxy);
-        sockets.listeners[1] = open_socket(SOCK_STREAM, &sockets.proxy);
+        open_sockets(&sockets.proxy, &sockets.listeners[0], &sockets.listeners[1]);
         /* Connections have it from the listener: what a client does not read soon waits in the proxy. */
         const int small = 4608;
         (void)setsockopt(sockets.listeners[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
-        sockets.upstream_datagram = open_socket(SOCK_DGRAM, &sockets.upstream);
-        sockets.upstream_stream = open_socket(SOCK_STREAM, &sockets.upstream);
+        open_sockets(&sockets.upstream, &sockets.upstream_datagram, &sockets.upstream_stream);
     }
     return &sockets;
 }
